@@ -1,0 +1,128 @@
+package plan
+
+import (
+	"slices"
+	"time"
+)
+
+// SliceState is what is known of a slice, named for that knowledge.
+type SliceState string
+
+const (
+	// Planned: nothing was promised; the source may be read again.
+	Planned SliceState = "planned"
+	// Committing: the rows are frozen in a staged blob and only this blob may
+	// ever be sent for the slice. Whether it is in ADX is not yet known.
+	Committing SliceState = "committing"
+	// Verified: ADX returned exactly the frozen rows for RunId and Slice.
+	Verified SliceState = "verified"
+	// Retired: nothing of the slice is in ADX or ever will be: it was split, or
+	// its blob is gone. Its rows are fetched under other numbers.
+	Retired SliceState = "retired"
+	// Void: part of the slice is in ADX and hidden by the views; its rows are
+	// sent again under another number.
+	Void SliceState = "void"
+)
+
+// Blob is a staged blob: gzip of newline-delimited JSON, immutable once named.
+type Blob struct {
+	Path  string // URL without query: no signature is ever stored
+	Rows  int64
+	Bytes int64 // uncompressed
+}
+
+// LedgerSlice is a slice and what is known of it.
+type LedgerSlice struct {
+	Slice
+	State SliceState
+	Blob  Blob      // Committing and later
+	Sent  time.Time // last enqueued for ingestion, storage-independent own clock; zero: never
+	Sends int       // how often it was enqueued
+	// Failed is set when ADX reported that the last ingestion failed for good.
+	Failed bool
+	Landed int64 // rows found in ADX at verification
+	Voids  int   // how often the rows were sent under an earlier number and hidden
+	Cut    int64 // rows whose longest values were cut to fit ADX's size limit
+}
+
+// Ledger is the memory of one run. It is stored as one blob and written whole.
+type Ledger struct {
+	Format     int    // LedgerFormat
+	RunID      string // fixed-length, alphanumeric, begins with the app's id
+	Generation int64  // of the table state that wrote it; fences older writers
+	Instance   string
+	Table      Table
+	API        string
+	Started    time.Time
+
+	Window       Window    // zero for a snapshot
+	More         bool      // the window was cut short: another run follows at once
+	SnapshotTime time.Time // Defender's now at the plan; zero unless a snapshot
+	Total        int64     // snapshot: rows at the plan
+	Newest       time.Time // snapshot: newest ingestion_time() at the plan; zero when null
+	Restarts     int       // snapshot: how often it was begun again
+	Nulls        int64     // rows without a watermark, counted at the plan
+	Rewound      bool      // the watermark was set back by the user
+
+	Probe     string    // id of the one-row probe under way; "" when none
+	ProbeSent time.Time // when it was sent
+	Next      int       // the next slice number
+	Slices    []LedgerSlice
+	Calls     int // hunting calls, over all invocations
+	Attempts  int // invocations that worked on the run
+	Bytes     int64
+	Notes     []string // for the audit row
+	Ended     time.Time
+	Status    string // audit status at the end; "" while open
+}
+
+// LedgerFormat is the version of the ledger's JSON that this program writes.
+const LedgerFormat = 1
+
+// Note adds text to the run's notes once.
+func (l *Ledger) Note(text string) {
+	if !slices.Contains(l.Notes, text) {
+		l.Notes = append(l.Notes, text)
+	}
+}
+
+// Add appends planned slices and moves Next beyond their numbers.
+func (l *Ledger) Add(planned ...Slice) {
+	for _, s := range planned {
+		l.Slices = append(l.Slices, LedgerSlice{Slice: s, State: Planned})
+		l.Next = max(l.Next, s.No+1)
+	}
+}
+
+// Slice returns the slice with the number no, or nil.
+func (l *Ledger) Slice(no int) *LedgerSlice {
+	for i := range l.Slices {
+		if l.Slices[i].No == no {
+			return &l.Slices[i]
+		}
+	}
+	return nil
+}
+
+// Count returns how many slices are in the state.
+func (l *Ledger) Count(state SliceState) (n int) {
+	for i := range l.Slices {
+		if l.Slices[i].State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// Done reports whether no slice is left to fetch or to confirm.
+func (l *Ledger) Done() bool { return l.Count(Planned) == 0 && l.Count(Committing) == 0 }
+
+// Rows returns the rows of all verified slices.
+func (l *Ledger) Rows() (n int64) {
+	for i := range l.Slices {
+		if l.Slices[i].State == Verified {
+			n += l.Slices[i].Landed
+		}
+	}
+	return n
+}

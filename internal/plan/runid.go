@@ -1,0 +1,34 @@
+package plan
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// AppIDLength is the length of an app's id, the beginning of its RunIds.
+const AppIDLength = 6
+
+// RunIDLength is the length of every RunId: app id, UTC time to the second,
+// eight random characters. One length and letters and digits alone make a RunId
+// one term, which Kusto's index finds and which is never the prefix of another.
+const RunIDLength = AppIDLength + 14 + 8
+
+var appID = regexp.MustCompile(`^[a-z0-9]{6}$`)
+
+// CheckAppID refuses an id that RunIds cannot begin with.
+func CheckAppID(id string) error {
+	if appID.MatchString(id) {
+		return nil
+	}
+	return fmt.Errorf("want %d lower-case letters and digits, got %q", AppIDLength, clip(id, 40))
+}
+
+// RunID builds a RunId; random needs eight or more letters and digits.
+func RunID(app string, now time.Time, random string) string {
+	return app + now.UTC().Format("20060102150405") + strings.ToLower(random[:8])
+}
+
+// IngestTag is the ingest-by tag of one slice of one run, without prefix.
+func IngestTag(runID string, slice int) string { return fmt.Sprintf("%ss%06d", runID, slice) }

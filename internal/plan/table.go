@@ -1,0 +1,144 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// LoadType says what a table's runs copy.
+type LoadType string
+
+const (
+	// Full copies everything the first time and increments from then on, which
+	// is what the original script meant by the word.
+	Full LoadType = "Full"
+	// Incr copies what came after the watermark.
+	Incr LoadType = "Incr"
+	// Snapshot copies the whole present state at each run.
+	Snapshot LoadType = "Snapshot"
+)
+
+// ParseLoadType reads a LoadType in any letter case.
+func ParseLoadType(text string) (LoadType, error) {
+	for _, l := range []LoadType{Full, Incr, Snapshot} {
+		if strings.EqualFold(strings.TrimSpace(text), string(l)) {
+			return l, nil
+		}
+	}
+	return "", fmt.Errorf("LoadType: want Full, Incr or Snapshot, got %q", text)
+}
+
+// Table is one row of MigrationConfiguration, checked.
+type Table struct {
+	Instance        string // the Defender tenant's name; "" is the default instance
+	Source          string // hunting table, spelled as Defender spells it
+	Destination     string // raw table in ADX
+	WatermarkColumn string // "" means ingestion_time(), written None in the configuration
+	Load            LoadType
+	Active          bool
+	LastRefreshed   time.Time // watermark as the row states it; zero when null
+	Frequency       string    // how often a run is due; "" is every tick
+
+	RunID      string    // the run that published the row; "" for a row of the user's
+	Generation int64     // the publishing state's generation; 0 for a row of the user's
+	Ingested   time.Time // when the row came into ADX; orders rows of one source
+}
+
+// Row is MigrationConfiguration as it is stored, before any check.
+type Row struct {
+	SourceTable               string
+	DestinationTable          string
+	WatermarkColumn           string
+	LastRefreshedTime         time.Time // zero when null
+	LastRefreshedTimeInString string
+	LoadType                  string
+	IsActive                  bool
+	Instance                  string
+	Frequency                 string
+	RunID                     string
+	Generation                int64
+	Ingested                  time.Time
+}
+
+// tableName is what Kusto and Defender accept as a plain table or column name.
+// Source: Kusto entity names; 128 is below the service's 1,024 and above any
+// Defender name.
+var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+
+// CheckName returns an error in the operator's words when name is no plain
+// table or column name. what names the setting or column the text stands in.
+func CheckName(what, name string) error {
+	if tableName.MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("%s: want letters, digits and underscores, starting with a letter, got %q", what, clip(name, 80))
+}
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// Table checks the row. The error joins every fault found and is permanent by
+// nature: only an edit of the configuration mends it.
+func (r Row) Table() (Table, error) {
+	var errs []error
+	load, err := ParseLoadType(r.LoadType)
+	errs = append(errs, err, CheckName("SourceTable", r.SourceTable), CheckName("DestinationTable", r.DestinationTable))
+	column := r.WatermarkColumn
+	if trimmed := strings.TrimSpace(column); trimmed == "" || strings.EqualFold(trimmed, "None") {
+		column = ""
+	} else {
+		errs = append(errs, CheckName("WatermarkColumn", column))
+	}
+	last := r.LastRefreshedTime
+	if last.IsZero() && strings.TrimSpace(r.LastRefreshedTimeInString) != "" {
+		last, err = ParseStamp(r.LastRefreshedTimeInString)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("LastRefreshedTimeInString: %w", err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Table{}, err
+	}
+	return Table{
+		Instance: r.Instance, Source: r.SourceTable, Destination: r.DestinationTable, WatermarkColumn: column,
+		Load: load, Active: r.IsActive, LastRefreshed: Ticks(last), Frequency: r.Frequency,
+		RunID: r.RunID, Generation: r.Generation, Ingested: r.Ingested,
+	}, nil
+}
+
+// ArrivalTime reports whether the watermark is an arrival or event time, the
+// only kind that Defender's look-back clamps; a business date is not one.
+func (t Table) ArrivalTime() bool {
+	return t.WatermarkColumn == "" || t.WatermarkColumn == "Timestamp"
+}
+
+// Same reports whether two tables ask for the same migration, whatever their
+// watermark, publisher and arrival in ADX.
+func (t Table) Same(o Table) bool {
+	return t.Instance == o.Instance && t.Source == o.Source && t.Destination == o.Destination &&
+		t.WatermarkColumn == o.WatermarkColumn && t.Load == o.Load && t.Active == o.Active && t.Frequency == o.Frequency
+}
+
+// Row returns the table as a row of MigrationConfiguration.
+func (t Table) Row() Row {
+	column := t.WatermarkColumn
+	if column == "" {
+		column = "None"
+	}
+	text := ""
+	if !t.LastRefreshed.IsZero() {
+		text = Stamp(t.LastRefreshed)
+	}
+	return Row{
+		SourceTable: t.Source, DestinationTable: t.Destination, WatermarkColumn: column,
+		LastRefreshedTime: t.LastRefreshed, LastRefreshedTimeInString: text, LoadType: string(t.Load), IsActive: t.Active,
+		Instance: t.Instance, Frequency: t.Frequency, RunID: t.RunID, Generation: t.Generation,
+	}
+}

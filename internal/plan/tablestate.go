@@ -1,0 +1,126 @@
+package plan
+
+import "time"
+
+// Key names a table of an instance.
+type Key struct {
+	Instance string
+	Source   string
+}
+
+// String returns the key as logs show it.
+func (k Key) String() string {
+	if k.Instance == "" {
+		return k.Source
+	}
+	return k.Instance + "/" + k.Source
+}
+
+// StateFormat is the version of the table state's JSON that this program writes.
+const StateFormat = 1
+
+const (
+	// NullsNotCopied: no run has copied the rows without watermark yet.
+	NullsNotCopied = -1
+	// NullsUnknown: they were copied, by a run of which only the watermark is known.
+	NullsUnknown = -2
+)
+
+// publishedKept bounds TableState.Published: an older published watermark that
+// a user sets again is taken for a command, which is what it then is.
+const publishedKept = 32
+
+// TableState is the authority on one table: open run, generation, watermark.
+type TableState struct {
+	Format     int // StateFormat
+	Instance   string
+	Source     string
+	Generation int64      // raised by every attempt before any other effect
+	Watermark  time.Time  // every row up to and including it is in ADX; zero: nothing yet
+	OpenRun    string     // RunId of the open run; "" when none
+	NotBefore  time.Time  // waits longer than a message can carry
+	Width      float64    // bytes a row, learned; 0 until then
+	Nulls      int64      // rows without watermark copied; or NullsNotCopied, NullsUnknown
+	Settled    time.Time  // when the last run ended; rows of other apps are looked for since then
+	Restarts   int        // snapshots abandoned in a row because the table changed meanwhile
+	Rewind     *time.Time // a watermark that the user set; the next run begins there
+
+	Command   time.Time  // ingestion time of the user's row last taken up
+	Table     Table      // the configuration last acted upon
+	Published []Table    // rows of ours in MigrationConfiguration, newest last
+	Outbox    []Outgoing // what must still be said in ADX
+	Seq       int64      // numbers the outbox's entries over the table's life
+}
+
+// Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one
+// of Config and Audit.
+type Outgoing struct {
+	Tag    string // unique for ever: instance, table, Seq
+	Config *Row   `json:",omitempty"`
+	Audit  *Audit `json:",omitempty"`
+}
+
+// Audit is one row of MigrationAuditLog.
+type Audit struct {
+	TableName     string // destination; "" for a malformed wake-up
+	Timestamp     time.Time
+	Status        Status
+	FailureReason string // "" on success
+	RecordCount   int64
+	Instance      string
+	SourceTable   string
+	RunID         string
+	AttemptID     string
+	WindowFrom    time.Time // zero: null
+	WindowTo      time.Time
+	Slices        int
+	Calls         int
+	Bytes         int64
+	Duration      time.Duration
+	API           string
+	Note          string
+}
+
+// Status is how an attempt ended.
+type Status string
+
+const (
+	Success  Status = "Success"
+	Failed   Status = "Failed" // this attempt; the run stays open
+	Skipped  Status = "Skipped"
+	Torn     Status = "Torn"
+	Gap      Status = "Gap"
+	Repaired Status = "Repaired"
+	Surplus  Status = "Surplus"
+)
+
+// Publish remembers a configuration row of ours.
+func (s *TableState) Publish(t Table) {
+	t.Ingested = time.Time{}
+	s.Published = append(s.Published, t)
+	if over := len(s.Published) - publishedKept; over > 0 {
+		s.Published = s.Published[over:]
+	}
+}
+
+// Ours reports whether the configuration row is exactly one we recorded
+// publishing, with nothing changed.
+func (s *TableState) Ours(row Table) bool {
+	row.Ingested = time.Time{}
+	for _, p := range s.Published {
+		if p.RunID == row.RunID && p.Generation == row.Generation && p.LastRefreshed.Equal(row.LastRefreshed) && p.Same(row) {
+			return true
+		}
+	}
+	return false
+}
+
+// EverPublished reports whether the watermark is one that we wrote.
+func (s *TableState) EverPublished(watermark time.Time) bool {
+	for _, p := range s.Published {
+		if p.LastRefreshed.Equal(watermark) {
+			return true
+		}
+	}
+	return s.Watermark.Equal(watermark)
+}
