@@ -1,0 +1,169 @@
+package credential
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+)
+
+func TestNew_namesEveryProblem(t *testing.T) {
+	vault := &VaultRef{URL: "https://name.vault.azure.net", Secret: "defender"}
+	tests := []struct {
+		name string
+		cfg  Config
+		want []string
+	}{
+		{"no kind", Config{}, []string{"want secret, managed-identity or azure-cli"}},
+		{"unknown kind", Config{Kind: "password"}, []string{`got "password"`}},
+		{"secret without anything", Config{Kind: KindSecret},
+			[]string{"tenant id is missing", "client id of the application is missing", "vault of the client secret is missing", "no credential for the vault"}},
+		{"bad vault", Config{Kind: KindSecret, TenantID: tenant, ClientID: app, VaultCredential: tokenFunc(vaultToken),
+			Vault: &VaultRef{URL: "http://name.vault.azure.net", Secret: "a/b"}},
+			[]string{"vault URL: want an https URL", "secret name: want 1 to 127"}},
+		{"bad ids and authority", Config{Kind: KindSecret, TenantID: "a b", ClientID: "c/d", VaultCredential: tokenFunc(vaultToken),
+			Vault: vault, AuthorityHost: "login"},
+			[]string{`tenant id: want a GUID or a domain, got "a b"`, `client id: want a GUID, got "c/d"`, "authority host: want an https URL"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := New(tt.cfg)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q lacks %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestIsLoopback(t *testing.T) {
+	for text, want := range map[string]bool{
+		"https://127.0.0.1:8443": true, "https://127.9.9.9": true, "https://[::1]:1": true,
+		"https://localhost:8443": true, "https://vault.localhost": true, "https://LOCALHOST": true,
+		"https://name.vault.azure.net": false, "https://10.0.0.1": false, "https://127.0.0.1.example.com": false,
+		"https://localhost.example.com": false, "": false, "://": false,
+	} {
+		if got := isLoopback(text); got != want {
+			t.Errorf("isLoopback(%q): got %v, want %v", text, got, want)
+		}
+	}
+}
+
+// The SDK keeps managed-identity tokens per process and resource, hence a
+// resource of its own for each case and repetition.
+func TestManagedIdentity(t *testing.T) {
+	tests := []struct {
+		name, clientID string
+		status         int
+		kind           fault.Kind
+		want           string // in the error
+	}{
+		{"system-assigned", "", 200, fault.None, ""},
+		{"user-assigned", app, 200, fault.None, ""},
+		{"not assigned", app, 400, fault.Permanent, "managed identity " + app},
+		{"busy", "", 503, fault.Retry, "HTTP 503"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			requests := 0
+			resource := fmt.Sprintf("https://%d.example", time.Now().UnixNano())
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests++
+				q := r.URL.Query()
+				if r.Header.Get("X-Identity-Header") != "proof" || q.Get("resource") != resource || q.Get("client_id") != tt.clientID {
+					t.Errorf("unexpected request %s", r.URL)
+				}
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(tt.status)
+				_ = json.NewEncoder(w).Encode(map[string]string{
+					"access_token": "mi", "expires_on": fmt.Sprint(time.Now().Add(time.Hour).Unix()),
+					"resource": resource, "token_type": "Bearer",
+				})
+			}))
+			defer server.Close()
+			t.Setenv("IDENTITY_ENDPOINT", server.URL+"/msi/token")
+			t.Setenv("IDENTITY_HEADER", "proof")
+			cred, err := New(Config{Kind: KindManagedIdentity, ClientID: tt.clientID, retry: policy.RetryOptions{MaxRetries: -1}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				token, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}})
+				if got := fault.KindOf(err); got != tt.kind {
+					t.Fatalf("kind: got %v, want %v (%v)", got, tt.kind, err)
+				}
+				if err == nil && token.Token != "mi" {
+					t.Errorf("got token %q", token.Token)
+				}
+				if err != nil && !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("error %q lacks %q", err, tt.want)
+				}
+			}
+			if tt.kind == fault.None && requests != 1 {
+				t.Errorf("got %d requests, want 1", requests)
+			}
+		})
+	}
+}
+
+// fakeAzureCLI puts a program named az before everything else on the path.
+func fakeAzureCLI(t *testing.T, script string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in for az is a shell script")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "az"), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+func TestAzureCLI_isAskedOncePerAudience(t *testing.T) {
+	calls := filepath.Join(t.TempDir(), "calls")
+	fakeAzureCLI(t, `echo "$@" >> `+calls+`
+echo '{"accessToken":"cli","expires_on":`+fmt.Sprint(time.Now().Add(time.Hour).Unix())+`}'`)
+	cred, err := New(Config{Kind: KindAzureCLI, TenantID: tenant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		token, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{graph}})
+		if err != nil || token.Token != "cli" {
+			t.Fatalf("got %q, %v", token.Token, err)
+		}
+	}
+	log, err := os.ReadFile(calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(string(log), "\n"); got != 1 || !strings.Contains(string(log), "--tenant "+tenant) {
+		t.Errorf("az was called %d times:\n%s", got, log)
+	}
+}
+
+func TestAzureCLI_withoutSignInSaysWhatToDo(t *testing.T) {
+	fakeAzureCLI(t, `echo "ERROR: Please run 'az login' to setup account." >&2; exit 1`)
+	cred, err := New(Config{Kind: KindAzureCLI})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{graph}})
+	if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), "run az login") {
+		t.Errorf("got %v of kind %v", err, fault.KindOf(err))
+	}
+}

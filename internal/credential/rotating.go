@@ -1,0 +1,136 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+)
+
+// readAgain is the least time between two readings of the vault when a person
+// must act, and how long a refusal is repeated without asking anybody.
+const readAgain = time.Minute
+
+// rotating signs in with a client secret from the vault. A secret that Entra ID
+// refuses is dropped and read again: it may have been replaced.
+type rotating struct {
+	vault *vault
+	now   func() time.Time
+	who   signIn
+	build func(Secret) (azcore.TokenCredential, error)
+
+	mu      sync.Mutex
+	client  azcore.TokenCredential // nil before the first reading and after a refusal
+	secret  Secret                 // last one read
+	readAt  time.Time
+	refused error // permanent; why client is nil after a reading
+}
+
+func newRotating(cfg Config) (*rotating, error) {
+	v, err := newVault(cfg)
+	if err != nil {
+		return nil, err
+	}
+	options := &azidentity.ClientSecretCredentialOptions{
+		ClientOptions:            cfg.clientOptions(),
+		DisableInstanceDiscovery: cfg.Loopback && isLoopback(cfg.AuthorityHost),
+	}
+	return &rotating{
+		vault: v,
+		now:   cfg.Now,
+		who: signIn{
+			who:    fmt.Sprintf("application %s in tenant %s", cfg.ClientID, cfg.TenantID),
+			remedy: "check tenant id, client id and cloud",
+			secret: cfg.Vault.String(),
+		},
+		build: func(s Secret) (azcore.TokenCredential, error) {
+			return azidentity.NewClientSecretCredential(cfg.TenantID, cfg.ClientID, s.Reveal(), options)
+		},
+	}, nil
+}
+
+// GetToken implements azcore.TokenCredential.
+func (r *rotating) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	client, err := r.current(ctx, nil)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	token, err := client.GetToken(ctx, o)
+	if isSecretRefused(err) {
+		r.refuse(client, r.who.explain(o, err))
+		if client, err = r.current(ctx, client); err != nil {
+			return azcore.AccessToken{}, err
+		}
+		if token, err = client.GetToken(ctx, o); isSecretRefused(err) {
+			r.refuse(client, r.who.explain(o, err))
+		}
+	}
+	if err != nil {
+		return azcore.AccessToken{}, r.who.explain(o, err)
+	}
+	return token, nil
+}
+
+// current returns the client for the newest known secret and reads the vault if
+// there is none. failed is the client that the caller has just seen refused, or
+// nil: the same secret is not tried twice in one call, but it is in the next one,
+// for Entra ID refuses a brand-new secret for some minutes.
+//
+// It holds its lock while it reads, so that callers for several audiences share
+// one reading.
+func (r *rotating) current(ctx context.Context, failed azcore.TokenCredential) (azcore.TokenCredential, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client != nil {
+		return r.client, nil
+	}
+	if r.refused != nil && r.now().Before(r.readAt.Add(readAgain)) {
+		return nil, r.refused
+	}
+	before := r.secret
+	secret, err := r.vault.read(ctx)
+	if err != nil {
+		if fault.KindOf(err) == fault.Permanent {
+			r.refused, r.readAt = err, r.now()
+		}
+		return nil, err
+	}
+	r.secret, r.readAt = secret, r.now()
+	if failed != nil && secret.Equal(before) {
+		return nil, r.refused
+	}
+	client, err := r.build(secret)
+	if err != nil {
+		return nil, fault.As(fault.Permanent, fmt.Errorf("sign in %s: %w", r.who.who, err))
+	}
+	r.client, r.refused = client, nil
+	return client, nil
+}
+
+// refuse drops client and remembers why, unless another caller has replaced it.
+func (r *rotating) refuse(client azcore.TokenCredential, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client == client {
+		r.client, r.refused = nil, why
+	}
+}
+
+// isSecretRefused tells whether Entra ID has refused the client secret itself:
+// wrong (AADSTS7000215), expired (AADSTS7000222) or otherwise no proof of the
+// application. Source: Entra ID documentation, authentication error codes.
+func isSecretRefused(err error) bool {
+	var failed *azidentity.AuthenticationFailedError
+	if !errors.As(err, &failed) {
+		return false
+	}
+	answer, ok := readAnswer(failed.RawResponse)
+	return ok && (answer.Error == "invalid_client" || answer.code() == "AADSTS7000215" || answer.code() == "AADSTS7000222")
+}

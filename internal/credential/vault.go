@@ -1,0 +1,139 @@
+package credential
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+)
+
+// vault reads one secret of a Key Vault.
+type vault struct {
+	ref    VaultRef
+	client *azsecrets.Client
+}
+
+func newVault(cfg Config) (*vault, error) {
+	client, err := azsecrets.NewClient(cfg.Vault.URL, cfg.VaultCredential, &azsecrets.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: cfg.Transport, Retry: cfg.retry},
+		// A vault on this machine cannot have a name under the domain that it asks
+		// tokens for.
+		DisableChallengeResourceVerification: cfg.Loopback && isLoopback(cfg.Vault.URL),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("vault %s: %w", cfg.Vault.host(), err)
+	}
+	return &vault{ref: *cfg.Vault, client: client}, nil
+}
+
+// read returns the newest version of the secret. A value that cannot be a client
+// secret as Entra ID issues it is refused here, where the cause can be named.
+func (v *vault) read(ctx context.Context) (secret Secret, err error) {
+	defer func() {
+		// The SDK indexes into the challenge's authorization URL and panics when it
+		// names no tenant, as that of a server that is no Key Vault.
+		if recover() != nil {
+			err = fault.As(fault.Permanent, fmt.Errorf("read %s: the server asks for a sign-in that no Key Vault asks for: check the vault URL", v.ref))
+		}
+	}()
+	response, err := v.client.GetSecret(ctx, v.ref.Secret, "", nil)
+	if err != nil {
+		return Secret{}, v.explain(err)
+	}
+	var value string
+	if response.Value != nil {
+		value = *response.Value
+	}
+	switch trimmed := strings.TrimSpace(value); {
+	case trimmed == "":
+		return Secret{}, fault.As(fault.Permanent, fmt.Errorf("%s is empty: store the client secret in it", v.ref))
+	case trimmed != value:
+		return Secret{}, fault.As(fault.Permanent, fmt.Errorf("%s begins or ends with white space: store it again without", v.ref))
+	}
+	return NewSecret(value), nil
+}
+
+func (v *vault) explain(err error) error {
+	var refused *azcore.ResponseError
+	if !errors.As(err, &refused) {
+		return v.explainUnanswered(err)
+	}
+	inner := innerCode(refused)
+	cause := fmt.Sprintf("HTTP %d %s", refused.StatusCode, refused.ErrorCode)
+	if inner != "" {
+		cause += " (" + inner + ")"
+	}
+	kind, remedy := fault.Permanent, "check the vault URL"
+	switch {
+	case refused.StatusCode == http.StatusForbidden && inner == "SecretDisabled":
+		remedy = "enable the secret or store a new version"
+	case refused.StatusCode == http.StatusForbidden && inner == "ForbiddenByFirewall":
+		remedy = "let the app's network through the vault's firewall"
+	case refused.StatusCode == http.StatusForbidden:
+		remedy = "give the app's identity the role Key Vault Secrets User on the vault; a new role takes some minutes to work"
+	case refused.StatusCode == http.StatusUnauthorized:
+		remedy = "the vault does not accept the identity's token: check that both belong to the same tenant"
+	case refused.StatusCode == http.StatusNotFound:
+		remedy = "the vault has no such secret: create it or correct the name"
+	case isTransient(refused.StatusCode):
+		kind, remedy = fault.Retry, "the vault is busy or unavailable"
+	}
+	return fault.As(kind, fmt.Errorf("read %s: %s: %s", v.ref, cause, remedy))
+}
+
+func (v *vault) explainUnanswered(err error) error {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return fmt.Errorf("read %s: %w", v.ref, known) // the vault's credential has said it all
+	}
+	var failed *azidentity.AuthenticationFailedError
+	if errors.As(err, &failed) {
+		return fault.As(fault.Retry, fmt.Errorf("read %s: sign in to the vault: %s", v.ref, oneLine(failed)))
+	}
+	var final interface{ NonRetriable() }
+	if errors.As(err, &final) {
+		// The SDK has an answer and does not trust it: a challenge for another service.
+		return fault.As(fault.Permanent, fmt.Errorf("read %s: %s: check the vault URL", v.ref, oneLine(err)))
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	return fault.As(fault.Retry, fmt.Errorf("read %s: the vault cannot be reached, check its URL and network rules: %w", v.ref, err))
+}
+
+// innerCode returns the error.innererror.code of the vault's answer, which tells
+// the several reasons of a 403 apart; "" if there is none.
+func innerCode(refused *azcore.ResponseError) string {
+	if refused.RawResponse == nil {
+		return ""
+	}
+	body, err := runtime.Payload(refused.RawResponse)
+	if err != nil {
+		return ""
+	}
+	var answer struct {
+		Error struct {
+			InnerError struct{ Code string }
+		}
+	}
+	if json.Unmarshal(body, &answer) != nil || !codeForm.MatchString(answer.Error.InnerError.Code) {
+		return ""
+	}
+	return answer.Error.InnerError.Code
+}
+
+// isTransient tells whether a status may be another one a little later.
+func isTransient(status int) bool {
+	return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+}

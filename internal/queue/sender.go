@@ -1,0 +1,160 @@
+package queue
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+)
+
+const (
+	// maxDelay is the longest time a wake-up sleeps in the queue. Longer waits are
+	// kept in the table's own state and looked at again then.
+	maxDelay = time.Hour
+	// timeToLive is how long an unread message is kept. Source: default of the
+	// queue service.
+	timeToLive = 7 * 24 * time.Hour
+)
+
+// Options of a Sender.
+type Options struct {
+	// Transport carries the requests; nil is the SDK's own.
+	Transport policy.Transporter
+}
+
+func (o Options) client() *azqueue.ClientOptions {
+	return &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: o.Transport}}
+}
+
+// Sender sends wake-ups to one queue. It is safe for concurrent use.
+type Sender struct {
+	queue  string
+	client *azqueue.QueueClient
+}
+
+// NewSender returns a Sender for a queue of the account that a connection string
+// names. UseDevelopmentStorage=true names the local emulator.
+func NewSender(connectionString, queue string, o Options) (*Sender, error) {
+	client, err := azqueue.NewQueueClientFromConnectionString(expandDevelopment(connectionString), queue, o.client())
+	if err != nil {
+		// The SDK's words quote nothing of the string; a wrong key is reported by
+		// its decoder, with the position only.
+		return nil, fmt.Errorf("queue %q: read the connection string: %w", queue, err)
+	}
+	return &Sender{queue: queue, client: client}, nil
+}
+
+// NewSenderWithCredential returns a Sender for a queue of the account whose queue
+// service is at serviceURL, as in https://account.queue.core.windows.net. The
+// identity needs the role Storage Queue Data Contributor.
+func NewSenderWithCredential(serviceURL, queue string, credential azcore.TokenCredential, o Options) (*Sender, error) {
+	u, err := url.Parse(serviceURL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
+		return nil, fmt.Errorf("queue %q: want an https URL of the queue service without query", queue)
+	}
+	client, err := azqueue.NewQueueClient(u.JoinPath(queue).String(), credential, o.client())
+	if err != nil {
+		return nil, fmt.Errorf("queue %q at %s: %w", queue, u.Host, err)
+	}
+	return &Sender{queue: queue, client: client}, nil
+}
+
+// Send puts w on the queue, visible after delay: a negative one counts as none,
+// one over an hour as an hour, a part of a second as a whole one. A queue that
+// does not exist is made first. The text is base64, as host.json tells the host.
+//
+// A wake-up that fails its validation is a fault.Permanent. Every other error may
+// mean that the message was sent all the same; sending it twice is harmless.
+func (s *Sender) Send(ctx context.Context, w WakeUp, delay time.Duration) error {
+	text, err := w.Text()
+	if err != nil {
+		return fault.As(fault.Permanent, err)
+	}
+	content := base64.StdEncoding.EncodeToString([]byte(text))
+	visibility := int32((min(max(delay, 0), maxDelay) + time.Second - 1) / time.Second)
+	life := int32(timeToLive / time.Second)
+	options := &azqueue.EnqueueMessageOptions{VisibilityTimeout: &visibility, TimeToLive: &life}
+
+	_, err = s.client.EnqueueMessage(ctx, content, options)
+	if queueerror.HasCode(err, queueerror.QueueNotFound) {
+		if err := s.Create(ctx); err != nil {
+			return err
+		}
+		_, err = s.client.EnqueueMessage(ctx, content, options)
+	}
+	return s.explain("send wake-up for "+w.Table, err)
+}
+
+// Create makes the queue unless it exists. The host never does and polls in vain
+// until somebody has.
+func (s *Sender) Create(ctx context.Context) error {
+	_, err := s.client.Create(ctx, nil)
+	if queueerror.HasCode(err, queueerror.QueueAlreadyExists) {
+		return nil
+	}
+	return s.explain("create queue", err)
+}
+
+// Depth returns about how many messages the queue holds, sleeping ones and those
+// being worked on included. A queue that does not exist holds none.
+func (s *Sender) Depth(ctx context.Context) (int, error) {
+	properties, err := s.client.GetProperties(ctx, nil)
+	if queueerror.HasCode(err, queueerror.QueueNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, s.explain("count messages", err)
+	}
+	if properties.ApproximateMessagesCount == nil {
+		return 0, fmt.Errorf("queue %q: count messages: the service names no number", s.queue)
+	}
+	return int(*properties.ApproximateMessagesCount), nil
+}
+
+// explain turns an error of the SDK into one line with queue and cause. It leaves
+// out URLs, which hold a signature when the connection string does. None counts
+// as permanent: delivering a message again is the best way to put it off when
+// sending another one fails.
+func (s *Sender) explain(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var response *azcore.ResponseError
+	if errors.As(err, &response) {
+		text := fmt.Sprintf("queue %q: %s: HTTP %d %s", s.queue, doing, response.StatusCode, response.ErrorCode)
+		if response.StatusCode == http.StatusForbidden || response.StatusCode == http.StatusUnauthorized {
+			text += "; the app needs the role Storage Queue Data Contributor on the storage account, or a connection string with a valid key"
+		}
+		return errors.New(text)
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	return fmt.Errorf("queue %q: %s: %w", s.queue, doing, err)
+}
+
+// developmentKey is the fixed key of the emulator's one account. Source: Azurite
+// documentation.
+const developmentKey = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+// expandDevelopment writes out the short form for the local storage emulator,
+// which the Functions host understands and the SDK does not.
+func expandDevelopment(connectionString string) string {
+	if !strings.EqualFold(strings.Trim(connectionString, " ;"), "UseDevelopmentStorage=true") {
+		return connectionString
+	}
+	return "AccountName=devstoreaccount1;AccountKey=" + developmentKey +
+		";QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1"
+}

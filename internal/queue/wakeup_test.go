@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	stdjson "encoding/json"
+)
+
+func TestWakeUp_Text(t *testing.T) {
+	tests := []struct {
+		name string
+		w    WakeUp
+		want string
+	}{
+		{"first time", WakeUp{Instance: "contoso", Table: "DeviceInfo", Trigger: Scheduled},
+			`{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled"}`},
+		{"put off before", WakeUp{Table: "api/machines", Trigger: Manual, Again: 2},
+			`{"instance":"","table":"api/machines","trigger":"manual","again":2}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := tt.w.Text()
+			if err != nil || got != tt.want {
+				t.Errorf("Text: got %s, %v; want %s", got, err, tt.want)
+			}
+			back, err := ParseWakeUp(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.w, back); diff != "" {
+				t.Errorf("ParseWakeUp(Text) (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWakeUp_Text_refusesWhatCannotBeReadBack(t *testing.T) {
+	tests := []struct {
+		name string
+		w    WakeUp
+		want string
+	}{
+		{"no table", WakeUp{Trigger: Manual}, "no table"},
+		{"no trigger", WakeUp{Table: "T"}, `trigger ""`},
+		{"long table", WakeUp{Table: strings.Repeat("x", 1025), Trigger: Manual}, "1025 bytes"},
+		{"long instance", WakeUp{Table: "T", Instance: strings.Repeat("x", 1025), Trigger: Manual}, "1025 bytes"},
+		{"not UTF-8", WakeUp{Table: "T\xff", Trigger: Manual}, "not UTF-8"},
+		{"negative count", WakeUp{Table: "T", Trigger: Manual, Again: -1}, "-1 times"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if text, err := tt.w.Text(); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %q, %v; want an error with %q", text, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestWakeUp_everyValidOneSurvivesTheQueue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := WakeUp{
+			Instance: rapid.StringN(0, 20, 100).Draw(t, "instance"),
+			Table:    rapid.StringN(1, 20, 100).Draw(t, "table"),
+			Trigger:  rapid.SampledFrom([]string{Scheduled, Manual}).Draw(t, "trigger"),
+			Again:    rapid.IntRange(0, 1000).Draw(t, "again"),
+		}
+		text, err := w.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := ParseWakeUp(text); err != nil || back != w {
+			t.Fatalf("ParseWakeUp(%s): got %+v, %v", text, back, err)
+		}
+	})
+}
+
+// The host copies a message's members over the trigger's metadata without regard
+// to case.
+func TestWakeUp_membersKeepClearOfQueueMetadata(t *testing.T) {
+	text, err := WakeUp{Instance: "i", Table: "t", Trigger: Manual, Again: 1}.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members map[string]any
+	if err := stdjson.Unmarshal([]byte(text), &members); err != nil {
+		t.Fatal(err)
+	}
+	for name := range members {
+		for _, reserved := range []string{"DequeueCount", "ExpirationTime", "Id", "InsertionTime", "NextVisibleTime", "PopReceipt", "sys", "RetryContext"} {
+			if strings.EqualFold(name, reserved) {
+				t.Errorf("member %q replaces metadata %q", name, reserved)
+			}
+		}
+	}
+}
+
+func TestParseWakeUp_refuses(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"nothing", "", "not JSON at byte 0"},
+		{"plain text", "DeviceInfo", "not JSON at byte 0"},
+		{"cut", `{"table":"DeviceInfo"`, "not JSON at byte"},
+		{"two documents", `{"table":"T","trigger":"manual"}{}`, "not JSON at byte"},
+		{"null", "null", "null, want an object"},
+		{"array", `["DeviceInfo"]`, "unexpected JSON ["},
+		{"number as table", `{"table":7,"trigger":"manual"}`, "unexpected JSON number at byte"},
+		{"fraction as count", `{"table":"T","trigger":"manual","again":1.5}`, "unexpected JSON"},
+		{"no table", `{"instance":"i","trigger":"manual"}`, "no table"},
+		{"unknown trigger", `{"table":"T","trigger":"hourly"}`, `trigger "hourly", want scheduled, manual or forced`},
+		{"no trigger", `{"table":"T"}`, `trigger "", want`},
+		{"unknown member", `{"table":"T","trigger":"manual","run":"r"}`, "unknown member"},
+		{"member in another case", `{"Table":"T","trigger":"manual"}`, "unknown member"},
+		{"repeated member", `{"table":"T","table":"U","trigger":"manual"}`, "repeated member"},
+		{"not UTF-8", "{\"table\":\"T\xff\",\"trigger\":\"manual\"}", "not JSON at byte"},
+		{"too long", `{"table":"` + strings.Repeat("x", 5000) + `"}`, "over 4096 bytes"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w, err := ParseWakeUp(tt.text)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("ParseWakeUp(%q): got %+v, %v; want an error with %q", tt.text, w, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseWakeUp_quotesTheBeginningOnly(t *testing.T) {
+	beginning := strings.Repeat("é", shownRunes)
+	for _, text := range []string{
+		beginning + "confidential",
+		`{"table":"T","trigger":"` + beginning + `confidential"}`,
+		`{"table":"T","trigger":"manual","` + beginning + `confidential":1}`,
+		`{"table":"` + beginning + `","table":"confidential"}`,
+		`{"table":{"` + beginning + `confidential":1}}`,
+	} {
+		_, err := ParseWakeUp(text)
+		if err == nil || strings.Contains(err.Error(), "confidential") || len(err.Error()) > 300 {
+			t.Errorf("ParseWakeUp(%q): got error %v", text, err)
+		}
+	}
+}
+
+func FuzzParseWakeUp(f *testing.F) {
+	f.Add(`{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled","again":1}`)
+	f.Add(`{"table":"T","trigger":"manual"} `)
+	f.Add(`null`)
+	f.Fuzz(func(t *testing.T, text string) {
+		w, err := ParseWakeUp(text)
+		if err != nil {
+			return
+		}
+		again, err := w.Text()
+		if err != nil {
+			t.Fatalf("accepted %q but cannot write %+v: %v", text, w, err)
+		}
+		if back, err := ParseWakeUp(again); err != nil || back != w {
+			t.Errorf("%+v came back as %+v, %v", w, back, err)
+		}
+	})
+}
