@@ -1,0 +1,135 @@
+// Package compare holds the source of a migration against what arrived, row by
+// row and by content. It reports; it repairs nothing.
+package compare
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// Digest stands for one row's JSON value. Two rows have the same digest when
+// they are equal as ADX keeps values: whatever their white space, key order and
+// escapes, integers exactly and other numbers as doubles; absent is not null.
+type Digest [16]byte
+
+// Rows is a multiset of rows.
+type Rows map[Digest]int
+
+// Result is the outcome of one comparison. A row whose value changed on the way
+// counts as missing and as repeated.
+type Result struct {
+	Source   int // rows at the source
+	Arrived  int
+	Missing  int // at the source and not arrived, counting repetitions
+	Repeated int // arrived beyond what the source has
+}
+
+// OK reports whether every row arrived exactly once.
+func (r Result) OK() bool { return r.Missing == 0 && r.Repeated == 0 }
+
+// Collect digests rows of JSON text. The error names the row's position, never
+// its content.
+func Collect(rows iter.Seq[[]byte]) (Rows, error) {
+	out := Rows{}
+	n := 0
+	for text := range rows {
+		d, err := Of(text)
+		if err != nil {
+			return nil, fmt.Errorf("row %d (%d bytes): %w", n, len(text), err)
+		}
+		out[d]++
+		n++
+	}
+	return out, nil
+}
+
+// Compare holds two multisets against each other.
+func Compare(source, arrived Rows) Result {
+	var r Result
+	for d, n := range source {
+		r.Source += n
+		if short := n - arrived[d]; short > 0 {
+			r.Missing += short
+		}
+	}
+	for d, n := range arrived {
+		r.Arrived += n
+		if over := n - source[d]; over > 0 {
+			r.Repeated += over
+		}
+	}
+	return r
+}
+
+// Of digests one row.
+func Of(text []byte) (Digest, error) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var value any
+	if err := dec.Decode(&value); err != nil {
+		return Digest{}, fmt.Errorf("read JSON: %w", err)
+	}
+	if dec.More() {
+		return Digest{}, fmt.Errorf("read JSON: text after the value")
+	}
+	sum := sha256.Sum256(canonical(make([]byte, 0, len(text)), value))
+	return Digest(sum[:16]), nil
+}
+
+func canonical(dst []byte, value any) []byte {
+	switch v := value.(type) {
+	case nil:
+		return append(dst, "null"...)
+	case bool:
+		return strconv.AppendBool(dst, v)
+	case json.Number:
+		return number(dst, v.String())
+	case string:
+		return strconv.AppendQuote(dst, v)
+	case []any:
+		dst = append(dst, '[')
+		for _, e := range v {
+			dst = append(canonical(dst, e), ',')
+		}
+		return append(dst, ']')
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		sort.Strings(keys)
+		dst = append(dst, '{')
+		for _, k := range keys {
+			dst = append(strconv.AppendQuote(dst, k), ':')
+			dst = append(canonical(dst, v[k]), ',')
+		}
+		return append(dst, '}')
+	}
+	return append(dst, '?')
+}
+
+// number writes an integer as it stands and any other number as the double that
+// ADX keeps.
+func number(dst []byte, text string) []byte {
+	if !strings.ContainsAny(text, ".eE") {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return strconv.AppendInt(dst, n, 10)
+		}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return append(dst, text...)
+	}
+	// A double has a point or an exponent here, so that 1 and 1.0 stay apart.
+	out := strconv.AppendFloat(nil, f, 'g', -1, 64)
+	if !bytes.ContainsAny(out, ".eI") {
+		out = append(out, ".0"...)
+	}
+	return append(dst, out...)
+}
