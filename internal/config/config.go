@@ -1,0 +1,231 @@
+// Package config reads the app settings: once, into one struct, and refuses them
+// all at once, in the operator's words. It opens no connection and knows no
+// adapter; enumerations are checked here and given on as text.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// Config holds every setting, checked.
+type Config struct {
+	Defender  Defender
+	KeyVault  string // URL; "" when no credential needs it
+	ADX       ADX
+	Migration Migration
+	Storage   Storage
+	LogLevel  string // debug, info, warn or error
+}
+
+// Defender is the source: one tenant, its interface, credential and quota.
+type Defender struct {
+	API            string // graph or mde, aliases resolved
+	Cloud          string // global, gcc, gcchigh or dod
+	GraphVersion   string // v1.0 or beta
+	TenantID       string
+	ClientID       string
+	Credential     string // secret, managed-identity or azure-cli
+	SecretName     string
+	BaseURL        string        // overrides the cloud's
+	Scope          string        // overrides the cloud's
+	Authority      string        // overrides the cloud's
+	CallsPerMinute int           // the tenant's limit, of which FreeShare is left alone
+	CallsPerHour   int           // 0: no hourly limit
+	FreeShare      float64       // left to people who hunt, 0 to 0.9
+	QuotaMinute    time.Duration // length of the minute window
+	QuotaHour      time.Duration // length of the hour window
+	LookBack       time.Duration // how far back event tables reach
+	Pause          time.Duration // after a 5xx answer
+}
+
+// ADX is the destination cluster.
+type ADX struct {
+	ClusterURL string
+	IngestURL  string // "": derived from ClusterURL
+	Database   string
+	Credential string // managed-identity, azure-cli or secret
+	ClientID   string // of a user-assigned identity; "": system-assigned
+}
+
+// Migration is how tables are copied.
+type Migration struct {
+	Schedule        string // six-field cron, UTC; the host reads it, we show it
+	Queue           string
+	AppID           string // begins every RunId
+	Settle          time.Duration
+	Lease           time.Duration
+	TimeBudget      time.Duration
+	IngestGrace     time.Duration
+	IngestPoll      time.Duration
+	RowTarget       int64
+	ByteTarget      int64
+	ParallelSlices  int
+	LedgerRetention time.Duration
+}
+
+// Storage is where state, quota and wake-ups live: the host's own account.
+type Storage struct {
+	ConnectionString string // AzureWebJobsStorage; "" with an identity
+	BlobServiceURL   string // with an identity
+	QueueServiceURL  string
+	ClientID         string // of a user-assigned identity
+	Container        string
+}
+
+// Setting is one app setting: its name, what it does, what it is by default.
+type Setting struct {
+	Name    string
+	Default string
+	Sample  string // value in local.settings.sample.json where it is not the default
+	Doc     string
+	// Need says when the setting must be given; "" means never.
+	Need string
+
+	set func(string) error
+}
+
+// Settings lists every setting in the order of the documentation. The returned
+// settings write into c when Read uses them.
+func Settings(c *Config) []Setting {
+	d, a, m, s := &c.Defender, &c.ADX, &c.Migration, &c.Storage
+	return []Setting{
+		{"DEFENDER_API", "graph", "", "Hunting interface: `graph` (Microsoft Graph) or `mde` (Defender for Endpoint, ends 2027-02-01). Aliases of the original script: `M365DGraph`, `MDATP`, `M365D`.", "", api(&d.API)},
+		{"DEFENDER_CLOUD", "global", "", "Cloud of the tenant: `global`, `gcc`, `gcchigh` or `dod`. Selects the endpoints.", "", oneOf(&d.Cloud, "global", "gcc", "gcchigh", "dod")},
+		{"DEFENDER_GRAPH_VERSION", "v1.0", "", "Version of the Graph API: `v1.0` or `beta`.", "", oneOf(&d.GraphVersion, "v1.0", "beta")},
+		{"DEFENDER_TENANT_ID", "", "00000000-0000-0000-0000-000000000000", "Directory (tenant) id of the Defender tenant.", "always", text(&d.TenantID)},
+		{"DEFENDER_CLIENT_ID", "", "00000000-0000-0000-0000-000000000000", "Application (client) id that holds the hunting permission; with `managed-identity` the id of a user-assigned identity.", "with `secret`", text(&d.ClientID)},
+		{"DEFENDER_CREDENTIAL", "secret", "", "How to sign in to Defender: `secret` (client secret from Key Vault), `managed-identity` or `azure-cli` (local use).", "", oneOf(&d.Credential, "secret", "managed-identity", "azure-cli")},
+		{"DEFENDER_SECRET_NAME", "defender-client-secret", "", "Name of the client secret in Key Vault. It is read again when the service rejects it, so it can be rotated at any time.", "", text(&d.SecretName)},
+		{"DEFENDER_BASE_URL", "", "", "Overrides the API's address, for example a regional host.", "", httpsURL(&d.BaseURL)},
+		{"DEFENDER_SCOPE", "", "", "Overrides the token scope of the API.", "", text(&d.Scope)},
+		{"DEFENDER_AUTHORITY", "", "", "Overrides the Entra ID authority.", "", httpsURL(&d.Authority)},
+		{"DEFENDER_CALLS_PER_MINUTE", "45", "", "Hunting calls a minute that the tenant allows. Sources disagree and large tenants get more.", "", integer(&d.CallsPerMinute, 1, 100_000)},
+		{"DEFENDER_CALLS_PER_HOUR", "", "", "Hunting calls an hour that the tenant allows; `0` is no limit. Default: 1500 with `mde`, 0 with `graph`.", "", integer(&d.CallsPerHour, 0, 1_000_000)},
+		{"DEFENDER_FREE_SHARE", "0.2", "", "Share of both limits left to the people who hunt, 0 to 0.9.", "", fraction(&d.FreeShare, 0.9)},
+		{"DEFENDER_QUOTA_MINUTE", "1m", "", "Length of the minute window. Only tests change it.", "", duration(&d.QuotaMinute, time.Second, time.Hour)},
+		{"DEFENDER_QUOTA_HOUR", "1h", "", "Length of the hour window. Only tests change it.", "", duration(&d.QuotaHour, time.Second, 24*time.Hour)},
+		{"DEFENDER_LOOKBACK", "720h", "", "How far back Defender holds event tables (30 days).", "", duration(&d.LookBack, time.Hour, 100*365*24*time.Hour)},
+		{"DEFENDER_RETRY_PAUSE", "15s", "", "Pause after a 5xx answer, with jitter; two such pauses, then the slice is divided.", "", duration(&d.Pause, 0, 10*time.Minute)},
+		{"KEY_VAULT_URL", "", "https://my-vault.vault.azure.net", "Key Vault with the client secret.", "with `secret`", httpsURL(&c.KeyVault)},
+		{"ADX_CLUSTER_URL", "", "https://mycluster.westeurope.kusto.windows.net", "Query address of the ADX cluster or Fabric Eventhouse.", "always", httpsURL(&a.ClusterURL)},
+		{"ADX_INGEST_URL", "", "", "Ingestion address; default: `https://ingest-` before the cluster's host.", "", httpsURL(&a.IngestURL)},
+		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", text(&a.Database)},
+		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `azure-cli` (local use) or `secret` (the Defender app's).", "", oneOf(&a.Credential, "managed-identity", "azure-cli", "secret")},
+		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage.", "", text(&a.ClientID)},
+		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first). The Functions host reads it.", "by the host", text(&m.Schedule)},
+		{"MIGRATION_QUEUE", "", "migrations", "Storage queue of the wake-ups; `-poison` is appended for the ones that failed too often. The Functions host reads it.", "always", queueName(&m.Queue)},
+		{"MIGRATION_APP_ID", "", "", "Begins every RunId: 6 lower-case letters or digits. Default: derived from the site's name. Two apps on one database need two ids.", "", appID(&m.AppID)},
+		{"MIGRATION_SETTLE", "1h", "", "Rows younger than this are left for the next run, so that late rows are not missed.", "", duration(&m.Settle, 0, 30*24*time.Hour)},
+		{"MIGRATION_LEASE", "60s", "", "Length of the lease on a table's state; 15 s to 60 s, renewed while a run works.", "", duration(&m.Lease, 15*time.Second, time.Minute)},
+		{"MIGRATION_TIME_BUDGET", "20m", "", "Working time of one invocation; the rest goes on with the next message. Keep it below functionTimeout less five minutes.", "", duration(&m.TimeBudget, time.Second, 55*time.Minute)},
+		{"MIGRATION_INGEST_GRACE", "15m", "", "How long a sent blob may stay invisible in ADX before it is considered for sending again.", "", duration(&m.IngestGrace, time.Second, 24*time.Hour)},
+		{"MIGRATION_INGEST_POLL", "10s", "", "Pause between two looks whether ADX shows what was sent.", "", duration(&m.IngestPoll, 10*time.Millisecond, 10*time.Minute)},
+		{"MIGRATION_ROW_TARGET", "95000", "", "Rows that a slice should hold at most; the service's cap is 100,000.", "", integer64(&m.RowTarget, 1, plan.MaxRows-1)},
+		{"MIGRATION_BYTE_TARGET", "40000000", "", "Bytes that an answer should have at most; the service's cap is 50 MB.", "", integer64(&m.ByteTarget, 1000, 120_000_000)},
+		{"MIGRATION_PARALLEL_SLICES", "2", "", "Slices of one table in flight per process.", "", integer(&m.ParallelSlices, 1, 64)},
+		{"MIGRATION_LEDGER_RETENTION", "720h", "", "How long the ledgers of ended runs are kept.", "", duration(&m.LedgerRetention, time.Hour, 10*365*24*time.Hour)},
+		{"LOG_LEVEL", "info", "", "`debug`, `info`, `warn` or `error`.", "", oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
+		{"AzureWebJobsStorage", "", "UseDevelopmentStorage=true", "Connection string of the host's storage account; state and queue live there too. Leave it out with an identity.", "or one of the next", text(&s.ConnectionString)},
+		{"AzureWebJobsStorage__accountName", "", "", "Storage account reached with a managed identity (public cloud).", "", account(s)},
+		{"AzureWebJobsStorage__blobServiceUri", "", "", "Blob address of the account, with an identity, in any cloud.", "", httpsURL(&s.BlobServiceURL)},
+		{"AzureWebJobsStorage__queueServiceUri", "", "", "Queue address of the account, with an identity, in any cloud.", "", httpsURL(&s.QueueServiceURL)},
+		{"AzureWebJobsStorage__clientId", "", "", "Client id of a user-assigned identity for storage.", "", text(&s.ClientID)},
+		{"MIGRATION_CONTAINER", "defender2adx", "", "Blob container of states, ledgers and quota.", "", text(&s.Container)},
+	}
+}
+
+// Read reads every setting through getenv. The error joins all faults found,
+// one line each, beginning with the setting's name. A value is quoted in it
+// only where it can hold no secret.
+func Read(getenv func(string) string) (Config, error) {
+	var c Config
+	var errs []error
+	for _, s := range Settings(&c) {
+		value := strings.TrimSpace(getenv(s.Name))
+		if value == "" {
+			value = s.Default
+		}
+		if value == "" {
+			if s.Need == "always" {
+				errs = append(errs, fmt.Errorf("%s: is not set; %s", s.Name, firstSentence(s.Doc)))
+			}
+			continue
+		}
+		if err := s.set(value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.Name, err))
+		}
+	}
+	if c.Defender.API == "mde" && strings.TrimSpace(getenv("DEFENDER_CALLS_PER_HOUR")) == "" {
+		// Source: run-advanced-query-api, 1,500 calls an hour.
+		c.Defender.CallsPerHour = 1500
+	}
+	if c.Defender.Credential == "secret" || c.ADX.Credential == "secret" {
+		if c.Defender.ClientID == "" {
+			errs = append(errs, errors.New("DEFENDER_CLIENT_ID: is not set; a client secret needs the application's id"))
+		}
+		if c.KeyVault == "" {
+			errs = append(errs, errors.New("KEY_VAULT_URL: is not set; the client secret is read from a Key Vault"))
+		}
+	}
+	if c.Migration.AppID == "" {
+		c.Migration.AppID = deriveAppID(getenv("WEBSITE_SITE_NAME"), c.Defender.TenantID)
+	}
+	s := c.Storage
+	if s.ConnectionString == "" && (s.BlobServiceURL == "" || s.QueueServiceURL == "") {
+		errs = append(errs, errors.New("AzureWebJobsStorage: is not set; give a connection string, or with an identity AzureWebJobsStorage__accountName, or both AzureWebJobsStorage__blobServiceUri and __queueServiceUri"))
+	}
+	return c, errors.Join(errs...)
+}
+
+// Warnings names settings that work but should be changed.
+func Warnings(getenv func(string) string) []string {
+	var out []string
+	switch api := strings.ToLower(strings.TrimSpace(getenv("DEFENDER_API"))); api {
+	case "m365d":
+		out = append(out, "DEFENDER_API: M365D is retired by Microsoft; the Defender for Endpoint API (mde) is used instead, which ends on 2027-02-01: change to graph")
+	case "mde", "mdatp":
+		out = append(out, "DEFENDER_API: the Defender for Endpoint hunting API ends on 2027-02-01: change to graph")
+	}
+	return out
+}
+
+// IsLoopback reports whether the URL's host is this machine. Only there may
+// checks be relaxed that presume a public host name.
+func IsLoopback(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return false
+	}
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip != nil && ip.IsLoopback()
+}
+
+// deriveAppID makes the app's id from the site's name, which Azure keeps unique,
+// or from the tenant where there is no site, as on a developer's machine.
+func deriveAppID(site, tenant string) string {
+	if site == "" {
+		site = "local/" + tenant
+	}
+	sum := sha256.Sum256([]byte(strings.ToLower(site)))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:plan.AppIDLength]
+}
+
+func firstSentence(doc string) string {
+	if i := strings.Index(doc, ". "); i >= 0 {
+		doc = doc[:i]
+	}
+	doc = strings.TrimSuffix(doc, ".")
+	return strings.ToLower(doc[:1]) + doc[1:]
+}

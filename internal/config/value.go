@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+func text(to *string) func(string) error {
+	return func(v string) error { *to = v; return nil }
+}
+
+func oneOf(to *string, allowed ...string) func(string) error {
+	return func(v string) error {
+		low := strings.ToLower(v)
+		if !slices.Contains(allowed, low) {
+			return fmt.Errorf("want %s, got %q", strings.Join(allowed, ", "), v)
+		}
+		*to = low
+		return nil
+	}
+}
+
+// api resolves the names that the original script used.
+func api(to *string) func(string) error {
+	return func(v string) error {
+		switch strings.ToLower(v) {
+		case "graph", "m365dgraph":
+			*to = "graph"
+		case "mde", "mdatp", "m365d":
+			*to = "mde"
+		default:
+			return fmt.Errorf("want graph or mde (or M365DGraph, MDATP, M365D), got %q", v)
+		}
+		return nil
+	}
+}
+
+func httpsURL(to *string) func(string) error {
+	return func(v string) error {
+		u, err := url.Parse(v)
+		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && IsLoopback(v)) {
+			return fmt.Errorf("want an https URL, got %q", withoutQuery(v))
+		}
+		if u.RawQuery != "" || u.User != nil {
+			return errors.New("want an https URL without user and query")
+		}
+		*to = strings.TrimRight(v, "/")
+		return nil
+	}
+}
+
+// withoutQuery keeps a signature that was pasted into the wrong setting out of
+// the error.
+func withoutQuery(v string) string {
+	v, _, _ = strings.Cut(v, "?")
+	if len(v) > 120 {
+		v = v[:120] + "…"
+	}
+	return v
+}
+
+func integer(to *int, low, high int) func(string) error {
+	return func(v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < low || n > high {
+			return fmt.Errorf("want a whole number from %d to %d, got %q", low, high, v)
+		}
+		*to = n
+		return nil
+	}
+}
+
+func integer64(to *int64, low, high int64) func(string) error {
+	return func(v string) error {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < low || n > high {
+			return fmt.Errorf("want a whole number from %d to %d, got %q", low, high, v)
+		}
+		*to = n
+		return nil
+	}
+}
+
+func fraction(to *float64, high float64) func(string) error {
+	return func(v string) error {
+		f, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(f >= 0 && f <= high) {
+			return fmt.Errorf("want a number from 0 to %v, got %q", high, v)
+		}
+		*to = f
+		return nil
+	}
+}
+
+// clockForm is a duration as Azure settings write it.
+var clockForm = regexp.MustCompile(`^(\d{1,3}):([0-5]\d):([0-5]\d)$`)
+
+func duration(to *time.Duration, low, high time.Duration) func(string) error {
+	return func(v string) error {
+		d, err := time.ParseDuration(v)
+		if m := clockForm.FindStringSubmatch(v); m != nil {
+			d, err = time.ParseDuration(m[1] + "h" + m[2] + "m" + m[3] + "s")
+		}
+		if err != nil || d < low || d > high {
+			return fmt.Errorf("want a duration such as 90s, 15m or 01:30:00, from %v to %v, got %q", low, high, v)
+		}
+		*to = d
+		return nil
+	}
+}
+
+var queue = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
+
+// queueName leaves room for "-poison": Azure allows 63 characters.
+func queueName(to *string) func(string) error {
+	return func(v string) error {
+		if len(v) < 3 || len(v) > 56 || !queue.MatchString(v) {
+			return fmt.Errorf("want 3 to 56 lower-case letters, digits and single hyphens, got %q", v)
+		}
+		*to = v
+		return nil
+	}
+}
+
+func appID(to *string) func(string) error {
+	return func(v string) error {
+		*to = v
+		return plan.CheckAppID(v)
+	}
+}
+
+func account(s *Storage) func(string) error {
+	name := regexp.MustCompile(`^[a-z0-9]{3,24}$`)
+	return func(v string) error {
+		if !name.MatchString(v) {
+			return fmt.Errorf("want 3 to 24 lower-case letters and digits, got %q", v)
+		}
+		s.BlobServiceURL = "https://" + v + ".blob.core.windows.net"
+		s.QueueServiceURL = "https://" + v + ".queue.core.windows.net"
+		return nil
+	}
+}

@@ -1,0 +1,192 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// confirmAll waits until ADX shows every slice sent, and mends what it does not
+// show. It returns early when something has to be fetched again.
+func (r *run) confirmAll(ctx context.Context) error {
+	pause := r.cfg.Poll
+	for r.ledger.Count(plan.Committing) > 0 {
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+		if r.ledger.Count(plan.Committing) == 0 || r.ledger.Count(plan.Planned) > 0 {
+			return nil
+		}
+		if err := r.pauseFor(ctx, pause); err != nil {
+			return err
+		}
+		pause = min(pause*3/2, 4*r.cfg.Poll)
+	}
+	return nil
+}
+
+// look asks ADX once what it holds of the run and moves every slice in doubt to
+// what is now known of it.
+func (r *run) look(ctx context.Context) error {
+	landed, err := r.Sink.Landed(ctx, r.table.Destination, r.ledger.RunID)
+	if err != nil {
+		return fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
+	}
+	var doubtful []int
+	changed := false
+	for i := range r.ledger.Slices {
+		s := &r.ledger.Slices[i]
+		if s.State != plan.Committing {
+			continue
+		}
+		switch l := landed[s.No]; {
+		case l.Rows == 0:
+			doubtful = append(doubtful, s.No)
+		case l.Rows > s.Blob.Rows && l.Nulls == 0:
+			if err := r.surplus(ctx, s, l); err != nil {
+				return err
+			}
+			fallthrough
+		case l.Rows == s.Blob.Rows && l.Nulls == 0:
+			s.State, s.Landed = plan.Verified, s.Blob.Rows
+			changed = true
+			r.log.Info("slice verified", "slice", s.No, "rows", s.Landed, "after_ms", r.Clock.Now().Sub(s.Sent).Milliseconds())
+		default:
+			doubtful = append(doubtful, s.No)
+		}
+	}
+	for _, no := range doubtful {
+		moved, err := r.mend(ctx, no, landed[no])
+		if err != nil {
+			return err
+		}
+		changed = changed || moved
+	}
+	if !changed {
+		return nil
+	}
+	return r.held.SaveLedger(ctx, r.ledger)
+}
+
+// mend deals with a slice that ADX shows in part or not at all.
+func (r *run) mend(ctx context.Context, no int, l plan.Landed) (changed bool, err error) {
+	if l.Rows > 0 {
+		return true, r.void(ctx, no, l)
+	}
+	s := r.ledger.Slice(no)
+	if ticket := r.tickets[no]; ticket != nil {
+		if reason, failed := ticket.Failed(); failed {
+			s.Failed = true
+			delete(r.tickets, no)
+			r.log.Warn("ingestion failed", "slice", no, "reason", reason)
+			r.ledger.Note("ingestion failed and was repeated: " + reason)
+			return true, r.resend(ctx, no, reason)
+		}
+	}
+	if s.Failed {
+		return true, r.resend(ctx, no, "ingestion failed")
+	}
+	if r.Clock.Now().Sub(s.Sent) < r.cfg.Grace {
+		return false, nil
+	}
+	overtaken, changed, err := r.overtaken(ctx, s)
+	if err != nil || !overtaken {
+		return changed, err
+	}
+	return true, r.resend(ctx, no, "not in ADX although something sent later is")
+}
+
+// overtaken reports whether something of ours that was sent after the slice has
+// arrived. Where nothing was sent later a one-row probe is.
+func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, changed bool, err error) {
+	for i := range r.ledger.Slices {
+		if o := &r.ledger.Slices[i]; o.State == plan.Verified && o.Sends > 0 && o.Sent.After(s.Sent) {
+			return true, false, nil
+		}
+	}
+	if r.ledger.Probe == "" || !r.ledger.ProbeSent.After(s.Sent) {
+		id := plan.RunID(r.cfg.AppID, r.Clock.Now(), randomID(8))
+		if err := r.Sink.Probe(ctx, id); err != nil {
+			return false, false, fmt.Errorf("probe ingestion: %w", err)
+		}
+		r.ledger.Probe, r.ledger.ProbeSent = id, r.Clock.Now()
+		return false, true, nil
+	}
+	arrived, err := r.Sink.Probed(ctx, r.ledger.Probe)
+	return arrived, false, err
+}
+
+// resend sends the frozen blob again, under the same number and tag: if the
+// first one arrives after all, the tag makes the service skip the second. Where
+// the blob itself is gone the slice is retired and its rows are fetched under a
+// new number.
+func (r *run) resend(ctx context.Context, no int, why string) error {
+	s := r.ledger.Slice(no)
+	staged, err := r.Sink.Staged(ctx, s.Blob)
+	if err != nil {
+		return err
+	}
+	if !staged {
+		r.log.Warn("staged blob is gone: fetched again", "slice", no)
+		r.ledger.Note(fmt.Sprintf("slice %d was fetched again: its staged blob was gone before ADX had taken it", no))
+		s.State = plan.Retired
+		fresh := s.Slice
+		fresh.No, fresh.Rows = r.ledger.Next, -1
+		r.ledger.Add(fresh)
+		return nil
+	}
+	if s.Sends >= maxSends {
+		return fault.As(fault.Permanent, fmt.Errorf(
+			"ADX did not take in %s of %s after %d attempts (%s); see .show ingestion failures | where IngestionSourcePath startswith %q",
+			s.Slice, r.table.Destination, s.Sends, why, s.Blob.Path))
+	}
+	s.Failed, s.Sent = false, r.Clock.Now()
+	s.Sends++
+	if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
+		return err
+	}
+	r.log.Warn("slice sent again", "slice", no, "why", why)
+	return r.send(ctx, no)
+}
+
+// void hides a slice of which ADX holds only a part and sends its blob again
+// under a new number. Hidden first: at no time do both show.
+func (r *run) void(ctx context.Context, no int, l plan.Landed) error {
+	s := r.ledger.Slice(no)
+	what := fmt.Sprintf("slice %d: %d of %d rows in ADX, %d without Records", no, l.Rows, s.Blob.Rows, l.Nulls)
+	if s.Voids >= maxVoids {
+		return fault.As(fault.Permanent, fmt.Errorf("%s of %s, again and again; its rows do not fit the column Records: check its encoding policy with handler setup", what, r.table.Destination))
+	}
+	if err := r.Sink.Void(ctx, r.table.Destination, r.ledger.RunID, no); err != nil {
+		return err
+	}
+	r.log.Warn("slice void", "slice", no, "rows", l.Rows, "sent_rows", s.Blob.Rows, "null_records", l.Nulls)
+	r.ledger.Note(what + "; hidden and sent again under a new number")
+	s.State, s.Landed = plan.Void, l.Rows
+	again := plan.LedgerSlice{Slice: s.Slice, State: plan.Committing, Blob: s.Blob, Cut: s.Cut, Voids: s.Voids + 1, Sent: r.Clock.Now(), Sends: 1}
+	again.No = r.ledger.Next
+	r.ledger.Slices = append(r.ledger.Slices, again)
+	r.ledger.Next++
+	if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
+		return err
+	}
+	return r.send(ctx, again.No)
+}
+
+// surplus reports a slice that the service took in more than once. Only a person
+// may delete; the run goes on.
+func (r *run) surplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) error {
+	command, err := r.Sink.Surplus(ctx, r.table.Destination, r.ledger.RunID, s.No, s.Blob.Rows)
+	if err != nil {
+		return err
+	}
+	r.log.Error("slice taken in more than once", "slice", s.No, "rows", l.Rows, "sent_rows", s.Blob.Rows)
+	audit := plan.Audit{Status: plan.Surplus, RecordCount: l.Rows - s.Blob.Rows,
+		FailureReason: fmt.Sprintf("slice %d: %d rows in ADX, %d sent: the service took the blob in more than once; remove the copies with: %s", s.No, l.Rows, s.Blob.Rows, command)}
+	full := r.fill(audit, r.ledger)
+	full.RecordCount = audit.RecordCount
+	r.enqueueAudit(*full)
+	return r.held.SaveState(ctx, r.state)
+}

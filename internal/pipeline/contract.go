@@ -1,0 +1,129 @@
+package pipeline
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// Source reads one tenant's tables. Every method makes exactly one call that
+// counts against the tenant's quota and never retries. Errors have a kind:
+// Wait (429, with the instant the service named), Unavailable (5xx, connection
+// broken), Split (too large, preempted, cut), Permanent (unknown table, missing
+// role: the text names the remedy).
+type Source interface {
+	// Count answers a planning query.
+	Count(ctx context.Context, q plan.CountQuery) (plan.Counts, error)
+	// Tally counts the rows of parts in one call, each by ranges of width
+	// neighbouring hash buckets (a power of two; plan.Buckets counts a part
+	// whole). Result i belongs to parts[i], ordered by Lo, ranges without rows
+	// absent. Parts must be disjoint.
+	Tally(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error)
+	// Fetch writes the slice's rows to w as gzip of newline-delimited JSON. After
+	// an error w holds a prefix that the caller must discard. An answer of exactly
+	// the row cap is an error of kind Split.
+	Fetch(ctx context.Context, t plan.Table, s plan.Slice, w io.Writer) (plan.Received, error)
+	// API names the interface in use, for the audit row.
+	API() string
+}
+
+// Quota guards the tenant's calls over all processes.
+type Quota interface {
+	// Take returns nil when one call may be made now. It may sleep a few seconds
+	// for its turn; a longer wait is an error of kind Wait that names the instant.
+	Take(ctx context.Context) error
+	// Hold lets nobody call before until, as a 429 demanded.
+	Hold(ctx context.Context, until time.Time) error
+}
+
+// Sink is ADX as the place where rows land.
+type Sink interface {
+	// Stage uploads what produce writes as one blob and commits it, under a name
+	// that must not exist yet, only after produce returned nil. Rows and Bytes of
+	// the result are left zero.
+	Stage(ctx context.Context, name string, produce func(io.Writer) error) (plan.Blob, error)
+	// Staged reports whether a committed blob still exists.
+	Staged(ctx context.Context, b plan.Blob) (bool, error)
+	// Enqueue hands the blob to queued ingestion. It may be called again for the
+	// same ingestion: the tag keeps the rows single, as far as the service does.
+	Enqueue(ctx context.Context, in Ingestion) (Ticket, error)
+	// Landed counts the run's rows in ADX by slice number.
+	Landed(ctx context.Context, destination, runID string) (map[int]plan.Landed, error)
+	// Foreign returns the RunId of a row of another app that came into the table
+	// since the instant; "" when there is none.
+	Foreign(ctx context.Context, destination, appID string, since time.Time) (string, error)
+	// Void records that the slice is hidden from every view; slice -1 hides the
+	// whole run. Repeating it is harmless.
+	Void(ctx context.Context, destination, runID string, slice int) error
+	// Surplus returns the command that removes the rows of a slice which the
+	// service took in more than once, for a person to run.
+	Surplus(ctx context.Context, destination, runID string, slice int, rows int64) (command string, err error)
+	// Probe sends one row with the id into a control table by queued ingestion.
+	Probe(ctx context.Context, id string) error
+	// Probed reports whether the row of that probe is queryable.
+	Probed(ctx context.Context, id string) (bool, error)
+}
+
+// Ingestion is one staged blob on its way into a raw table.
+type Ingestion struct {
+	Destination  string
+	RunID        string
+	Slice        int
+	SnapshotTime time.Time // zero: null
+	Blob         plan.Blob
+}
+
+// Ticket follows one enqueued ingestion for as long as the process lives.
+type Ticket interface {
+	// Failed reports whether ADX has said that the ingestion failed for good, and
+	// its reason. It does not block.
+	Failed() (reason string, failed bool)
+}
+
+// Journal is ADX as the place where configuration and audit rows live.
+type Journal interface {
+	// Rows returns the configuration rows of a source that matter: the newest of
+	// all, and those newer than since; oldest first by ingestion time.
+	Rows(ctx context.Context, key plan.Key, since time.Time) ([]plan.Row, error)
+	// Deliver appends one row under its tag; repeating it appends nothing.
+	Deliver(ctx context.Context, out plan.Outgoing) error
+}
+
+// Store keeps table states, ledgers and leases.
+type Store interface {
+	// Acquire leases the table's state and loads it. When somebody else holds the
+	// lease the error is of kind Wait, until the lease may end at the latest.
+	Acquire(ctx context.Context, key plan.Key) (Held, error)
+}
+
+// Held is a leased table state. A method's error of kind Permanent never means
+// that the state is wrong: a lost lease is Retry.
+type Held interface {
+	// State returns the state as last read or saved; nil when the table has none.
+	State() *plan.TableState
+	// SaveState writes the state under lease and compare-and-swap. A lost reply
+	// is settled by reading back: our own write counts as done.
+	SaveState(ctx context.Context, s *plan.TableState) error
+	// Ledger reads the ledger of a run; nil when there is none.
+	Ledger(ctx context.Context, runID string) (*plan.Ledger, error)
+	// SaveLedger writes a ledger under compare-and-swap with what this holder read
+	// or wrote last.
+	SaveLedger(ctx context.Context, l *plan.Ledger) error
+	// OpenLedger finds an open ledger of the table by listing, for a table whose
+	// state is gone; nil when there is none.
+	OpenLedger(ctx context.Context) (*plan.Ledger, error)
+	// Deadline is the instant until which the lease is surely ours, by a clock
+	// that a frozen process cannot hold back.
+	Deadline() time.Time
+	// Context ends when the lease is lost or released.
+	Context() context.Context
+	// Release gives the lease back at once.
+	Release(ctx context.Context) error
+}
+
+// Waker sends a wake-up for the table that becomes visible after delay.
+type Waker interface {
+	Wake(ctx context.Context, key plan.Key, trigger string, again int, delay time.Duration) error
+}

@@ -1,0 +1,292 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// beginning is the watermark of a table that was never copied, in the original
+// configuration. Rows dated before it exist ("0001-01-01" stands for none), so a
+// watermark up to this instant means everything.
+var beginning = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// plan opens a new run: it counts, packs, and writes ledger and state. It
+// returns nil where there is nothing to copy yet.
+func (a *attempt) plan(ctx context.Context) (*plan.Ledger, error) {
+	if err := a.alone(ctx); err != nil {
+		return nil, err
+	}
+	l := &plan.Ledger{
+		Format: plan.LedgerFormat, RunID: plan.RunID(a.cfg.AppID, a.Clock.Now(), randomID(8)),
+		Generation: a.state.Generation, Instance: a.req.Key.Instance, Table: a.table, API: a.Source.API(),
+		Started: a.Clock.Now(), Next: 1, Attempts: 1, Restarts: a.state.Restarts,
+	}
+	var err error
+	if a.table.Load == plan.Snapshot {
+		err = a.planSnapshot(ctx, l)
+	} else {
+		err = a.planWindow(ctx, l)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("plan %s: %w", a.req.Key, err)
+	}
+	if a.table.Load != plan.Snapshot && l.Window.Empty() {
+		a.log.Info("nothing has settled since the watermark", "watermark", plan.Stamp(a.state.Watermark))
+		return nil, nil
+	}
+	// Ledger before state: a run that the state names always has a ledger, and a
+	// ledger that no state names promised nothing.
+	if err := a.held.SaveLedger(ctx, l); err != nil {
+		return nil, err
+	}
+	a.state.OpenRun, a.state.Rewind = l.RunID, nil
+	a.state.NotBefore = time.Time{}
+	if err := a.held.SaveState(ctx, a.state); err != nil {
+		return nil, err
+	}
+	a.log.Info("planned", "run_id", l.RunID, "slices", len(l.Slices), "rows", rowsPlanned(l), "more", l.More)
+	return l, nil
+}
+
+func rowsPlanned(l *plan.Ledger) (n int64) {
+	for i := range l.Slices {
+		n += max(0, l.Slices[i].Rows)
+	}
+	return n
+}
+
+// alone refuses to run where another app writes the same raw table.
+func (a *attempt) alone(ctx context.Context) error {
+	if a.state.Settled.IsZero() {
+		return nil
+	}
+	other, err := a.Sink.Foreign(ctx, a.table.Destination, a.cfg.AppID, a.state.Settled)
+	if err != nil || other == "" {
+		return err
+	}
+	return fault.As(fault.Permanent, fmt.Errorf(
+		"%s holds rows of run %s, which another app wrote since our last run: two apps migrate into one database; stop one of them, or give each a database of its own",
+		a.table.Destination, other))
+}
+
+// call takes a call from the tenant's quota and makes it. A wait that the service
+// asks for holds every other caller too. Unavailable is tried twice more after a
+// pause; what remains is for the caller.
+func (a *attempt) call(ctx context.Context, calls *int, f func(context.Context) error) error {
+	for try := 0; ; try++ {
+		if err := a.Quota.Take(ctx); err != nil {
+			return err
+		}
+		*calls++
+		err := f(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case fault.KindOf(err) == fault.Wait:
+			until, _ := fault.Until(err)
+			if holdErr := a.Quota.Hold(ctx, until); holdErr != nil {
+				return errors.Join(err, holdErr)
+			}
+			wait := until.Sub(a.Clock.Now())
+			if wait > a.cfg.Nearby {
+				return err
+			}
+			if sleepErr := a.Clock.Sleep(ctx, wait); sleepErr != nil {
+				return sleepErr
+			}
+		case fault.KindOf(err) == fault.Unavailable && try < 2:
+			// Half to one and a half pauses: tables that failed together come back apart.
+			pause := a.cfg.Pause/2 + time.Duration(float64(a.cfg.Pause)*jitter())
+			if sleepErr := a.Clock.Sleep(ctx, pause); sleepErr != nil {
+				return errors.Join(err, sleepErr)
+			}
+		default:
+			return err
+		}
+	}
+}
+
+func (a *attempt) limits() plan.Limits {
+	l := a.cfg.Limits
+	l.Width = a.state.Width
+	return l
+}
+
+func (a *attempt) planWindow(ctx context.Context, l *plan.Ledger) error {
+	from := a.state.Watermark
+	if a.state.Rewind != nil {
+		from, l.Rewound = *a.state.Rewind, true
+		l.Note(fmt.Sprintf("the watermark was set by the user to %s (ours was %s): rows after it are copied again", stampOrNone(from), stampOrNone(a.state.Watermark)))
+	}
+	if !from.After(beginning) {
+		from = time.Time{}
+	}
+	now := a.Clock.Now()
+	if held := plan.Ticks(now.Add(-a.cfg.LookBack)); a.table.ArrivalTime() && from.Before(held) {
+		if !from.IsZero() {
+			l.Note(fmt.Sprintf("Defender holds nothing before %s: rows between the watermark %s and then could not be copied", plan.Stamp(held), plan.Stamp(from)))
+		}
+		from = held
+	}
+	w := plan.Window{From: from, To: plan.Ticks(now.Add(-a.cfg.Settle))}
+	if w.Empty() {
+		l.Window = w
+		return nil
+	}
+	counts, cells, w, err := a.countWindow(ctx, l, w)
+	if err != nil {
+		return err
+	}
+	l.Window = w
+	if w.Empty() {
+		return nil
+	}
+	if err := a.planNulls(ctx, l, counts); err != nil {
+		return err
+	}
+	if len(cells) == 0 {
+		return nil
+	}
+	packed, err := a.pack(ctx, l, cells)
+	if err != nil {
+		return err
+	}
+	packed, window, more := plan.Cut(w, packed, max(1, plan.MaxSlices-len(l.Slices)))
+	l.Window, l.More = window, l.More || more
+	l.Add(packed...)
+	return nil
+}
+
+func stampOrNone(t time.Time) string {
+	if t.IsZero() {
+		return "none"
+	}
+	return plan.Stamp(t)
+}
+
+// countWindow asks the planning query. Where the source finds it too heavy the
+// window is halved, newest part first left for later runs, down to an hour.
+func (a *attempt) countWindow(ctx context.Context, l *plan.Ledger, w plan.Window) (plan.Counts, []plan.Slice, plan.Window, error) {
+	for {
+		var counts plan.Counts
+		bin := w.Bin()
+		err := a.call(ctx, &l.Calls, func(ctx context.Context) (err error) {
+			counts, err = a.Source.Count(ctx, plan.CountQuery{Table: a.table, Window: w, Settle: a.cfg.Settle, Bin: bin})
+			return err
+		})
+		kind := fault.KindOf(err)
+		if kind == fault.Split || kind == fault.Unavailable {
+			half := w.Halve(a.Clock.Now().Add(-a.cfg.LookBack))
+			if half.To.Sub(half.From) < time.Hour {
+				return counts, nil, w, fault.As(fault.Retry, err)
+			}
+			l.More, w = true, half
+			continue
+		}
+		if err != nil {
+			return counts, nil, w, err
+		}
+		if counts.To.Before(w.To) {
+			w.To = counts.To
+		}
+		return counts, plan.Cells(w, counts.Bins, bin), w, nil
+	}
+}
+
+// planNulls copies the rows without a watermark once, with the table's first
+// run, and says so when their number changes later.
+func (a *attempt) planNulls(ctx context.Context, l *plan.Ledger, counts plan.Counts) error {
+	l.Nulls = counts.Nulls
+	column := a.table.WatermarkColumn
+	if column == "" {
+		column = "ingestion_time()"
+	}
+	switch {
+	case a.state.Nulls == plan.NullsUnknown:
+		return nil
+	case a.state.Nulls >= 0:
+		if counts.Nulls != a.state.Nulls {
+			l.Note(fmt.Sprintf("rows without %s: %d, were %d when they were copied; set LoadType to Snapshot to keep up with them", column, counts.Nulls, a.state.Nulls))
+		}
+		return nil
+	case counts.Nulls == 0:
+		return nil
+	case counts.Rows() == 0 && counts.Later == 0 && !l.More:
+		return fault.As(fault.Permanent, fmt.Errorf(
+			"%s is null in all %d rows of %s, so nothing new could ever be told from old: set LoadType to Snapshot", column, counts.Nulls, a.req.Key.Source))
+	}
+	whole := plan.Slice{Part: plan.PartNull, Hi: plan.Buckets, Rows: counts.Nulls}
+	cells, err := a.tallyGroups(ctx, l, []plan.Slice{whole}, []plan.Slice{whole})
+	if err != nil {
+		return err
+	}
+	l.Add(plan.Pack(cells, a.limits().Target(), l.Next)...)
+	l.Note(fmt.Sprintf("%d rows without %s are copied once; set LoadType to Snapshot if they change", counts.Nulls, column))
+	return nil
+}
+
+// pack turns counted cells into slices; parts too large as counted are counted
+// once more by hash buckets, all in one call.
+func (a *attempt) pack(ctx context.Context, l *plan.Ledger, cells []plan.Slice) ([]plan.Slice, error) {
+	target := a.limits().Target()
+	cells, err := a.tallyGroups(ctx, l, cells, plan.Overfull(cells, target))
+	if err != nil {
+		return nil, err
+	}
+	return plan.Pack(cells, target, l.Next), nil
+}
+
+// tallyGroups refines the groups among cells by bucket counts; groups that fit
+// the target stay as they are.
+func (a *attempt) tallyGroups(ctx context.Context, l *plan.Ledger, cells, groups []plan.Slice) ([]plan.Slice, error) {
+	target := a.limits().Target()
+	var large []plan.Slice
+	for _, g := range groups {
+		if g.Rows > target {
+			large = append(large, g)
+		}
+	}
+	if len(large) == 0 {
+		return cells, nil
+	}
+	var counted [][]plan.BucketCount
+	err := a.call(ctx, &l.Calls, func(ctx context.Context) (err error) {
+		counted, err = a.Source.Tally(ctx, a.table, large, plan.TallyWidth(large, target))
+		return err
+	})
+	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
+		// Too heavy to count finely: divide blindly; each part is counted before it
+		// is fetched.
+		a.log.Warn("bucket counts refused, dividing evenly", "error", err.Error())
+		return plan.RefineBlindly(cells, large, target), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return plan.Refine(cells, large, counted), nil
+}
+
+func (a *attempt) planSnapshot(ctx context.Context, l *plan.Ledger) error {
+	var counts plan.Counts
+	err := a.call(ctx, &l.Calls, func(ctx context.Context) (err error) {
+		counts, err = a.Source.Count(ctx, plan.CountQuery{Table: a.table})
+		return err
+	})
+	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
+		return fault.As(fault.Retry, err)
+	}
+	if err != nil {
+		return err
+	}
+	l.SnapshotTime, l.Total, l.Newest = counts.Now, counts.Rows(), counts.Newest
+	if l.Total == 0 {
+		return nil
+	}
+	l.Add(plan.Pack(plan.Whole(plan.PartAll, counts.Buckets), a.limits().Target(), l.Next)...)
+	return nil
+}
