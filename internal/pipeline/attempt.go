@@ -170,26 +170,32 @@ func (a *attempt) configure(ctx context.Context) error {
 	var command *plan.Table
 	var problem error
 	hidden := false // by a row of ours that came in after it
+	seen := a.state.Command
 	for _, row := range rows {
 		t, err := row.Table()
 		switch {
 		case err != nil:
 			problem = fmt.Errorf("MigrationConfiguration: %w", err)
+		case a.state.Table.Source != "" && !row.Ingested.IsZero() && !row.Ingested.After(a.state.Command):
+			// Taken up before, or older than what was.
 		case a.state.Ours(t):
 			hidden = command != nil
 		default:
 			problem, hidden = nil, false
 			command = &t
 		}
+		if row.Ingested.After(seen) {
+			seen = row.Ingested
+		}
 	}
 	if problem != nil {
 		return fault.As(fault.Permanent, problem)
 	}
 	a.table = a.state.Table
-	if command == nil || command.Ingested.Equal(a.state.Command) && command.Same(a.table) && !hidden {
+	if command == nil {
 		return nil
 	}
-	a.obey(*command)
+	a.obey(*command, seen)
 	if hidden {
 		a.publish(a.state.Watermark)
 	}
@@ -202,17 +208,17 @@ func (a *attempt) configure(ctx context.Context) error {
 // obey takes the user's row for the configuration in force. Its watermark counts
 // as a command only where it is none that we wrote: whoever edits a column
 // copies the row's watermark with it.
-func (a *attempt) obey(t plan.Table) {
+// seen is the arrival of the newest row looked at: no row up to it is judged again.
+func (a *attempt) obey(t plan.Table, seen time.Time) {
 	first := a.state.Table.Source == ""
-	known := a.state.EverPublished(t.LastRefreshed)
-	if !first && !known && t.Ingested.After(a.state.Command) {
+	if !first && !a.state.EverPublished(t.LastRefreshed) && !t.LastRefreshed.Equal(a.state.Table.LastRefreshed) {
 		mark := t.LastRefreshed
 		a.state.Rewind = &mark
 	}
 	if first && a.state.OpenRun == "" && len(a.state.Published) == 0 {
 		a.state.Watermark = t.LastRefreshed
 	}
-	a.state.Command = t.Ingested
+	a.state.Command = seen
 	a.state.Table, a.table = t, t
 }
 

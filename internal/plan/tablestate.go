@@ -45,7 +45,7 @@ type TableState struct {
 	Restarts   int        // snapshots abandoned in a row because the table changed meanwhile
 	Rewind     *time.Time // a watermark that the user set; the next run begins there
 
-	Command   time.Time  // ingestion time of the user's row last taken up
+	Command   time.Time  // arrival of the newest configuration row judged so far
 	Table     Table      // the configuration last acted upon
 	Published []Table    // rows of ours in MigrationConfiguration, newest last
 	Outbox    []Outgoing // what must still be said in ADX
@@ -104,9 +104,11 @@ func (s *TableState) Publish(t Table) {
 }
 
 // Ours reports whether the configuration row is exactly one we recorded
-// publishing, with nothing changed.
+// publishing and says nothing but what is in force.
 func (s *TableState) Ours(row Table) bool {
-	row.Ingested = time.Time{}
+	if !row.Same(s.Table) {
+		return false
+	}
 	for _, p := range s.Published {
 		if p.RunID == row.RunID && p.Generation == row.Generation && p.LastRefreshed.Equal(row.LastRefreshed) && p.Same(row) {
 			return true

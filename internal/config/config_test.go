@@ -1,0 +1,164 @@
+package config_test
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/internal/config"
+)
+
+// complete is the least that must be set.
+var complete = map[string]string{
+	"DEFENDER_TENANT_ID": "t", "DEFENDER_CLIENT_ID": "c", "KEY_VAULT_URL": "https://v.vault.azure.net",
+	"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "d",
+	"MIGRATION_QUEUE": "migrations", "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+}
+
+func getenv(changes map[string]string) func(string) string {
+	return func(name string) string {
+		if v, ok := changes[name]; ok {
+			return v
+		}
+		return complete[name]
+	}
+}
+
+func TestRead_Defaults(t *testing.T) {
+	got, err := config.Read(getenv(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Defender.API != "graph" || got.Defender.CallsPerMinute != 45 || got.Defender.CallsPerHour != 0 ||
+		got.Migration.Settle != time.Hour || got.Migration.RowTarget != 95_000 || got.Storage.Container != "defender2adx" {
+		t.Errorf("Read = %+v, want the documented defaults", got)
+	}
+	if len(got.Migration.AppID) != 6 {
+		t.Errorf("derived app id %q, want six characters", got.Migration.AppID)
+	}
+}
+
+func TestRead_Aliases(t *testing.T) {
+	for in, want := range map[string]string{"M365DGraph": "graph", "MDATP": "mde", "M365D": "mde", "Graph": "graph"} {
+		env := getenv(map[string]string{"DEFENDER_API": in})
+		got, err := config.Read(env)
+		if err != nil || got.Defender.API != want {
+			t.Errorf("DEFENDER_API=%s reads as %q, %v; want %q", in, got.Defender.API, err, want)
+		}
+		if warned := len(config.Warnings(env)) > 0; warned != (want == "mde") {
+			t.Errorf("DEFENDER_API=%s: warned = %v", in, warned)
+		}
+	}
+	mde, err := config.Read(getenv(map[string]string{"DEFENDER_API": "mde"}))
+	if err != nil || mde.Defender.CallsPerHour != 1500 {
+		t.Errorf("mde: %d calls an hour, %v; want 1500", mde.Defender.CallsPerHour, err)
+	}
+}
+
+func TestRead_ReportsEveryFaultAtOnce(t *testing.T) {
+	_, err := config.Read(getenv(map[string]string{
+		"DEFENDER_API": "xdr", "DEFENDER_TENANT_ID": " ", "KEY_VAULT_URL": "myvault", "ADX_CLUSTER_URL": "http://cluster",
+		"DEFENDER_CALLS_PER_MINUTE": "many", "MIGRATION_SETTLE": "soon", "MIGRATION_QUEUE": "My_Queue", "MIGRATION_APP_ID": "toolong",
+		"MIGRATION_LEASE": "5m", "DEFENDER_FREE_SHARE": "1", "LOG_LEVEL": "loud",
+	}))
+	if err == nil {
+		t.Fatal("faulty settings were accepted")
+	}
+	for _, name := range []string{
+		"DEFENDER_API: want graph or mde", "DEFENDER_TENANT_ID: is not set", "KEY_VAULT_URL: want an https URL, got \"myvault\"",
+		"ADX_CLUSTER_URL: want an https URL", "DEFENDER_CALLS_PER_MINUTE: want a whole number", "MIGRATION_SETTLE: want a duration",
+		"MIGRATION_QUEUE: want 3 to 56", "MIGRATION_APP_ID: want 6", "MIGRATION_LEASE: want a duration", "DEFENDER_FREE_SHARE: want a number", "LOG_LEVEL: want",
+	} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("the error does not say %q:\n%v", name, err)
+		}
+	}
+}
+
+func TestRead_KeepsSecretsOut(t *testing.T) {
+	_, err := config.Read(getenv(map[string]string{"KEY_VAULT_URL": "ftp://x?sig=SECRET", "ADX_CLUSTER_URL": "https://u:SECRET@host"}))
+	if err == nil || strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("error %v, want one without the secret", err)
+	}
+}
+
+func TestRead_Storage(t *testing.T) {
+	got, err := config.Read(getenv(map[string]string{"AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": "acct1"}))
+	if err != nil || got.Storage.BlobServiceURL != "https://acct1.blob.core.windows.net" || got.Storage.QueueServiceURL != "https://acct1.queue.core.windows.net" {
+		t.Errorf("storage = %+v, %v", got.Storage, err)
+	}
+	if _, err := config.Read(getenv(map[string]string{"AzureWebJobsStorage": ""})); err == nil {
+		t.Error("no storage at all was accepted")
+	}
+}
+
+func TestIsLoopback(t *testing.T) {
+	for in, want := range map[string]bool{
+		"https://127.0.0.1:8443": true, "http://localhost": true, "https://[::1]:1": true,
+		"https://vault.azure.net": false, "https://127.0.0.1.example.org": false, "::": false,
+	} {
+		if got := config.IsLoopback(in); got != want {
+			t.Errorf("IsLoopback(%q) = %v, want %v", in, got, want)
+		}
+	}
+}
+
+// The settings, their documentation and the sample agree.
+func TestSettings_DocumentedAndSampled(t *testing.T) {
+	var c config.Config
+	var names []string
+	for _, s := range config.Settings(&c) {
+		names = append(names, s.Name)
+	}
+	doc, err := os.ReadFile("../../docs/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Za-z_0-9]+)` \\|").FindAllStringSubmatch(string(doc), -1) {
+		documented = append(documented, m[1])
+	}
+	if diff := cmp.Diff(names, documented); diff != "" {
+		t.Errorf("docs/config.md differs from the settings (- settings, + documented):\n%s", diff)
+	}
+	for _, s := range config.Settings(&c) {
+		if row := config.DocRow(s); !strings.Contains(string(doc), row) {
+			t.Errorf("docs/config.md lacks the line\n%s", row)
+		}
+	}
+
+	text, err := os.ReadFile("../../local.settings.sample.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sample struct {
+		IsEncrypted bool
+		Values      map[string]string
+	}
+	if err := json.Unmarshal(text, &sample); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range config.Settings(&c) {
+		want := s.Default
+		if s.Sample != "" {
+			want = s.Sample
+		}
+		if got, ok := sample.Values[s.Name]; !ok && want != "" || got != want {
+			t.Errorf("local.settings.sample.json: %s is %q, want %q", s.Name, got, want)
+		}
+	}
+	for name := range sample.Values {
+		if name != "FUNCTIONS_WORKER_RUNTIME" && !slices.Contains(names, name) {
+			t.Errorf("local.settings.sample.json: unknown setting %s", name)
+		}
+	}
+	if _, err := config.Read(func(name string) string { return sample.Values[name] }); err != nil {
+		t.Errorf("the sample is refused: %v", err)
+	}
+}

@@ -1,0 +1,146 @@
+package funchost
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// settings are the app settings, which are also the handler's environment. Names
+// are compared without case, as the real host's configuration compares them; the
+// spelling of the last writer is kept for the environment.
+type settings struct {
+	byName map[string]setting // by lower-case name
+}
+
+type setting struct{ name, value string }
+
+// readSettings merges the Values of local.settings.json, which may be missing,
+// with environ ("K=V", later entries win). The environment wins over the file.
+// Values that are not strings are skipped, as Core Tools skips them.
+func readSettings(appRoot string, environ []string) (settings, error) {
+	s := settings{byName: make(map[string]setting)}
+	path := filepath.Join(appRoot, "local.settings.json")
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return s, fmt.Errorf("read local settings: %w", err)
+	default:
+		var file struct {
+			IsEncrypted bool
+			Values      map[string]any
+		}
+		if err := json.Unmarshal(text, &file); err != nil {
+			// The decoder's message may quote the text, and the text holds secrets.
+			return s, fmt.Errorf("parse local.settings.json (%d bytes): not the JSON object it has to be", len(text))
+		}
+		if file.IsEncrypted {
+			return s, errors.New("read local.settings.json: it is encrypted; decrypt it with `func settings decrypt`")
+		}
+		for name, value := range file.Values {
+			if text, ok := value.(string); ok {
+				s.set(name, text)
+			}
+		}
+	}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
+			s.set(name, value)
+		}
+	}
+	return s, nil
+}
+
+func (s settings) set(name, value string) {
+	s.byName[strings.ToLower(name)] = setting{name, value}
+}
+
+// lookup returns the setting's value. An empty value counts as absent, because
+// .NET drops environment variables that are empty.
+func (s settings) lookup(name string) (string, bool) {
+	entry := s.byName[strings.ToLower(name)]
+	return entry.value, entry.value != ""
+}
+
+// enabled tells whether the setting holds true or 1.
+func (s settings) enabled(name string) bool {
+	value, _ := s.lookup(name)
+	return value == "1" || strings.EqualFold(value, "true")
+}
+
+// environ returns the settings as "K=V", sorted.
+func (s settings) environ() []string {
+	all := make([]string, 0, len(s.byName))
+	for _, entry := range s.byName {
+		all = append(all, entry.name+"="+entry.value)
+	}
+	sort.Strings(all)
+	return all
+}
+
+var percentName = regexp.MustCompile(`%([^%]+)%`)
+
+// resolve replaces every %NAME% in a binding property. A name without a setting
+// is an error, as it is in the real host.
+func (s settings) resolve(text string) (string, error) {
+	var missing []string
+	out := percentName.ReplaceAllStringFunc(text, func(match string) string {
+		value, ok := s.lookup(match[1 : len(match)-1])
+		if !ok {
+			missing = append(missing, match)
+		}
+		return value
+	})
+	if missing != nil {
+		return "", fmt.Errorf("resolve %q: no app setting for %s", text, strings.Join(missing, ", "))
+	}
+	return out, nil
+}
+
+// expand replaces every %NAME% in the description of the handler process. There,
+// unlike in bindings, a name without a setting becomes empty.
+func (s settings) expand(text string) string {
+	return percentName.ReplaceAllStringFunc(text, func(match string) string {
+		value, _ := s.lookup(match[1 : len(match)-1])
+		return value
+	})
+}
+
+// developmentStorage is what UseDevelopmentStorage=true stands for: the account
+// and key that every storage emulator publishes, on its default ports.
+const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;" +
+	"AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;" +
+	"BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
+
+const defaultConnection = "AzureWebJobsStorage"
+
+// connection returns the storage connection string that a binding's `connection`
+// property names. AzureWebJobs<name> goes before <name>; no name means
+// AzureWebJobsStorage. Identity-based connections are refused: the storage
+// emulator has no directory to ask.
+func (s settings) connection(name string) (string, error) {
+	if name == "" {
+		name = defaultConnection
+	}
+	for _, candidate := range []string{"AzureWebJobs" + name, name} {
+		if value, ok := s.lookup(candidate); ok {
+			if strings.EqualFold(strings.TrimRight(strings.TrimSpace(value), ";"), "UseDevelopmentStorage=true") {
+				return developmentStorage, nil
+			}
+			return value, nil
+		}
+		for known := range s.byName {
+			if strings.HasPrefix(known, strings.ToLower(candidate)+"__") {
+				return "", fmt.Errorf("find connection %s: identity-based connections are not supported by the local host; set a connection string", name)
+			}
+		}
+	}
+	return "", fmt.Errorf("find connection %s: no such app setting", name)
+}

@@ -1,0 +1,646 @@
+package pipeline_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// world is everything around a pipeline in memory and in virtual time: a source
+// that lives, ADX with asynchronous ingestion, configuration and audit tables,
+// blobs with leases, and the queue. One mutex guards it all.
+type world struct {
+	mu    sync.Mutex
+	now   time.Time
+	rng   *rand.Rand
+	chaos float64 // probability of a fault at each call
+	kills float64 // probability that a call kills its process
+
+	rows      []record
+	cap       int  // rows per answer
+	cut       bool // cut silently at the cap instead of refusing
+	refuseAll bool // every fetch is too large
+	calls     int
+	queries   map[string]int // fetches by slice of a run
+
+	staged  map[string][]byte
+	pending []arriving
+	extents []extent
+	delay   time.Duration // of ingestion
+	probes  map[string]time.Time
+	voids   map[string]bool
+
+	config   []plan.Row
+	audits   []plan.Audit
+	tags     map[string]bool
+	falseOK  int // Success rows that were not true when they were written
+	messages []message
+	state    *blob
+	ledgers  map[string]*blob
+
+	faults map[string]int
+}
+
+// record is one source row.
+type record struct {
+	id     int
+	at     time.Time // zero: null
+	bucket int
+}
+
+type arriving struct {
+	at  time.Time
+	in  pipeline.Ingestion
+	tag string
+}
+
+type extent struct {
+	tag, runID  string
+	slice       int
+	ids         []int
+	destination string
+	nulls       int
+	at          time.Time
+}
+
+type message struct {
+	visible  time.Time
+	req      pipeline.Request
+	dequeues int
+}
+
+type blob struct {
+	body   []byte
+	etag   int
+	lease  int
+	leased time.Time // until
+}
+
+const lease = time.Minute
+
+var key = plan.Key{Source: "DeviceInfo"}
+
+func newWorld(seed uint64) *world {
+	return &world{
+		now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), rng: rand.New(rand.NewPCG(seed, 7)), cap: 20, delay: 5 * time.Second,
+		staged: map[string][]byte{}, probes: map[string]time.Time{}, voids: map[string]bool{}, tags: map[string]bool{},
+		ledgers: map[string]*blob{}, faults: map[string]int{}, queries: map[string]int{},
+		config: []plan.Row{{SourceTable: key.Source, DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None", LoadType: "Full", IsActive: true,
+			LastRefreshedTime: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC), Ingested: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}},
+	}
+}
+
+// fill adds n rows spread over the hours before now, with ties.
+func (w *world) fill(n int, hours float64) {
+	for range n {
+		ago := time.Duration(w.rng.Float64() * hours * float64(time.Hour))
+		at := w.now.Add(-ago).Truncate(time.Duration(1+w.rng.IntN(3)) * time.Minute)
+		w.rows = append(w.rows, record{id: len(w.rows), at: at, bucket: w.rng.IntN(plan.Buckets)})
+	}
+}
+
+// process is one handler process: its view of the world, which ends when it is
+// killed.
+type process struct {
+	*world
+	dead bool
+}
+
+var (
+	errDead = errors.New("the process is dead")
+	errNet  = errors.New("connection reset")
+)
+
+// effect runs f as one call to the outside. It may be lost before it happens,
+// lose its reply afterwards, or kill the process on either side.
+func (p *process) effect(name string, f func() error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dead {
+		return errDead
+	}
+	p.now = p.now.Add(time.Duration(p.rng.IntN(200)) * time.Millisecond)
+	p.land()
+	roll := p.rng.Float64()
+	switch {
+	case roll < p.kills:
+		p.faults["kill before "+name]++
+		p.dead = true
+		return errDead
+	case roll < p.kills+p.chaos/2:
+		p.faults["lost "+name]++
+		return fault.As(fault.Retry, fmt.Errorf("%s: %w", name, errNet))
+	}
+	err := f()
+	roll = p.rng.Float64()
+	switch {
+	case roll < p.kills:
+		p.faults["kill after "+name]++
+		p.dead = true
+		return errDead
+	case err == nil && roll < p.kills+p.chaos/2:
+		p.faults["reply lost "+name]++
+		return fault.As(fault.Retry, fmt.Errorf("%s: %w", name, errNet))
+	}
+	return err
+}
+
+func (p *process) Now() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now
+}
+
+func (p *process) Sleep(_ context.Context, d time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.dead {
+		return errDead
+	}
+	p.now = p.now.Add(d)
+	return nil
+}
+
+// Source.
+
+func (w *world) match(s plan.Slice, r record) bool {
+	if r.bucket < s.Lo || r.bucket >= s.Hi {
+		return false
+	}
+	switch s.Part {
+	case plan.PartNull:
+		return r.at.IsZero()
+	case plan.PartWindow:
+		return !r.at.IsZero() && r.at.After(s.Window.From) && !r.at.After(s.Window.To)
+	}
+	return true
+}
+
+func (p *process) API() string { return "graph" }
+
+// call is an effect at the source, with its own ways to fail.
+func (p *process) call(name string, f func() error) error {
+	return p.effect(name, func() error {
+		p.calls++
+		if p.rng.Float64() < p.chaos {
+			p.faults["source refuses"]++
+			switch p.rng.IntN(4) {
+			case 0:
+				return fault.WaitUntil(p.now.Add(time.Duration(p.rng.IntN(120))*time.Second), errors.New("429"))
+			case 1:
+				return fault.As(fault.Split, errors.New("too large"))
+			default:
+				return fault.As(fault.Unavailable, errors.New("502"))
+			}
+		}
+		return f()
+	})
+}
+
+func (p *process) Count(_ context.Context, q plan.CountQuery) (c plan.Counts, err error) {
+	err = p.call("count", func() error {
+		c = plan.Counts{Now: p.now, To: q.Window.To}
+		if settled := plan.Ticks(p.now.Add(-q.Settle)); settled.Before(c.To) {
+			c.To = settled
+		}
+		bins, buckets := map[int64]int64{}, map[int]int64{}
+		for _, r := range p.rows {
+			buckets[r.bucket/256]++
+			if r.at.After(c.Newest) {
+				c.Newest = r.at
+			}
+			switch {
+			case r.at.IsZero():
+				c.Nulls++
+			case r.at.After(c.To):
+				c.Later++
+			case r.at.After(q.Window.From):
+				if q.Bin > 0 {
+					bins[r.at.Add(-plan.Tick).Truncate(q.Bin).UnixNano()]++
+				}
+			}
+		}
+		if q.Table.Load == plan.Snapshot {
+			for b, n := range buckets {
+				c.Buckets = append(c.Buckets, plan.BucketCount{Lo: b * 256, Hi: (b + 1) * 256, Rows: n})
+			}
+			slices.SortFunc(c.Buckets, func(a, b plan.BucketCount) int { return a.Lo - b.Lo })
+			return nil
+		}
+		for at, n := range bins {
+			c.Bins = append(c.Bins, plan.Bin{Start: time.Unix(0, at).UTC(), Rows: n})
+		}
+		slices.SortFunc(c.Bins, func(a, b plan.Bin) int { return a.Start.Compare(b.Start) })
+		return nil
+	})
+	return c, err
+}
+
+func (p *process) Tally(_ context.Context, _ plan.Table, parts []plan.Slice, width int) (out [][]plan.BucketCount, err error) {
+	err = p.call("tally", func() error {
+		out = make([][]plan.BucketCount, len(parts))
+		for i, part := range parts {
+			counts := map[int]int64{}
+			for _, r := range p.rows {
+				if p.match(part, r) {
+					counts[r.bucket/width]++
+				}
+			}
+			for b, n := range counts {
+				out[i] = append(out[i], plan.BucketCount{Lo: b * width, Hi: (b + 1) * width, Rows: n})
+			}
+			slices.SortFunc(out[i], func(a, b plan.BucketCount) int { return a.Lo - b.Lo })
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (p *process) Fetch(_ context.Context, _ plan.Table, s plan.Slice, w io.Writer) (got plan.Received, err error) {
+	err = p.call("fetch", func() error {
+		p.queries[s.String()]++
+		var rows []record
+		for _, r := range p.rows {
+			if p.match(s, r) {
+				rows = append(rows, r)
+			}
+		}
+		if len(rows) >= p.cap && !p.cut || p.refuseAll {
+			return fault.As(fault.Split, fmt.Errorf("%d rows are too many", len(rows)))
+		}
+		rows = rows[:min(len(rows), p.cap-1)]
+		p.rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+		for _, r := range rows {
+			n, err := fmt.Fprintf(w, "%d\n", r.id)
+			if err != nil {
+				return err
+			}
+			got.Rows++
+			got.Bytes += int64(n)
+		}
+		return nil
+	})
+	return got, err
+}
+
+// Quota.
+
+func (p *process) Take(context.Context) error { return p.effect("take", func() error { return nil }) }
+
+func (p *process) Hold(context.Context, time.Time) error {
+	return p.effect("hold", func() error { return nil })
+}
+
+// Sink.
+
+func (p *process) Stage(_ context.Context, name string, produce func(io.Writer) error) (plan.Blob, error) {
+	var body bytes.Buffer
+	if err := produce(&body); err != nil {
+		return plan.Blob{}, err
+	}
+	return plan.Blob{Path: name}, p.effect("stage", func() error {
+		if _, taken := p.staged[name]; taken {
+			return errors.New("blob exists")
+		}
+		p.staged[name] = body.Bytes()
+		return nil
+	})
+}
+
+func (p *process) Staged(_ context.Context, b plan.Blob) (ok bool, err error) {
+	err = p.effect("staged", func() error { _, ok = p.staged[b.Path]; return nil })
+	return ok, err
+}
+
+type ticket struct {
+	w   *world
+	tag string
+}
+
+func (t ticket) Failed() (string, bool) { return "", false }
+
+func (p *process) Enqueue(_ context.Context, in pipeline.Ingestion) (pipeline.Ticket, error) {
+	tag := plan.IngestTag(in.RunID, in.Slice)
+	return ticket{p.world, tag}, p.effect("enqueue", func() error {
+		if p.chaos > 0 && p.rng.Float64() < p.chaos {
+			p.faults["ingestion lost"]++
+			return nil
+		}
+		at := p.now.Add(p.delay)
+		if p.chaos > 0 && p.rng.Float64() < p.chaos {
+			p.faults["ingestion late"]++
+			at = at.Add(time.Duration(p.rng.IntN(120)) * time.Minute)
+		}
+		p.pending = append(p.pending, arriving{at: at, in: in, tag: tag})
+		return nil
+	})
+}
+
+// land takes in what is due, in any order. The tag makes a second one a no-op.
+func (w *world) land() {
+	var rest []arriving
+	for _, a := range w.pending {
+		if a.at.After(w.now) {
+			rest = append(rest, a)
+			continue
+		}
+		if w.tags["ingest "+a.tag] {
+			continue
+		}
+		body, ok := w.staged[a.in.Blob.Path]
+		if !ok {
+			continue
+		}
+		w.tags["ingest "+a.tag] = true
+		e := extent{tag: a.tag, runID: a.in.RunID, slice: a.in.Slice, destination: a.in.Destination, at: w.now}
+		for scan := bufio.NewScanner(bytes.NewReader(body)); scan.Scan(); {
+			id, err := strconv.Atoi(scan.Text())
+			if err != nil {
+				panic(err)
+			}
+			e.ids = append(e.ids, id)
+		}
+		if w.chaos > 0 && w.rng.Float64() < w.chaos/2 && len(e.ids) > 1 {
+			w.faults["partial ingestion"]++
+			e.ids = e.ids[:len(e.ids)/2]
+		}
+		w.extents = append(w.extents, e)
+	}
+	w.pending = rest
+}
+
+func (p *process) Landed(_ context.Context, _, runID string) (map[int]plan.Landed, error) {
+	out := map[int]plan.Landed{}
+	err := p.effect("landed", func() error {
+		for _, e := range p.extents {
+			if e.runID == runID {
+				l := out[e.slice]
+				l.Rows += int64(len(e.ids))
+				l.Nulls += int64(e.nulls)
+				out[e.slice] = l
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (p *process) Foreign(_ context.Context, _, appID string, since time.Time) (id string, err error) {
+	err = p.effect("foreign", func() error {
+		for _, e := range p.extents {
+			if e.at.After(since) && !strings.HasPrefix(e.runID, appID) {
+				id = e.runID
+			}
+		}
+		return nil
+	})
+	return id, err
+}
+
+func (p *process) Void(_ context.Context, _, runID string, slice int) error {
+	return p.effect("void", func() error { p.voids[fmt.Sprint(runID, slice)] = true; return nil })
+}
+
+func (p *process) Surplus(context.Context, string, string, int, int64) (string, error) {
+	return ".delete table ...", nil
+}
+
+func (p *process) Probe(_ context.Context, id string) error {
+	return p.effect("probe", func() error { p.probes[id] = p.now.Add(p.delay); return nil })
+}
+
+func (p *process) Probed(_ context.Context, id string) (ok bool, err error) {
+	err = p.effect("probed", func() error { at, sent := p.probes[id]; ok = sent && !at.After(p.now); return nil })
+	return ok, err
+}
+
+// Journal.
+
+func (p *process) Rows(_ context.Context, k plan.Key, since time.Time) (out []plan.Row, err error) {
+	err = p.effect("rows", func() error {
+		var all []plan.Row
+		for _, r := range p.config {
+			if r.SourceTable == k.Source {
+				all = append(all, r)
+			}
+		}
+		for i, r := range all {
+			if i == len(all)-1 || r.Ingested.After(since) {
+				out = append(out, r)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (p *process) Deliver(_ context.Context, o plan.Outgoing) error {
+	return p.effect("deliver", func() error {
+		if p.tags[o.Tag] {
+			return nil
+		}
+		p.tags[o.Tag] = true
+		if o.Config != nil {
+			row := *o.Config
+			row.Ingested = p.now
+			p.config = append(p.config, row)
+			return nil
+		}
+		p.audits = append(p.audits, *o.Audit)
+		if o.Audit.Status == plan.Success && !p.truthful(*o.Audit) {
+			p.falseOK++
+		}
+		return nil
+	})
+}
+
+// truthful reports whether every row of a Success row's window is in ADX.
+func (w *world) truthful(a plan.Audit) bool {
+	arrived := w.arrived(a.SourceTable)
+	for _, r := range w.rows {
+		if !r.at.IsZero() && r.at.After(a.WindowFrom) && !r.at.After(a.WindowTo) && arrived[r.id] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// arrived counts how often each row id shows, void slices left out.
+func (w *world) arrived(string) map[int]int {
+	out := map[int]int{}
+	for _, e := range w.extents {
+		if w.voids[fmt.Sprint(e.runID, e.slice)] || w.voids[fmt.Sprint(e.runID, -1)] {
+			continue
+		}
+		for _, id := range e.ids {
+			out[id]++
+		}
+	}
+	return out
+}
+
+// Store.
+
+type held struct {
+	p     *process
+	id    int
+	state *plan.TableState
+	etag  int
+	seen  map[string]int
+	ctx   context.Context
+	end   context.CancelCauseFunc
+}
+
+func (p *process) Acquire(ctx context.Context, _ plan.Key) (pipeline.Held, error) {
+	var h *held
+	err := p.effect("acquire", func() error {
+		if p.state == nil {
+			p.state = &blob{}
+		}
+		if p.now.Before(p.state.leased) {
+			return fault.WaitUntil(p.now.Add(lease), errors.New("held"))
+		}
+		p.state.lease++
+		p.state.leased = p.now.Add(1000 * time.Hour) // renewed until the process dies
+		h = &held{p: p, id: p.state.lease, etag: p.state.etag, seen: map[string]int{}}
+		if len(p.state.body) > 0 {
+			h.state = &plan.TableState{}
+			if err := json.Unmarshal(p.state.body, h.state); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if h != nil {
+		h.ctx, h.end = context.WithCancelCause(ctx)
+	}
+	if err != nil {
+		if h != nil {
+			// The reply was lost: nobody renews the lease, and it ends.
+			p.mu.Lock()
+			p.state.leased = p.now.Add(lease)
+			p.mu.Unlock()
+		}
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *held) State() *plan.TableState { return h.state }
+
+func (h *held) SaveState(_ context.Context, s *plan.TableState) error {
+	body, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return h.p.effect("save state", func() error {
+		b := h.p.state
+		if b.lease != h.id || b.etag != h.etag && !bytes.Equal(b.body, body) {
+			h.end(errors.New("fenced"))
+			return fault.As(fault.Retry, errors.New("fenced"))
+		}
+		b.body, b.etag = body, b.etag+1
+		h.etag = b.etag
+		return nil
+	})
+}
+
+func (h *held) Ledger(_ context.Context, runID string) (l *plan.Ledger, err error) {
+	err = h.p.effect("read ledger", func() error {
+		b := h.p.ledgers[runID]
+		if b == nil {
+			return nil
+		}
+		h.seen[runID] = b.etag
+		l = &plan.Ledger{}
+		return json.Unmarshal(b.body, l)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (h *held) SaveLedger(_ context.Context, l *plan.Ledger) error {
+	body, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	return h.p.effect("save ledger", func() error {
+		b := h.p.ledgers[l.RunID]
+		if b == nil {
+			b = &blob{}
+			h.p.ledgers[l.RunID] = b
+		}
+		if b.etag != h.seen[l.RunID] && !bytes.Equal(b.body, body) {
+			return fault.As(fault.Retry, errors.New("ledger fenced"))
+		}
+		b.body, b.etag = body, b.etag+1
+		h.seen[l.RunID] = b.etag
+		return nil
+	})
+}
+
+func (h *held) OpenLedger(context.Context) (l *plan.Ledger, err error) {
+	err = h.p.effect("list ledgers", func() error {
+		var ids []string
+		for id := range h.p.ledgers {
+			ids = append(ids, id)
+		}
+		sort.Strings(ids)
+		for _, id := range ids {
+			var candidate plan.Ledger
+			if err := json.Unmarshal(h.p.ledgers[id].body, &candidate); err != nil {
+				return err
+			}
+			if candidate.Status == "" {
+				l = &candidate
+				h.seen[id] = h.p.ledgers[id].etag
+			}
+		}
+		return nil
+	})
+	return l, err
+}
+
+func (h *held) Deadline() time.Time      { return h.p.Now().Add(lease) }
+func (h *held) Context() context.Context { return h.ctx }
+
+func (h *held) Release(context.Context) error {
+	h.end(errors.New("released"))
+	h.p.mu.Lock()
+	if h.p.state.lease == h.id && !h.p.dead {
+		h.p.state.leased = h.p.now.Add(lease) // renewed no more
+	}
+	h.p.mu.Unlock()
+	return h.p.effect("release", func() error {
+		if h.p.state.lease == h.id {
+			h.p.state.leased = time.Time{}
+		}
+		return nil
+	})
+}
+
+// Waker.
+
+func (p *process) Wake(_ context.Context, k plan.Key, trigger string, again int, delay time.Duration) error {
+	return p.effect("wake", func() error {
+		p.messages = append(p.messages, message{visible: p.now.Add(delay), req: pipeline.Request{Key: k, Trigger: trigger, Again: again}})
+		return nil
+	})
+}
