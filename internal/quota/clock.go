@@ -1,0 +1,94 @@
+package quota
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+const (
+	// driftPer is how long two clocks take to part by one unit: 500 parts in a
+	// million is the most that time daemons correct for.
+	driftPer = 2000
+	// jump is a difference between the process's wall and monotonic clocks that
+	// only a set clock or a suspended machine makes.
+	jump = 200 * time.Millisecond
+)
+
+// serviceClock tells the blob service's time, learned from the Date headers of
+// its answers. A header of whole second D says that the service's clock stood in
+// [D, D+1s) at some instant between sending and receiving. Each answer so bounds
+// the difference of the clocks, and the bounds of many answers are narrower than
+// a second. Two processes therefore differ by a second and a round trip at most.
+type serviceClock struct {
+	local   func() time.Time
+	elapsed func(since, now time.Time) time.Duration // by the monotonic clock
+
+	mu       sync.Mutex
+	known    bool
+	low, top time.Duration // bounds of service minus local wall clock
+	at       time.Time     // local, when the bounds were last moved
+}
+
+func newServiceClock(local func() time.Time) *serviceClock {
+	return &serviceClock{local: local, elapsed: func(since, now time.Time) time.Duration { return now.Sub(since) }}
+}
+
+// Do implements policy.Policy: it learns from every answer, retried ones too.
+func (c *serviceClock) Do(req *policy.Request) (*http.Response, error) {
+	sent := c.local()
+	resp, err := req.Next()
+	if err == nil {
+		if date, parseErr := http.ParseTime(resp.Header.Get("Date")); parseErr == nil {
+			c.learn(sent, c.local(), date)
+		}
+	}
+	return resp, err
+}
+
+func (c *serviceClock) learn(sent, received, date time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	low, top := date.Sub(received.Round(0)), date.Add(time.Second).Sub(sent.Round(0))
+	if c.stillKnown(received) {
+		drift := c.elapsed(c.at, received) / driftPer
+		oldLow, oldTop := c.low-drift, c.top+drift
+		// Bounds that exclude each other mean that a clock was set: the new ones count.
+		if oldLow <= top && low <= oldTop {
+			low, top = max(low, oldLow), min(top, oldTop)
+		}
+	}
+	c.known, c.low, c.top, c.at = true, low, top, received
+}
+
+// stillKnown is false before the first answer and after the local clock jumped.
+func (c *serviceClock) stillKnown(now time.Time) bool {
+	skew := now.Round(0).Sub(c.at.Round(0)) - c.elapsed(c.at, now)
+	c.known = c.known && skew.Abs() < jump
+	return c.known
+}
+
+// now returns the service's time; false when an answer is needed first.
+func (c *serviceClock) now() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	local := c.local()
+	return local.Round(0).UTC().Add(c.offset()), c.stillKnown(local)
+}
+
+// toLocal and toService convert between the two clocks.
+func (c *serviceClock) toLocal(t time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return t.Add(-c.offset())
+}
+
+func (c *serviceClock) toService(t time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return t.Round(0).UTC().Add(c.offset())
+}
+
+func (c *serviceClock) offset() time.Duration { return c.low + (c.top-c.low)/2 }

@@ -1,0 +1,71 @@
+package quota
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+)
+
+// recordFormat is the version of the blob's JSON that this program writes.
+const recordFormat = 1
+
+// record is the quota blob of one tenant. All instants are the blob service's.
+type record struct {
+	Format    int
+	Writer    string // with WriteSeq: never the same twice
+	WriteSeq  int64
+	NotBefore time.Time // nobody calls before it; zero: no hold
+	Minute    tally
+	Hour      tally // zero without an hourly limit
+}
+
+// tally is what is remembered of one limit.
+type tally struct {
+	Next time.Time // see rate
+
+	// For display only: the calls of the window that began at Start and of the one
+	// before it.
+	Start  time.Time
+	Calls  int
+	Before int
+}
+
+func decode(body []byte) (record, error) {
+	var r record
+	if len(body) == 0 {
+		return r, nil
+	}
+	if err := json.Unmarshal(body, &r); err != nil {
+		return record{}, fault.As(fault.Permanent, fmt.Errorf("unreadable document (%d bytes): %w: delete the blob", len(body), err))
+	}
+	if r.Format != recordFormat {
+		return record{}, fault.As(fault.Permanent, fmt.Errorf("format %d: this program knows format %d: run the version that wrote it or delete the blob", r.Format, recordFormat))
+	}
+	return r, nil
+}
+
+// count enters a call at slot.
+func (t *tally) count(slot time.Time, window time.Duration) {
+	switch passed := slot.Sub(t.Start); {
+	case t.Start.IsZero() || passed >= 2*window:
+		t.Start, t.Before, t.Calls = slot, 0, 0
+	case passed >= window:
+		t.Start, t.Before, t.Calls = t.Start.Add(window), t.Calls, 0
+	}
+	t.Calls++
+}
+
+// recent estimates the calls of the window that ends now, as if those of the
+// window before had been evenly spread.
+func (t tally) recent(now time.Time, window time.Duration) int {
+	passed := now.Sub(t.Start)
+	switch {
+	case passed >= 2*window:
+		return 0
+	case passed >= window:
+		return int(float64(t.Calls) * float64(2*window-passed) / float64(window))
+	}
+	return t.Calls + int(float64(t.Before)*float64(window-max(passed, 0))/float64(window))
+}

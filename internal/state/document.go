@@ -1,0 +1,81 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// stamp stands at the top of every document beside its Format. Writer and
+// WriteSeq together are never used twice, which makes every body unique: so a
+// writer knows its own write when it reads one back.
+type stamp struct {
+	Writer   string // process and acquisition
+	WriteSeq int64  // of the writer, from 1
+	Program  string // version of the program that wrote it
+}
+
+type stateDocument struct {
+	stamp
+	plan.TableState
+}
+
+type ledgerDocument struct {
+	stamp
+	plan.Ledger
+}
+
+func decodeState(body []byte) (*plan.TableState, error) {
+	if err := checkFormat(body, plan.StateFormat); err != nil {
+		return nil, err
+	}
+	var d stateDocument
+	if err := json.Unmarshal(body, &d); err != nil {
+		return nil, unreadable(body, err)
+	}
+	return &d.TableState, nil
+}
+
+func decodeLedger(body []byte) (*plan.Ledger, error) {
+	if err := checkFormat(body, plan.LedgerFormat); err != nil {
+		return nil, err
+	}
+	var d ledgerDocument
+	if err := json.Unmarshal(body, &d); err != nil {
+		return nil, unreadable(body, err)
+	}
+	return &d.Ledger, nil
+}
+
+// checkFormat refuses what this program cannot read, before it misreads it. There
+// is one format so far; a second brings the migration of the first with it.
+func checkFormat(body []byte, known int) error {
+	var head struct {
+		Format  int
+		Program string
+	}
+	if err := json.Unmarshal(body, &head); err != nil {
+		return unreadable(body, err)
+	}
+	switch {
+	case head.Format < 1:
+		return unreadable(body, fmt.Errorf("format %d", head.Format))
+	case head.Format > known:
+		return fault.As(fault.Permanent, fmt.Errorf(
+			"format %d was written by program version %s and this one knows formats up to %d: run version %[2]s or a newer one",
+			head.Format, head.Program, known))
+	}
+	return nil
+}
+
+func unreadable(body []byte, err error) error {
+	return fault.As(fault.Permanent, fmt.Errorf("unreadable document (%d bytes): %w: delete the blob, and it is made again from what ADX holds", len(body), err))
+}
+
+// stampOf returns the stamp of a stored document; zero when it has none.
+func stampOf(body []byte) (s stamp) {
+	_ = json.Unmarshal(body, &s) // an unreadable document is nobody's write
+	return s
+}
