@@ -1,0 +1,131 @@
+package defender
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/defender2adx/defender2adx/internal/kql"
+	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/schema"
+)
+
+// snapshotRange is how many neighbouring buckets a snapshot is counted by: 256
+// ranges, few enough for a small answer, fine enough to pack slices from.
+const snapshotRange = plan.Buckets / 256
+
+// watermark is the expression of a table's watermark. A column that holds its
+// time as text is converted.
+func watermark(t plan.Table) string {
+	if t.WatermarkColumn == "" {
+		return "ingestion_time()"
+	}
+	known, _ := schema.Lookup(t.Source)
+	if c, ok := known.Column(t.WatermarkColumn); ok && c.Type == "string" {
+		return "todatetime(" + kql.Name(t.WatermarkColumn) + ")"
+	}
+	return kql.Name(t.WatermarkColumn)
+}
+
+// bucket is the expression of a row's hash bucket, 0 to plan.Buckets-1. Only its
+// stability between two queries of one run counts; where the key is not unique
+// the rows of a key share a bucket, which is no harm. A key column that the
+// tenant lacks counts as empty.
+func bucket(t plan.Table) string {
+	var b strings.Builder
+	b.WriteString("hash(")
+	if known, ok := schema.Lookup(t.Source); ok && len(known.Key) > 0 {
+		b.WriteString("strcat(")
+		for i, column := range known.Key {
+			if i > 0 {
+				b.WriteString(", '|', ")
+			}
+			b.WriteString("tostring(column_ifexists(" + kql.String(column) + ", ''))")
+		}
+		b.WriteString(")")
+	} else {
+		b.WriteString("tostring(pack_all())")
+	}
+	b.WriteString(", " + strconv.Itoa(plan.Buckets) + ")")
+	return b.String()
+}
+
+// countWindowQuery counts a window's rows by bins of (Start, Start+bin], beside
+// them those without a watermark and those after the window, and asks for the
+// service's clock. The window ends settle before that clock if that is earlier.
+func countWindowQuery(q plan.CountQuery) string {
+	at := watermark(q.Table)
+	var b strings.Builder
+	if !q.Window.From.IsZero() {
+		b.WriteString("let d2a_from = " + kql.Datetime(q.Window.From) + ";\n")
+	}
+	b.WriteString("let d2a_to = min_of(" + kql.Datetime(q.Window.To) + ", now() - " + kql.Seconds(q.Settle) + ");\n" +
+		"print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2a_to\n" +
+		"| union (" + kql.Name(q.Table.Source))
+	if !q.Window.From.IsZero() {
+		b.WriteString(" | where isnull(" + at + ") or " + at + " > d2a_from")
+	}
+	b.WriteString(" | summarize Rows = count() by Kind = case(isnull(" + at + "), 'null', " + at + " > d2a_to, 'later', 'window')," +
+		" Bin = iff(" + at + " > d2a_to, datetime(null), bin(" + at + " - 1tick, " + kql.Seconds(q.Bin) + ")))")
+	return b.String()
+}
+
+// countSnapshotQuery counts all rows by ranges of buckets and asks for the
+// newest arrival and the service's clock.
+func countSnapshotQuery(t plan.Table) string {
+	return "print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null)\n" +
+		"| union (" + kql.Name(t.Source) +
+		" | summarize Rows = count(), Newest = max(ingestion_time()) by Bucket = " + bucket(t) + " / " + strconv.Itoa(snapshotRange) + ")"
+}
+
+// tallyQuery counts each part by ranges of width buckets. A branch of the union
+// reads only its own part's time range.
+func tallyQuery(t plan.Table, parts []plan.Slice, width int) string {
+	var b strings.Builder
+	for i, s := range parts {
+		switch {
+		case i == 1:
+			b.WriteString("\n| union ")
+		case i > 1:
+			b.WriteString(",\n    ")
+		}
+		if i > 0 {
+			b.WriteString("(")
+		}
+		b.WriteString(selection(t, s) + " | summarize Rows = count()")
+		if width < plan.Buckets {
+			b.WriteString(" by Bucket = " + bucket(t) + " / " + strconv.Itoa(width))
+		} else {
+			b.WriteString(" | extend Bucket = long(0)")
+		}
+		b.WriteString(" | extend Part = " + kql.Long(int64(i)))
+		if i > 0 {
+			b.WriteString(")")
+		}
+	}
+	return b.String()
+}
+
+// fetchQuery reads a slice: no order and no projection, which cost the service
+// and gain nothing.
+func fetchQuery(t plan.Table, s plan.Slice) string { return selection(t, s) }
+
+// selection is the table filtered to a slice.
+func selection(t plan.Table, s plan.Slice) string {
+	at := watermark(t)
+	text := kql.Name(t.Source)
+	switch s.Part {
+	case plan.PartWindow:
+		text += " | where "
+		if !s.Window.From.IsZero() {
+			text += at + " > " + kql.Datetime(s.Window.From) + " and "
+		}
+		text += at + " <= " + kql.Datetime(s.Window.To)
+	case plan.PartNull:
+		text += " | where isnull(" + at + ")"
+	case plan.PartAll:
+	}
+	if s.Hashed() {
+		text += " | where " + bucket(t) + " between (" + strconv.Itoa(s.Lo) + " .. " + strconv.Itoa(s.Hi-1) + ")"
+	}
+	return text
+}

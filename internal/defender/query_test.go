@@ -1,0 +1,92 @@
+package defender
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+var (
+	march1 = time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	march2 = time.Date(2026, 3, 2, 0, 0, 0, 100, time.UTC)
+	march  = plan.Window{From: march1, To: march2}
+	opened = plan.Window{To: march2}
+)
+
+// The texts are what the service is asked; a change here is a change of what is
+// copied.
+func TestQueries(t *testing.T) {
+	events := plan.Table{Source: "DeviceInfo"}
+	tvm := plan.Table{Source: "DeviceTvmSoftwareVulnerabilities", Load: plan.Snapshot}
+	alerts := plan.Table{Source: "AlertEvidence", Load: plan.Snapshot}
+	text := plan.Table{Source: "DeviceTvmSoftwareEvidenceBeta", WatermarkColumn: "LastSeenTime"}
+	dated := plan.Table{Source: "DeviceTvmBrowserExtensions", WatermarkColumn: "InstallationTime"}
+	unknown := plan.Table{Source: "NewTable"}
+	const deviceBucket = `hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("Timestamp", '')), '|', tostring(column_ifexists("ReportId", ''))), 65536)`
+	tests := []struct{ name, got, want string }{
+		{
+			"window by arrival",
+			countWindowQuery(plan.CountQuery{Table: events, Window: march, Settle: time.Hour, Bin: time.Hour}),
+			`let d2a_from = datetime(2026-03-01T00:00:00.0000000Z);
+let d2a_to = min_of(datetime(2026-03-02T00:00:00.0000001Z), now() - 3600s);
+print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2a_to
+| union (['DeviceInfo'] | where isnull(ingestion_time()) or ingestion_time() > d2a_from | summarize Rows = count() by Kind = case(isnull(ingestion_time()), 'null', ingestion_time() > d2a_to, 'later', 'window'), Bin = iff(ingestion_time() > d2a_to, datetime(null), bin(ingestion_time() - 1tick, 3600s)))`,
+		},
+		{
+			"window without a beginning, by a column",
+			countWindowQuery(plan.CountQuery{Table: dated, Window: opened, Bin: 24 * time.Hour}),
+			`let d2a_to = min_of(datetime(2026-03-02T00:00:00.0000001Z), now() - 0s);
+print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2a_to
+| union (['DeviceTvmBrowserExtensions'] | summarize Rows = count() by Kind = case(isnull(['InstallationTime']), 'null', ['InstallationTime'] > d2a_to, 'later', 'window'), Bin = iff(['InstallationTime'] > d2a_to, datetime(null), bin(['InstallationTime'] - 1tick, 86400s)))`,
+		},
+		{
+			"snapshot by a key",
+			countSnapshotQuery(tvm),
+			`print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null)
+| union (['DeviceTvmSoftwareVulnerabilities'] | summarize Rows = count(), Newest = max(ingestion_time()) by Bucket = hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("SoftwareVendor", '')), '|', tostring(column_ifexists("SoftwareName", '')), '|', tostring(column_ifexists("SoftwareVersion", '')), '|', tostring(column_ifexists("CveId", ''))), 65536) / 256)`,
+		},
+		{
+			"snapshot without a key",
+			countSnapshotQuery(alerts),
+			`print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null)
+| union (['AlertEvidence'] | summarize Rows = count(), Newest = max(ingestion_time()) by Bucket = hash(tostring(pack_all()), 65536) / 256)`,
+		},
+		{
+			"one part counted whole",
+			tallyQuery(events, []plan.Slice{{Part: plan.PartWindow, Window: march, Hi: plan.Buckets}}, plan.Buckets),
+			`['DeviceInfo'] | where ingestion_time() > datetime(2026-03-01T00:00:00.0000000Z) and ingestion_time() <= datetime(2026-03-02T00:00:00.0000001Z) | summarize Rows = count() | extend Bucket = long(0) | extend Part = long(0)`,
+		},
+		{
+			"parts counted by ranges",
+			tallyQuery(events, []plan.Slice{
+				{Part: plan.PartAll, Lo: 0, Hi: 512}, {Part: plan.PartAll, Lo: 512, Hi: 1024}, {Part: plan.PartNull, Hi: plan.Buckets},
+			}, 256),
+			`['DeviceInfo'] | where ` + deviceBucket + ` between (0 .. 511) | summarize Rows = count() by Bucket = ` + deviceBucket + ` / 256 | extend Part = long(0)
+| union (['DeviceInfo'] | where ` + deviceBucket + ` between (512 .. 1023) | summarize Rows = count() by Bucket = ` + deviceBucket + ` / 256 | extend Part = long(1)),
+    (['DeviceInfo'] | where isnull(ingestion_time()) | summarize Rows = count() by Bucket = ` + deviceBucket + ` / 256 | extend Part = long(2))`,
+		},
+		{"fetch all", fetchQuery(tvm, plan.Slice{Part: plan.PartAll, Hi: plan.Buckets}), `['DeviceTvmSoftwareVulnerabilities']`},
+		{
+			"fetch a window's buckets", fetchQuery(unknown, plan.Slice{Part: plan.PartWindow, Window: march, Lo: 32768, Hi: plan.Buckets}),
+			`['NewTable'] | where ingestion_time() > datetime(2026-03-01T00:00:00.0000000Z) and ingestion_time() <= datetime(2026-03-02T00:00:00.0000001Z) | where hash(tostring(pack_all()), 65536) between (32768 .. 65535)`,
+		},
+		{
+			"fetch a window without a beginning, time as text", fetchQuery(text, plan.Slice{Part: plan.PartWindow, Window: opened, Hi: plan.Buckets}),
+			`['DeviceTvmSoftwareEvidenceBeta'] | where todatetime(['LastSeenTime']) <= datetime(2026-03-02T00:00:00.0000001Z)`,
+		},
+		{
+			"fetch rows without a watermark", fetchQuery(dated, plan.Slice{Part: plan.PartNull, Hi: plan.Buckets}),
+			`['DeviceTvmBrowserExtensions'] | where isnull(['InstallationTime'])`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, tt.got); diff != "" {
+				t.Errorf("query (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,392 @@
+package rowpath
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+)
+
+// maxDepth is how deep values may be nested within one row.
+const maxDepth = 512
+
+// ErrTooLong is a single row, or another member of the answer, that is larger
+// than any whole answer may be.
+var ErrTooLong = fmt.Errorf("a value is longer than %d bytes", maxUnit)
+
+// SyntaxError is a body that is not the JSON it has to be. Its text never
+// quotes the body.
+type SyntaxError struct {
+	Offset int64 // bytes of the body before the fault
+	Reason string
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("malformed answer at byte %d: %s", e.Offset, e.Reason)
+}
+
+// errShort: the value may go on beyond the bytes at hand.
+var errShort = errors.New("value continues")
+
+// pad is how many zero bytes follow the bytes at hand. Eight let a word be
+// loaded anywhere; a zero byte is valid nowhere in JSON, so one comparison
+// finds both the end and a fault.
+const pad = 8
+
+// scanner reads a body through a buffer. A value is scanned in one go over
+// contiguous bytes; when the buffer ends first, it is refilled and the value is
+// scanned again from its start.
+type scanner struct {
+	src   io.Reader
+	buf   []byte // len(buf)-pad is the capacity; buf[end:end+pad] is zero
+	pos   int    // next byte
+	end   int    // end of the bytes read
+	base  int64  // offset of buf[0] in the body
+	eof   bool
+	open  [maxDepth]byte // brackets open around the current position
+	name  []byte         // the last member name of the answer itself
+	names sequence
+}
+
+func (s *scanner) reset(src io.Reader) {
+	if s.buf == nil {
+		s.buf = make([]byte, bufferBytes+pad)
+	}
+	s.src, s.pos, s.end, s.base, s.eof = src, 0, 0, 0, false
+	clear(s.buf[:pad])
+}
+
+func (s *scanner) release() {
+	s.src = nil
+	if len(s.buf) > keepBytes {
+		s.buf = nil
+	}
+}
+
+// fill moves the bytes from pos on to the front and reads until the buffer is
+// full or the body ends. A buffer that is full already is doubled.
+func (s *scanner) fill() error {
+	if s.eof {
+		return fmt.Errorf("answer ends after %d bytes: %w", s.base+int64(s.end), io.ErrUnexpectedEOF)
+	}
+	room := len(s.buf) - pad
+	rest := s.buf[s.pos:s.end]
+	if len(rest) == room {
+		if room >= maxUnit {
+			return ErrTooLong
+		}
+		s.buf = make([]byte, min(2*room, maxUnit)+pad)
+		room = len(s.buf) - pad
+	}
+	copy(s.buf, rest)
+	s.base += int64(s.pos)
+	s.pos, s.end = 0, len(rest)
+	for idle := 0; s.end < room && !s.eof; {
+		n, err := s.src.Read(s.buf[s.end:room])
+		s.end += n
+		if n > 0 {
+			idle = 0
+		} else if idle++; idle > 100 && err == nil {
+			err = io.ErrNoProgress
+		}
+		if err == io.EOF {
+			s.eof = true
+		} else if err != nil {
+			return fmt.Errorf("read answer after %d bytes: %w", s.base+int64(s.end), err)
+		}
+	}
+	clear(s.buf[s.end : s.end+pad])
+	return nil
+}
+
+func (s *scanner) errorf(format string, args ...any) error {
+	return s.errorAt(s.pos, fmt.Sprintf(format, args...))
+}
+
+func (s *scanner) errorAt(i int, reason string) error {
+	return &SyntaxError{Offset: s.base + int64(i), Reason: reason}
+}
+
+// peek skips white space and returns the next byte without taking it.
+func (s *scanner) peek() (byte, error) {
+	for {
+		for s.pos < s.end {
+			b := s.buf[s.pos]
+			if class[b] != space {
+				return b, nil
+			}
+			s.pos++
+		}
+		if err := s.fill(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (s *scanner) expect(want byte, reason string) error {
+	b, err := s.peek()
+	if err != nil {
+		return err
+	}
+	if b != want {
+		return s.errorf("%s", reason)
+	}
+	s.pos++
+	return nil
+}
+
+// finish checks that only white space is left.
+func (s *scanner) finish() error {
+	for {
+		for ; s.pos < s.end; s.pos++ {
+			if class[s.buf[s.pos]] != space {
+				return s.errorf("something follows the answer")
+			}
+		}
+		if s.eof {
+			return nil
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// text takes a string and returns its meaning, valid until the next call.
+func (s *scanner) text() ([]byte, error) {
+	raw, err := s.value(s.name[:0])
+	if err != nil {
+		return nil, err
+	}
+	s.name = raw
+	return plainText(raw), nil
+}
+
+// plainText returns what the raw string, quotes included, stands for.
+func plainText(raw []byte) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
+	}
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		return raw
+	}
+	return []byte(text)
+}
+
+// value takes the next value, white space around it not included, and appends
+// it to out without white space and without members named "@odata.".
+func (s *scanner) value(out []byte) ([]byte, error) {
+	if _, err := s.peek(); err != nil {
+		return out, err
+	}
+	for {
+		s.names.next = 0
+		next, res, err := s.scan(s.pos, out, 0)
+		if err == nil {
+			s.pos = next
+			return res, nil
+		}
+		if err != errShort {
+			return out, err
+		}
+		out = res[:len(out)]
+		if err := s.fill(); err != nil {
+			return out, err
+		}
+	}
+}
+
+// scan does the work of value over the bytes at hand, starting at i with depth
+// brackets open. Valid bytes are collected as runs buf[from:i], so that a row
+// without anything to leave out is appended in one piece.
+func (s *scanner) scan(i int, out []byte, depth int) (int, []byte, error) {
+	var (
+		p      = s.buf[:s.end+pad]
+		base   = depth
+		from   = i
+		start  int  // of the last member name
+		drop   bool // it is an annotation
+		err    error
+		reason string
+	)
+
+value:
+	switch class[p[i]] {
+	case space:
+		out, i = gap(out, p, from, i)
+		from = i
+		goto value
+	case quote:
+		i++
+		for { // stringEnd for a string without escapes, spelled out for speed
+			m := stops(binary.LittleEndian.Uint64(p[i:]))
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) >> 3
+			break
+		}
+		if p[i] == '"' {
+			i++
+			break
+		}
+		if i, reason = stringEnd(p, i); reason != "" {
+			goto fault
+		}
+	case digit:
+		i, reason = numberEnd(p, i)
+		if reason != "" {
+			goto fault
+		}
+		if depth == 0 && i >= s.end { // more digits may follow
+			return i, out, errShort
+		}
+	case letter:
+		i, reason = literalEnd(p, i)
+		if reason != "" {
+			goto fault
+		}
+	case opening:
+		if depth == maxDepth {
+			reason = "nested too deeply"
+			goto fault
+		}
+		s.open[depth] = p[i]
+		depth++
+		i++
+		if class[p[i]] == space {
+			out, i = gap(out, p, from, i)
+			from = i
+		}
+		if s.open[depth-1] == '{' {
+			if p[i] == '}' {
+				i++
+				depth--
+				break
+			}
+			goto name
+		}
+		if p[i] == ']' {
+			i++
+			depth--
+			break
+		}
+		goto value
+	default:
+		reason = "want a value"
+		goto fault
+	}
+
+after: // a value has ended
+	if depth == base {
+		return i, append(out, p[from:i]...), nil
+	}
+	if p[i] == ',' && p[i+1] == '"' && s.open[depth-1] == '{' { // as between nearly all members
+		i++
+		goto name
+	}
+	if class[p[i]] == space {
+		out, i = gap(out, p, from, i)
+		from = i
+	}
+	switch {
+	case p[i] == ',':
+		i++
+		if s.open[depth-1] == '[' {
+			goto value
+		}
+		if class[p[i]] == space {
+			out, i = gap(out, p, from, i)
+			from = i
+		}
+		goto name
+	case p[i] == s.open[depth-1]+2: // } is two above {, ] is two above [
+		i++
+		depth--
+		goto after
+	}
+	reason = "want a comma or a closing bracket"
+	goto fault
+
+name:
+	start, drop = i, false
+	if known := s.names.expected(); known != nil && bytes.HasPrefix(p[i:], known.raw) {
+		s.names.next++
+		i += len(known.raw)
+		if !known.drop {
+			goto value
+		}
+		drop = true
+	} else {
+		if p[i] != '"' {
+			reason = "want a member name"
+			goto fault
+		}
+		if i, reason = stringEnd(p, i+1); reason != "" {
+			goto fault
+		}
+		drop = annotated(p[start:i])
+		if class[p[i]] == space && !drop {
+			out, i = gap(out, p, from, i)
+			from = i
+		} else {
+			i = skipSpace(p, i)
+		}
+		if p[i] != ':' {
+			reason = "want a colon after a member name"
+			goto fault
+		}
+		i++
+		s.names.learn(p[start:i], drop)
+		if !drop {
+			goto value
+		}
+	}
+
+	// An annotation: the run ends before it and before its comma.
+	out = append(out, p[from:start]...)
+	if out[len(out)-1] == ',' {
+		out = out[:len(out)-1]
+	}
+	if i = skipSpace(p, i); p[i] == '"' {
+		if i, reason = stringEnd(p, i+1); reason != "" {
+			goto fault
+		}
+	} else if i, _, err = s.scan(i, out, depth); err != nil { // what it appends lies beyond len(out)
+		return i, out, err
+	}
+	i = skipSpace(p, i)
+	from = i
+	if p[i] == ',' && out[len(out)-1] == '{' {
+		i = skipSpace(p, i+1)
+		from = i
+		goto name
+	}
+	goto after
+
+fault:
+	if i >= s.end {
+		return i, out, errShort
+	}
+	return i, out, s.errorAt(i, reason)
+}
+
+// annotated reports whether a raw name contains "@odata.", also when it is
+// written with escapes.
+func annotated(raw []byte) bool {
+	if bytes.IndexByte(raw, '@') < 0 && bytes.IndexByte(raw, '\\') < 0 {
+		return false
+	}
+	return bytes.Contains(plainText(raw), []byte("@odata."))
+}
+
+// gap appends the run p[from:i] and returns the index after the white space
+// that ends it.
+func gap(out, p []byte, from, i int) ([]byte, int) {
+	return append(out, p[from:i]...), skipSpace(p, i)
+}
