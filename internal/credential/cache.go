@@ -82,6 +82,23 @@ func (c *cache) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azc
 	}
 }
 
+// Forget drops the tokens for the scopes, so that the next one asked for is new:
+// a service has just refused the one we hold.
+func (c *cache) Forget(scopes ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	prefix := strings.Join(scopes, " ") + "|"
+	for audience := range c.tokens {
+		if strings.HasPrefix(audience, prefix) {
+			delete(c.tokens, audience)
+		}
+	}
+	// Beneath ours the SDK keeps tokens, too.
+	if source, ok := c.source.(interface{ renew() }); ok {
+		source.renew()
+	}
+}
+
 func (c *cache) fresh(audience, claims string) (azcore.AccessToken, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

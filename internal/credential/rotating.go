@@ -114,6 +114,19 @@ func (r *rotating) current(ctx context.Context, failed azcore.TokenCredential) (
 	return client, nil
 }
 
+// renew makes the next token a new one: the client goes, with the tokens it
+// keeps, and a client for the same secret takes its place.
+func (r *rotating) renew() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client == nil {
+		return
+	}
+	if client, err := r.build(r.secret); err == nil {
+		r.client = client
+	}
+}
+
 // refuse drops client and remembers why, unless another caller has replaced it.
 func (r *rotating) refuse(client azcore.TokenCredential, why error) {
 	r.mu.Lock()

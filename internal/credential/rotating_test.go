@@ -258,3 +258,17 @@ func TestSecretCredential_trustsNoForeignChallengeUnlessOnThisMachine(t *testing
 		t.Errorf("the token went to the vault %d times", got)
 	}
 }
+
+func TestSecretCredential_forgetsARefusedToken(t *testing.T) {
+	w := newWorld(t, "s1", "s1")
+	if got, err := w.token(t, graph); err != nil || got != "token-1" {
+		t.Fatalf("first token: %q, %v", got, err)
+	}
+	w.cred.(interface{ Forget(...string) }).Forget(graph)
+	if got, err := w.token(t, graph); err != nil || got != "token-2" {
+		t.Errorf("token after the first was refused: %q, %v; want a new one", got, err)
+	}
+	if got := w.vault.count(); got != 1 {
+		t.Errorf("vault reads: got %d, want 1", got)
+	}
+}
