@@ -1,0 +1,63 @@
+# Everything a developer types. Each target installs what it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      ?= go
+APP     := build/app
+NODE    := internal/emulator/node_modules/.package-lock.json
+STACK   := build/devstack
+SOURCES := $(shell find handler functions internal infra -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*') go.mod go.sum
+
+# The race detector needs a C compiler; without one the tests run without it.
+RACE := $(shell if command -v $${CC:-cc} >/dev/null 2>&1; then echo -race; fi)
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(APP)/handler $(STACK) $(NODE) ## Watch a sample tenant move into ADX (DATA=dir serves your own <Table>.jsonl files)
+	@$(STACK) demo --app $(APP) $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: start
+start: $(APP)/handler $(STACK) $(NODE) ## Run the whole local stack until Ctrl-C (HOST=func uses Core Tools)
+	@HOST=$(HOST) $(STACK) up --app $(APP) $(if $(DATA),--data $(DATA))
+
+.PHONY: test
+test: $(NODE) ## Run every test, with the race detector where a C compiler is found
+	@$(if $(RACE),true,echo "no C compiler found: running without the race detector")
+	$(GO) test $(RACE) -timeout 15m ./...
+
+.PHONY: lint
+lint: ## Check format, vet, and the import rules of .golangci.yml
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod golangci-lint run
+
+.PHONY: package
+package: ## Build build/app and the deployable build/defender2adx.zip (linux/amd64)
+	@rm -rf $(APP) build/defender2adx.zip
+	@GOOS=linux GOARCH=amd64 $(MAKE) --no-print-directory $(APP)/handler
+	$(GO) run ./internal/emulator/cmd/devstack package --app $(APP) --zip build/defender2adx.zip
+
+.PHONY: build
+build: $(APP)/handler ## Build build/app, the folder that is deployed
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf build
+
+$(APP)/handler: $(SOURCES) host.json $(wildcard functions/*/function.json)
+	@mkdir -p $(APP)
+	CGO_ENABLED=0 GOOS=$${GOOS:-$$($(GO) env GOOS)} GOARCH=$${GOARCH:-$$($(GO) env GOARCH)} \
+		$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./handler
+	@cp host.json $(APP)/host.json
+	@for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
+
+$(STACK): $(SOURCES)
+	@mkdir -p build
+	$(GO) build -o $@ ./internal/emulator/cmd/devstack
+
+$(NODE): internal/emulator/package-lock.json
+	npm ci --prefix internal/emulator --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
