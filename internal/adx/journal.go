@@ -1,0 +1,162 @@
+package adx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/kql"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// storedRow is a configuration row as a query returns it; null is zero.
+type storedRow struct {
+	SourceTable               string    `kusto:"SourceTable"`
+	DestinationTable          string    `kusto:"DestinationTable"`
+	WatermarkColumn           string    `kusto:"WatermarkColumn"`
+	LastRefreshedTime         time.Time `kusto:"LastRefreshedTime"`
+	LastRefreshedTimeInString string    `kusto:"LastRefreshedTimeInString"`
+	LoadType                  string    `kusto:"LoadType"`
+	IsActive                  bool      `kusto:"IsActive"`
+	Instance                  string    `kusto:"Instance"`
+	Frequency                 string    `kusto:"Frequency"`
+	RunID                     string    `kusto:"RunId"`
+	Generation                int64     `kusto:"Generation"`
+	Ingested                  time.Time `kusto:"IngestedAt"`
+}
+
+func (r storedRow) row() plan.Row { return plan.Row(r) }
+
+// configurationColumns reads a configuration table of any age: columns that it
+// lacks are empty, columns of another type are converted.
+const configurationColumns = `
+| project SourceTable = tostring(column_ifexists("SourceTable", "")),
+    DestinationTable = tostring(column_ifexists("DestinationTable", "")),
+    WatermarkColumn = tostring(column_ifexists("WatermarkColumn", "")),
+    LastRefreshedTime = todatetime(column_ifexists("LastRefreshedTime", datetime(null))),
+    LastRefreshedTimeInString = tostring(column_ifexists("LastRefreshedTimeInString", "")),
+    LoadType = tostring(column_ifexists("LoadType", "")),
+    IsActive = tobool(column_ifexists("IsActive", bool(null))),
+    Instance = tostring(column_ifexists("Instance", "")),
+    Frequency = tostring(column_ifexists("Frequency", "")),
+    RunId = tostring(column_ifexists("RunId", "")),
+    Generation = tolong(column_ifexists("Generation", long(null))),
+    IngestedAt`
+
+// newestFirst orders configuration rows. Rows that came in while the ingestion
+// time policy was off have no arrival and count as the oldest.
+const newestFirst = `
+| sort by IngestedAt desc nulls last, Generation desc nulls last, LastRefreshedTime desc nulls last`
+
+// Rows returns the configuration rows of a source that matter: the newest of
+// all, and those that came in after since; oldest first. Rows that arrived
+// together are ordered by Generation, then LastRefreshedTime.
+func (c *Client) Rows(ctx context.Context, key plan.Key, since time.Time) ([]plan.Row, error) {
+	stored, err := rows[storedRow](ctx, c, rowsQuery(key, since))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of %s: %w", key, err)
+	}
+	out := make([]plan.Row, len(stored))
+	for i, r := range stored {
+		out[i] = r.row()
+	}
+	slices.Reverse(out)
+	return out, nil
+}
+
+func rowsQuery(key plan.Key, since time.Time) string {
+	newer := "true"
+	if !since.IsZero() {
+		newer = "IngestedAt > " + kql.Datetime(since)
+	}
+	return configurationTable + "\n| extend IngestedAt = ingestion_time()" + configurationColumns +
+		"\n| where SourceTable == " + kql.String(key.Source) + " and Instance == " + kql.String(key.Instance) +
+		newestFirst + "\n| extend Place = row_number()\n| where Place == 1 or " + newer +
+		newestFirst + "\n| project-away Place"
+}
+
+// Latest returns the newest configuration row of every source and instance,
+// inactive ones included, as VwLatestMigrationConfiguration shows them: the stored
+// function of `handler setup` or a materialized view of the original scripts,
+// which knows neither instances nor arrival times.
+func (c *Client) Latest(ctx context.Context) ([]plan.Row, error) {
+	stored, err := rows[storedRow](ctx, c, latestQuery)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", latestView, err)
+	}
+	out := make([]plan.Row, len(stored))
+	for i, r := range stored {
+		out[i] = r.row()
+	}
+	return out, nil
+}
+
+const latestQuery = latestView + "\n" +
+	`| extend IngestedAt = todatetime(column_ifexists("IngestedAt", datetime(null)))` +
+	configurationColumns + "\n| sort by Instance asc, SourceTable asc"
+
+// Deliver appends one row to MigrationConfiguration or MigrationAuditLog under
+// its tag; repeating it appends nothing.
+func (c *Client) Deliver(ctx context.Context, out plan.Outgoing) error {
+	table, row := "", []cell(nil)
+	switch {
+	case out.Config != nil && out.Audit == nil:
+		table, row = configurationTable, configurationCells(*out.Config)
+	case out.Audit != nil && out.Config == nil:
+		table, row = auditTable, auditCells(*out.Audit)
+	default:
+		return fault.As(fault.Permanent, errors.New("deliver "+out.Tag+": want a configuration row or an audit row"))
+	}
+	if err := c.append(ctx, table, out.Tag, row); err != nil {
+		return fmt.Errorf("append to %s: %w", table, err)
+	}
+	return nil
+}
+
+func configurationCells(r plan.Row) []cell {
+	watermark, stamp := r.WatermarkColumn, ""
+	if watermark == "" {
+		watermark = "None"
+	}
+	if !r.LastRefreshedTime.IsZero() {
+		stamp = plan.Stamp(r.LastRefreshedTime)
+	}
+	return []cell{
+		{"SourceTable", r.SourceTable},
+		{"DestinationTable", r.DestinationTable},
+		{"WatermarkColumn", watermark},
+		{"LastRefreshedTime", r.LastRefreshedTime},
+		{"LastRefreshedTimeInString", stamp},
+		{"LoadType", r.LoadType},
+		{"IsActive", r.IsActive},
+		{"Instance", r.Instance},
+		{"Frequency", r.Frequency},
+		{"RunId", r.RunID},
+		{"Generation", r.Generation},
+	}
+}
+
+func auditCells(a plan.Audit) []cell {
+	return []cell{
+		{"TableName", a.TableName},
+		{"Timestamp", a.Timestamp},
+		{"Status", string(a.Status)},
+		{"FailureReason", a.FailureReason},
+		{"RecordCount", a.RecordCount},
+		{"Instance", a.Instance},
+		{"SourceTable", a.SourceTable},
+		{"RunId", a.RunID},
+		{"AttemptId", a.AttemptID},
+		{"WindowFrom", a.WindowFrom},
+		{"WindowTo", a.WindowTo},
+		{"Slices", int64(a.Slices)},
+		{"Calls", int64(a.Calls)},
+		{"Bytes", a.Bytes},
+		{"DurationSeconds", a.Duration.Seconds()},
+		{"Api", a.API},
+		{"Note", a.Note},
+	}
+}

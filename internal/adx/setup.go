@@ -1,0 +1,291 @@
+package adx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/defender2adx/defender2adx/infra/kql"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// Outcome says how a step ended.
+type Outcome string
+
+const (
+	Done    Outcome = "done"
+	Already Outcome = "already there"
+	Missing Outcome = "missing"
+	Failed  Outcome = "failed"
+)
+
+// Step is one thing that setup makes or a check looks at.
+type Step struct {
+	Name    string // such as "table DeviceInfoRaw"
+	Outcome Outcome
+	Detail  string // what was done, or what is wrong
+	Remedy  string // what a person should do; "" where nothing is wrong
+}
+
+// Configurations that Setup can load.
+const (
+	LoadNothing     = ""
+	LoadOriginal    = "original"
+	LoadRecommended = "recommended"
+)
+
+// Options say what Setup makes beside the control tables, the view, and the raw
+// tables of the catalogue and of the configuration.
+type Options struct {
+	Tables []string   // more destination tables
+	Load   string     // configuration for sources that have no row yet
+	Report func(Step) // told of each step as it ends; may be nil
+}
+
+// Setup makes what the app needs in the database, with the caller's own rights,
+// which must be those of a database admin. It may be repeated: what is there stays,
+// rows are never changed, and a database made by the original scripts is taken
+// over in place. A step that fails does not stop the others; the error is for what
+// stopped everything.
+func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
+	if !slices.Contains([]string{LoadNothing, LoadOriginal, LoadRecommended}, o.Load) {
+		return nil, fault.As(fault.Permanent, fmt.Errorf("set up database %s: want configuration %q or %q, got %q",
+			c.database, LoadOriginal, LoadRecommended, o.Load))
+	}
+	d, err := c.readDatabase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &setup{client: c, before: d, report: o.Report}
+	if _, old := d.MaterializedViews[latestView]; old {
+		s.takeOver(ctx)
+	}
+	if err := s.runFile(ctx, "schema.kql"); err != nil {
+		return s.steps, err
+	}
+	if o.Load != LoadNothing {
+		s.load(ctx, o.Load)
+	}
+	if err := s.runFile(ctx, "tables.kql"); err != nil {
+		return s.steps, err
+	}
+	return s.steps, s.moreTables(ctx, o.Tables)
+}
+
+// setup is one pass of Setup.
+type setup struct {
+	client *Client
+	before database
+	steps  []Step
+	made   map[string]bool // tables dealt with
+	report func(Step)
+}
+
+func (s *setup) add(step Step) {
+	s.steps = append(s.steps, step)
+	if s.report != nil {
+		s.report(step)
+	}
+}
+
+// takeOver removes the materialized view of the original scripts, in whose place
+// the function comes.
+func (s *setup) takeOver(ctx context.Context) {
+	step := Step{Name: "materialized view " + latestView, Outcome: Done, Detail: "dropped for the function of that name; no row is lost"}
+	if err := s.runAll(ctx, scriptOf("takeover.kql")); err != nil {
+		step = failedStep(step.Name, err)
+	}
+	s.add(step)
+}
+
+// runFile runs a script: consecutive commands on one object are one step.
+func (s *setup) runFile(ctx context.Context, file string) error {
+	return s.runScript(ctx, scriptOf(file))
+}
+
+func (s *setup) runScript(ctx context.Context, commands []string) error {
+	var order []string
+	byObject := make(map[string][]string)
+	for _, text := range commands {
+		h, err := readHead(text)
+		if err != nil {
+			return fault.As(fault.Permanent, err)
+		}
+		name := "table " + h.object
+		if h.action == makeFunction {
+			name = "function " + h.object
+		} else {
+			s.dealtWith(h.object)
+		}
+		if _, seen := byObject[name]; !seen {
+			order = append(order, name)
+		}
+		byObject[name] = append(byObject[name], text)
+	}
+	for _, name := range order {
+		if ctx.Err() != nil {
+			return fault.As(fault.Retry, fmt.Errorf("set up database %s: %w", s.client.database, ctx.Err()))
+		}
+		s.add(s.object(ctx, name, byObject[name]))
+	}
+	return nil
+}
+
+func (s *setup) dealtWith(table string) {
+	if s.made == nil {
+		s.made = make(map[string]bool)
+	}
+	s.made[table] = true
+}
+
+// object makes one table or function and sets what belongs to it.
+func (s *setup) object(ctx context.Context, name string, commands []string) Step {
+	step := Step{Name: name, Outcome: Already}
+	for _, text := range commands {
+		h, err := readHead(text)
+		if err != nil {
+			return failedStep(name, err)
+		}
+		switch h.action {
+		case makeTable:
+			lacks, clashes, exists := s.before.compare(h)
+			if len(clashes) > 0 {
+				return clashStep(name, h, clashes)
+			}
+			if len(lacks) == 0 {
+				continue
+			}
+			step.Outcome, step.Detail = Done, "made"
+			if exists {
+				text = mergeCommand(h.object, lacks)
+				step.Detail = "added " + columnNames(lacks)
+			}
+		case makeFunction:
+			if s.before.has(h) {
+				continue
+			}
+			step.Outcome, step.Detail = Done, "made"
+			if _, exists := s.before.Functions[h.object]; exists {
+				step.Detail = "replaced"
+			}
+		}
+		if err := s.runAll(ctx, []string{text}); err != nil {
+			return failedStep(name, err)
+		}
+	}
+	return step
+}
+
+func (s *setup) runAll(ctx context.Context, commands []string) error {
+	for _, text := range commands {
+		if _, err := command[struct{}](ctx, s.client, admins, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load appends a configuration for the sources that have no row yet.
+func (s *setup) load(ctx context.Context, which string) {
+	name := "configuration " + which
+	count := func() (int64, error) {
+		type counted struct {
+			Rows int64 `kusto:"Rows"`
+		}
+		found, err := rows[counted](ctx, s.client, configurationTable+" | summarize Rows = count()")
+		if err != nil || len(found) != 1 {
+			return 0, err
+		}
+		return found[0].Rows, nil
+	}
+	before, err := count()
+	if err == nil {
+		err = s.runAll(ctx, scriptOf("configuration-"+which+".kql"))
+	}
+	var after int64
+	if err == nil {
+		after, err = count()
+	}
+	switch {
+	case err != nil:
+		s.add(failedStep(name, err))
+	case after == before:
+		s.add(Step{Name: name, Outcome: Already, Detail: "every source has a row"})
+	default:
+		s.add(Step{Name: name, Outcome: Done, Detail: fmt.Sprintf("%d sources added", after-before)})
+	}
+}
+
+// moreTables makes raw tables that the catalogue does not have: those named and
+// those that the configuration writes to.
+func (s *setup) moreTables(ctx context.Context, named []string) error {
+	configured, err := s.client.Latest(ctx)
+	if err != nil {
+		s.add(failedStep("tables of the configuration", err))
+	}
+	wanted := slices.Clone(named)
+	for _, row := range configured {
+		wanted = append(wanted, row.DestinationTable)
+	}
+	slices.Sort(wanted)
+	for _, name := range slices.Compact(wanted) {
+		if s.made[name] || name == "" {
+			continue
+		}
+		if err := plan.CheckName("DestinationTable", name); err != nil {
+			s.add(Step{Name: "table " + quote(name), Outcome: Failed, Detail: err.Error(),
+				Remedy: "append a row with another DestinationTable to " + configurationTable})
+			continue
+		}
+		if err := s.runScript(ctx, splitScript(rawTableScript(name))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func failedStep(name string, err error) Step {
+	step := Step{Name: name, Outcome: Failed, Detail: err.Error(), Remedy: "mend what the message says and run `handler setup` again"}
+	var known *mendable
+	switch {
+	case errors.As(err, &known):
+		step.Detail, step.Remedy = known.text, known.remedy
+	case fault.KindOf(err) == fault.Retry:
+		step.Remedy = "run `handler setup` again"
+	}
+	return step
+}
+
+func clashStep(name string, want head, clashes []column) Step {
+	var details []error
+	for _, c := range clashes {
+		i := slices.IndexFunc(want.columns, func(w column) bool { return w.Name == c.Name })
+		details = append(details, fmt.Errorf("column %s is %s, want %s", c.Name, c.Type, want.columns[i].Type))
+	}
+	return Step{
+		Name: name, Outcome: Failed,
+		Detail: strings.ReplaceAll(errors.Join(details...).Error(), "\n", "; "),
+		Remedy: fmt.Sprintf("nothing was changed; rename the column (.rename column %s.%s to ...) or the table, and run `handler setup` again",
+			want.object, clashes[0].Name),
+	}
+}
+
+func columnNames(columns []column) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// scriptOf returns the commands of a file that is part of the program.
+func scriptOf(file string) []string {
+	text, err := kql.Files.ReadFile(file)
+	if err != nil { // the files are embedded, a wrong name is a mistake in the code
+		panic(err)
+	}
+	return splitScript(string(text))
+}

@@ -1,0 +1,171 @@
+package adx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+	"github.com/google/uuid"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+const (
+	// Two blocks of 4 MiB in flight keep a blob moving over a real network in 8 MiB
+	// of memory; more gain nothing below 100 MB a blob.
+	blockSize      = 4 << 20
+	blocksInFlight = 2
+
+	// settleTimeout bounds the look at a blob whose commit was refused.
+	settleTimeout = 30 * time.Second
+
+	// writerKey is the blob metadata by which an upload knows its own commit.
+	writerKey = "writer"
+)
+
+// blobName is a name that needs no escaping in a URL and tells ADX, which goes by
+// the name, that the blob is gzip of JSON.
+var blobName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.json\.gz$`)
+
+var errUploadOver = errors.New("the upload has ended")
+
+// Stage uploads what produce writes as one blob of ADX's staging storage and
+// commits it only after produce returned nil. name must be new and needs no more
+// than letters, digits, dots and dashes; it ends in .json.gz.
+//
+// When produce fails its error is returned as it is and nothing is committed. When
+// the upload fails first, produce sees that in its next write and the upload's
+// error is returned. The blob's Path carries no signature; Rows and Bytes are zero.
+func (c *Client) Stage(ctx context.Context, name string, produce func(io.Writer) error) (plan.Blob, error) {
+	if !blobName.MatchString(name) {
+		return plan.Blob{}, fault.As(fault.Permanent, fmt.Errorf("stage blob %q: want a plain name that ends in .json.gz", name))
+	}
+	container, err := c.staging.pick(ctx)
+	if err != nil {
+		return plan.Blob{}, fmt.Errorf("stage %s: %w", name, err)
+	}
+	path := container + "/" + name
+
+	// stop ends the upload and the writing, whichever side fails first; the cause
+	// is what the other side sees.
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(errUploadOver)
+	pr, pw := io.Pipe()
+	defer context.AfterFunc(ctx, func() { pr.CloseWithError(context.Cause(ctx)) })()
+	target, err := c.staging.blob(path, stop)
+	if err != nil {
+		return plan.Blob{}, fmt.Errorf("stage %s: %w", name, storageFault(err))
+	}
+
+	uploaded := make(chan error, 1)
+	go func() {
+		err := upload(ctx, target, causeReader{ctx, pr})
+		stop(errUploadOver)
+		uploaded <- err
+	}()
+	out := &watchedWriter{w: pw}
+	produceErr := produce(out)
+	pw.CloseWithError(produceErr) // nil is the end of the blob, and its commit
+	uploadErr := <-uploaded
+
+	if produceErr != nil && !out.failed.Load() {
+		return plan.Blob{}, produceErr
+	}
+	if uploadErr != nil {
+		return plan.Blob{}, fmt.Errorf("stage %s: %w", name, storageFault(uploadErr))
+	}
+	if out.failed.Load() {
+		return plan.Blob{}, fault.As(fault.Retry, fmt.Errorf("stage %s: %w", name, errUploadOver))
+	}
+	return plan.Blob{Path: path}, nil
+}
+
+// upload sends r and commits the blob at its end, unless the name exists. A
+// commit whose answer was lost is sent again by the SDK and then refused as
+// existing; the metadata tells whether that was ours.
+func upload(ctx context.Context, target *blockblob.Client, r io.Reader) error {
+	writer := uuid.NewString()
+	_, err := target.UploadStream(ctx, r, &blockblob.UploadStreamOptions{
+		BlockSize:   blockSize,
+		Concurrency: blocksInFlight,
+		Metadata:    map[string]*string{writerKey: &writer},
+		AccessConditions: &blob.AccessConditions{
+			ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETagAny)},
+		},
+	})
+	if s := statusOf(err); s != http.StatusConflict && s != http.StatusPreconditionFailed {
+		return err
+	}
+	// The refusal has ended ctx by way of the failed hook.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	found, headErr := target.GetProperties(ctx, nil)
+	if headErr != nil {
+		return err
+	}
+	for key, value := range found.Metadata {
+		if http.CanonicalHeaderKey(key) == http.CanonicalHeaderKey(writerKey) && value != nil && *value == writer {
+			return nil
+		}
+	}
+	return err
+}
+
+// Staged reports whether a committed blob still exists. A blob in a container
+// that ADX no longer lends counts as gone: it could not be ingested either.
+func (c *Client) Staged(ctx context.Context, b plan.Blob) (bool, error) {
+	target, err := c.staging.blob(b.Path, func(error) {})
+	if err != nil {
+		return false, fmt.Errorf("look for blob %s: %w", redact(b.Path), storageFault(err))
+	}
+	_, err = target.GetProperties(ctx, nil)
+	if absent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for blob %s: %w", redact(b.Path), storageFault(err))
+	}
+	return true, nil
+}
+
+// causeReader fails as soon as ctx ends, with the cause: the SDK reads its source
+// to the end, whatever became of the blocks.
+type causeReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r causeReader) Read(p []byte) (int, error) {
+	if cause := context.Cause(r.ctx); cause != nil {
+		return 0, cause
+	}
+	n, err := r.r.Read(p)
+	if cause := context.Cause(r.ctx); errors.Is(err, io.ErrClosedPipe) && cause != nil {
+		err = cause
+	}
+	return n, err
+}
+
+// watchedWriter remembers that a write failed, which only the upload can cause.
+type watchedWriter struct {
+	w      io.Writer
+	failed atomic.Bool
+}
+
+func (w *watchedWriter) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	if err != nil {
+		w.failed.Store(true)
+	}
+	return n, err
+}

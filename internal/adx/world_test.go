@@ -1,0 +1,129 @@
+package adx_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-kusto-go/azkustodata"
+	azkql "github.com/Azure/azure-kusto-go/azkustodata/kql"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/emulator/certs"
+	"github.com/defender2adx/defender2adx/internal/emulator/kusto"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+)
+
+// sink shows what a caller has to add for the pipeline's interface: the names.
+type sink struct{ *adx.Client }
+
+func (s sink) Enqueue(ctx context.Context, in pipeline.Ingestion) (pipeline.Ticket, error) {
+	return s.Client.Enqueue(ctx, adx.Ingestion(in))
+}
+
+var (
+	_ pipeline.Sink    = sink{}
+	_ pipeline.Journal = (*adx.Client)(nil)
+)
+
+// named is a credential whose token is a name.
+type named string
+
+func (n named) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return azcore.AccessToken{Token: string(n), ExpiresOn: time.Now().Add(time.Hour)}, nil
+}
+
+// world is a cluster with one database, an app that may view and ingest, and a
+// person who may do everything.
+type world struct {
+	cluster *kusto.Cluster
+	url     string
+	bundle  *certs.Bundle
+}
+
+func newWorld(t *testing.T, change ...func(*kusto.Options)) *world {
+	t.Helper()
+	bundle, err := certs.New(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newWorldWith(t, bundle, change...)
+}
+
+func newWorldWith(t *testing.T, bundle *certs.Bundle, change ...func(*kusto.Options)) *world {
+	t.Helper()
+	o := kusto.Options{
+		Databases: []string{"db1"},
+		Client:    bundle.Client(),
+		Authorize: func(bearer string) (string, error) {
+			if bearer != "app" && bearer != "person" {
+				return "", errors.New("unknown token")
+			}
+			return "aadapp=" + bearer + ";tenant", nil
+		},
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	cluster, err := kusto.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(
+		cluster.Grant("db1", "aadapp=app;tenant", kusto.Viewer, kusto.Ingestor),
+		cluster.Grant("db1", "aadapp=person;tenant", kusto.Admin),
+	); err != nil {
+		t.Fatal(err)
+	}
+	server, err := kusto.Serve(cluster, bundle.TLS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	return &world{cluster: cluster, url: server.URL, bundle: bundle}
+}
+
+func (w *world) client(t *testing.T, who named) *adx.Client {
+	t.Helper()
+	c, err := adx.New(adx.Config{
+		ClusterURL: w.url, Database: "db1", Credential: who, HTTP: w.bundle.Client(), App: "Test/1", AppID: "d2a", StatusPoll: 20 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// run executes commands as the person.
+func (w *world) run(t *testing.T, texts ...string) {
+	t.Helper()
+	client, err := azkustodata.New(azkustodata.NewConnectionStringBuilder(w.url).WithTokenCredential(named("person")), azkustodata.WithHttpClient(w.bundle.Client()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, text := range texts {
+		_, err := client.Mgmt(t.Context(), "db1", azkql.New("").AddUnsafe(text))
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+}
+
+func (w *world) setUp(t *testing.T, o adx.Options) []adx.Step {
+	t.Helper()
+	steps, err := w.client(t, "person").Setup(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range steps {
+		if s.Outcome == adx.Failed {
+			t.Fatalf("%s: %s (%s)", s.Name, s.Detail, s.Remedy)
+		}
+	}
+	return steps
+}
