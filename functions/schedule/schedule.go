@@ -1,0 +1,113 @@
+// Package schedule is the timer function: at each tick it puts one wake-up on
+// the queue for every table that is due and for every table with an open run.
+// It copies nothing and changes no state.
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/defender2adx/defender2adx/internal/host"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// Binding is the trigger's name in function.json.
+const Binding = "tick"
+
+// Configuration reads what is to be migrated.
+type Configuration interface {
+	// Latest returns the newest configuration row of every source.
+	Latest(ctx context.Context) ([]plan.Row, error)
+}
+
+// States knows the tables with an open run.
+type States interface {
+	Open(ctx context.Context) ([]plan.Key, error)
+}
+
+// Auditor records a configuration row that cannot be migrated. It is called at
+// every tick for as long as the row stands.
+type Auditor interface {
+	Reject(ctx context.Context, row plan.Row, cause error) error
+}
+
+// Function sends wake-ups.
+type Function struct {
+	Configuration Configuration
+	States        States
+	Waker         pipeline.Waker
+	Auditor       Auditor
+	// Sweep removes what old runs left behind and returns how many ledgers.
+	Sweep func(ctx context.Context) (int, error)
+}
+
+// Serve answers one tick. Sender: the Functions timer, by MIGRATION_SCHEDULE. A
+// duplicate tick sends duplicate wake-ups, which the lease and the state make
+// harmless. A failure asks for nothing: the next tick does the work.
+func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
+	log := host.Logger(ctx)
+	if timer, err := host.DecodeTimer(in.Body, Binding); err != nil {
+		// What the host says about the tick changes nothing that is done.
+		log.Warn("decode timer", "error", err.Error())
+	} else if timer.IsPastDue {
+		log.Info("this tick is late")
+	}
+	sent, err := f.Tick(ctx)
+	if err != nil {
+		log.Error("schedule", "error", err.Error(), "wakeups", sent)
+		return host.Reply{Redeliver: true}
+	}
+	log.Info("scheduled", "wakeups", sent)
+	// Last, and no failure of the tick: what stays is swept by the next one.
+	if n, err := f.Sweep(ctx); err != nil {
+		log.Warn("sweep ledgers", "error", err.Error())
+	} else if n > 0 {
+		log.Info("swept", "ledgers", n)
+	}
+	return host.Reply{Logs: []string{fmt.Sprintf("%d wake-ups sent", sent)}}
+}
+
+// Tick sends the wake-ups of one tick and returns how many. One row that cannot
+// be migrated keeps no other table from its turn.
+func (f *Function) Tick(ctx context.Context) (sent int, err error) {
+	var errs []error
+	rows, err := f.Configuration.Latest(ctx)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("read configuration: %w", err))
+	}
+	known := map[plan.Key]bool{}
+	var due []plan.Key
+	for _, row := range rows {
+		table, err := row.Table()
+		if err != nil {
+			errs = append(errs, f.Auditor.Reject(ctx, row, err))
+			continue
+		}
+		key := plan.Key{Instance: table.Instance, Source: table.Source}
+		known[key] = true
+		if table.Active {
+			due = append(due, key)
+		}
+	}
+	// A run that is open goes on although its row is gone or unreadable; the run
+	// of a table that is switched off pauses.
+	open, err := f.States.Open(ctx)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("list open runs: %w", err))
+	}
+	for _, key := range open {
+		if !known[key] {
+			due = append(due, key)
+		}
+	}
+	for _, key := range due {
+		if err := f.Waker.Wake(ctx, key, pipeline.Scheduled, 0, 0); err != nil {
+			errs = append(errs, fmt.Errorf("wake %s: %w", key, err))
+			continue
+		}
+		sent++
+	}
+	return sent, errors.Join(errs...)
+}

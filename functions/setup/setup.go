@@ -1,0 +1,71 @@
+// Package setup is the HTTP function that reports what the database lacks. It
+// creates nothing: the app's identity may not, and `handler setup` does, run by
+// a person or the deployment with their own rights.
+package setup
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/host"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// Database reads what is there.
+type Database interface {
+	// Latest returns the newest configuration row of every source.
+	Latest(ctx context.Context) ([]plan.Row, error)
+	// Missing returns what `handler setup` would have to make for the tables.
+	Missing(ctx context.Context, tables []string) ([]adx.Step, error)
+}
+
+// Function serves GET /api/setup.
+type Function struct {
+	Database Database
+}
+
+// ServeHTTP reports. Callers: people and scripts with a function key. It only
+// reads, so a repeated call does nothing.
+func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var tables []string
+	rows, err := f.Database.Latest(r.Context())
+	if err != nil {
+		// Without control tables there is no configuration: Missing names them.
+		host.Logger(r.Context()).Info("configuration is not readable yet", "error", err.Error())
+	}
+	for _, row := range rows {
+		tables = append(tables, row.DestinationTable)
+	}
+	missing, err := f.Database.Missing(r.Context(), tables)
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		status := http.StatusServiceUnavailable
+		if fault.KindOf(err) == fault.Permanent {
+			status = http.StatusInternalServerError
+		}
+		w.WriteHeader(status)
+		reply(w, map[string]string{"error": err.Error()})
+		return
+	}
+	type step struct {
+		Name    string `json:"name"`
+		Outcome string `json:"outcome"`
+		Detail  string `json:"detail,omitempty"`
+		Remedy  string `json:"remedy,omitempty"`
+	}
+	out := make([]step, 0, len(missing))
+	for _, s := range missing {
+		out = append(out, step{s.Name, string(s.Outcome), s.Detail, s.Remedy})
+	}
+	reply(w, map[string]any{"ready": len(out) == 0, "missing": out})
+}
+
+func reply(w http.ResponseWriter, body any) {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	// Nobody is left to tell when the connection is gone.
+	_ = enc.Encode(body)
+}

@@ -1,0 +1,235 @@
+// Package tables is the HTTP function over the configured tables: the list with
+// their state, one table, and the order to migrate one now.
+package tables
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/host"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// Configuration reads what is to be migrated.
+type Configuration interface {
+	// Latest returns the newest configuration row of every source.
+	Latest(ctx context.Context) ([]plan.Row, error)
+}
+
+// States reads what is known of tables and runs, without their leases.
+type States interface {
+	// Read returns the table's state, nil when it has none.
+	Read(ctx context.Context, key plan.Key) (*plan.TableState, error)
+	// ReadLedger returns a run's ledger, nil when there is none.
+	ReadLedger(ctx context.Context, runID string) (*plan.Ledger, error)
+}
+
+// Function serves /api/tables.
+type Function struct {
+	Configuration Configuration
+	States        States
+	Waker         pipeline.Waker
+}
+
+// Routes returns the function's routes, to be mounted at /api/tables. Callers:
+// people and scripts with a function key. GET changes nothing; a repeated POST
+// sends a second wake-up, which finds the table in work or nothing to do.
+func (f *Function) Routes() http.Handler {
+	r := chi.NewRouter()
+	r.Get("/", f.list)
+	r.Get("/{table}", f.one)
+	r.Post("/{table}/migrate", f.migrate)
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusNotFound, "no such address; see GET /api/tables and POST /api/tables/{table}/migrate")
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusMethodNotAllowed, "want GET /api/tables, GET /api/tables/{table} or POST /api/tables/{table}/migrate")
+	})
+	return r
+}
+
+// Table is a table as it is shown. Instants are UTC; absent ones are left out.
+type Table struct {
+	Instance        string     `json:"instance,omitempty"`
+	Source          string     `json:"source"`
+	Destination     string     `json:"destination"`
+	WatermarkColumn string     `json:"watermarkColumn"`
+	LoadType        string     `json:"loadType"`
+	Active          bool       `json:"active"`
+	Problem         string     `json:"problem,omitempty"` // why the row cannot be migrated
+	Watermark       *time.Time `json:"watermark,omitempty"`
+	NotBefore       *time.Time `json:"notBefore,omitempty"`
+	LastRunEnded    *time.Time `json:"lastRunEnded,omitempty"`
+	OpenRun         *Run       `json:"openRun,omitempty"`
+}
+
+// Run is the open run of a table.
+type Run struct {
+	RunID    string     `json:"runId"`
+	Started  time.Time  `json:"started"`
+	From     *time.Time `json:"windowFrom,omitempty"`
+	To       *time.Time `json:"windowTo,omitempty"`
+	Slices   int        `json:"slices"`
+	Verified int        `json:"slicesVerified"`
+	InFlight int        `json:"slicesCommitting"`
+	Rows     int64      `json:"rowsVerified"`
+	Calls    int        `json:"calls"`
+	Attempts int        `json:"attempts"`
+}
+
+func (f *Function) list(w http.ResponseWriter, r *http.Request) {
+	rows, err := f.Configuration.Latest(r.Context())
+	if err != nil {
+		unavailable(w, r, fmt.Errorf("read configuration: %w", err))
+		return
+	}
+	out := make([]Table, 0, len(rows))
+	for _, row := range rows {
+		t, err := f.show(r.Context(), row, false)
+		if err != nil {
+			unavailable(w, r, err)
+			return
+		}
+		out = append(out, t)
+	}
+	answer(w, http.StatusOK, map[string]any{"tables": out})
+}
+
+func (f *Function) one(w http.ResponseWriter, r *http.Request) {
+	row, ok := f.find(w, r)
+	if !ok {
+		return
+	}
+	t, err := f.show(r.Context(), row, true)
+	if err != nil {
+		unavailable(w, r, err)
+		return
+	}
+	answer(w, http.StatusOK, t)
+}
+
+func (f *Function) migrate(w http.ResponseWriter, r *http.Request) {
+	row, ok := f.find(w, r)
+	if !ok {
+		return
+	}
+	if _, err := row.Table(); err != nil {
+		problem(w, http.StatusUnprocessableEntity, "MigrationConfiguration: "+err.Error())
+		return
+	}
+	trigger := pipeline.Manual
+	switch force := r.URL.Query().Get("force"); {
+	case force == "true" && !row.IsActive:
+		trigger = pipeline.Forced
+	case !row.IsActive:
+		problem(w, http.StatusConflict, row.SourceTable+" is switched off (IsActive=false); add ?force=true to migrate it all the same")
+		return
+	}
+	key := plan.Key{Instance: row.Instance, Source: row.SourceTable}
+	if err := f.Waker.Wake(r.Context(), key, trigger, 0, 0); err != nil {
+		unavailable(w, r, err)
+		return
+	}
+	status := "/api/tables/" + row.SourceTable
+	w.Header().Set("Location", status)
+	answer(w, http.StatusAccepted, map[string]string{"table": row.SourceTable, "status": status})
+}
+
+// find looks a table up by its source name, or by its destination.
+func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Row, bool) {
+	name := chi.URLParam(r, "table")
+	rows, err := f.Configuration.Latest(r.Context())
+	if err != nil {
+		unavailable(w, r, fmt.Errorf("read configuration: %w", err))
+		return plan.Row{}, false
+	}
+	for _, row := range rows {
+		if strings.EqualFold(row.SourceTable, name) {
+			return row, true
+		}
+	}
+	for _, row := range rows {
+		if strings.EqualFold(row.DestinationTable, name) {
+			return row, true
+		}
+	}
+	problem(w, http.StatusNotFound, fmt.Sprintf("no table %q in MigrationConfiguration; GET /api/tables lists them", name))
+	return plan.Row{}, false
+}
+
+func (f *Function) show(ctx context.Context, row plan.Row, withRun bool) (Table, error) {
+	out := Table{
+		Instance: row.Instance, Source: row.SourceTable, Destination: row.DestinationTable,
+		WatermarkColumn: row.WatermarkColumn, LoadType: row.LoadType, Active: row.IsActive,
+		Watermark: instant(row.LastRefreshedTime),
+	}
+	if _, err := row.Table(); err != nil {
+		out.Problem = err.Error()
+		return out, nil
+	}
+	state, err := f.States.Read(ctx, plan.Key{Instance: row.Instance, Source: row.SourceTable})
+	if err != nil || state == nil {
+		return out, err
+	}
+	out.Watermark, out.NotBefore, out.LastRunEnded = instant(state.Watermark), instant(state.NotBefore), instant(state.Settled)
+	if state.OpenRun == "" {
+		return out, nil
+	}
+	out.OpenRun = &Run{RunID: state.OpenRun}
+	if !withRun {
+		return out, nil
+	}
+	ledger, err := f.States.ReadLedger(ctx, state.OpenRun)
+	if err != nil || ledger == nil {
+		return out, err
+	}
+	*out.OpenRun = Run{
+		RunID: ledger.RunID, Started: ledger.Started, From: instant(ledger.Window.From), To: instant(ledger.Window.To),
+		Slices: len(ledger.Slices) - ledger.Count(plan.Retired) - ledger.Count(plan.Void), Verified: ledger.Count(plan.Verified),
+		InFlight: ledger.Count(plan.Committing), Rows: ledger.Rows(), Calls: ledger.Calls, Attempts: ledger.Attempts,
+	}
+	return out, nil
+}
+
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// unavailable answers for a part of ours that did not: 503 where trying again may
+// help, 500 where somebody has to act. The text names the remedy.
+func unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	host.Logger(r.Context()).Error("tables", "error", err.Error())
+	status := http.StatusServiceUnavailable
+	if fault.KindOf(err) == fault.Permanent {
+		status = http.StatusInternalServerError
+	}
+	if errors.Is(err, context.Canceled) {
+		status = http.StatusServiceUnavailable
+	}
+	problem(w, status, err.Error())
+}
+
+func problem(w http.ResponseWriter, status int, text string) {
+	answer(w, status, map[string]string{"error": text})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	// Nobody is left to tell when the connection is gone.
+	_ = enc.Encode(body)
+}

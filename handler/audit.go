@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/defender2adx/defender2adx/internal/host"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// auditor writes audit rows for what never reaches a table's pipeline. Each has
+// a tag of its own, so a repeated call writes a second row.
+type auditor struct {
+	journal pipeline.Journal
+	now     func() time.Time
+	api     string
+}
+
+// Reject records a configuration row that cannot be migrated.
+func (a auditor) Reject(ctx context.Context, row plan.Row, cause error) error {
+	return a.deliver(ctx, plan.Audit{TableName: row.DestinationTable, Instance: row.Instance, SourceTable: row.SourceTable,
+		FailureReason: "MigrationConfiguration: " + cause.Error()})
+}
+
+// Malformed records a message that is no wake-up.
+func (a auditor) Malformed(ctx context.Context, cause error) error {
+	return a.deliver(ctx, plan.Audit{FailureReason: "malformed wake-up, dropped: " + cause.Error()})
+}
+
+// GivenUp records a wake-up that the queue delivered too often.
+func (a auditor) GivenUp(ctx context.Context, req pipeline.Request) error {
+	return a.deliver(ctx, plan.Audit{Instance: req.Key.Instance, SourceTable: req.Key.Source,
+		FailureReason: "the wake-up failed too often and went to the poison queue; the next tick wakes the table again"})
+}
+
+func (a auditor) deliver(ctx context.Context, audit plan.Audit) error {
+	audit.Status, audit.Timestamp, audit.API = plan.Failed, a.now(), a.api
+	audit.AttemptID = host.InvocationID(ctx)
+	id := uuid.New()
+	tag := "m"
+	for _, b := range id {
+		tag += string("0123456789abcdef"[b>>4]) + string("0123456789abcdef"[b&15])
+	}
+	return a.journal.Deliver(ctx, plan.Outgoing{Tag: tag, Audit: &audit})
+}

@@ -1,0 +1,119 @@
+// Command handler is the custom handler that the Azure Functions host starts.
+// Without arguments it serves the host; `handler setup` prepares a database.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/host"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// commands is the command line. Settings come from the environment, as they do
+// under the host.
+type commands struct {
+	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the Functions host (what the host runs)."`
+	Setup   setupCommand   `cmd:"" help:"Create tables, mappings, policies and views in ADX with your own rights."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// process is what a command may touch of the outside.
+type process struct {
+	ctx    context.Context
+	getenv func(string) string
+	stdout io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "handler:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	var cli commands
+	parser, err := kong.New(&cli, kong.Name("handler"),
+		kong.Description("Defender2ADX copies Microsoft Defender data into Azure Data Explorer. Settings are environment variables: see docs/config.md."),
+		kong.Writers(stdout, stdout), kong.UsageOnError())
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return err
+	}
+	return command.Run(&process{ctx: ctx, getenv: getenv, stdout: stdout})
+}
+
+type versionCommand struct{}
+
+func (versionCommand) Run(p *process) error {
+	_, err := fmt.Fprintln(p.stdout, version)
+	return err
+}
+
+type serveCommand struct{}
+
+// Run listens before it does anything else: the host gives a new process thirty
+// seconds to answer, and settings that are wrong must still end in a clear line.
+func (serveCommand) Run(p *process) error {
+	listener, err := host.Listen(p.ctx, p.getenv)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	cfg, err := config.Read(p.getenv)
+	if err != nil {
+		return fmt.Errorf("settings:\n%w", err)
+	}
+	log := newLogger(p.stdout, cfg.LogLevel)
+	for _, warning := range config.Warnings(p.getenv) {
+		log.Warn("settings", "warning", warning)
+	}
+	app, err := wire(cfg, log)
+	if err != nil {
+		return fmt.Errorf("settings:\n%w", err)
+	}
+	defer app.Close()
+	// Queues must exist before the host polls them; it never makes them itself.
+	go app.prepare(p.ctx)
+	return serve(p.ctx, listener, app, log)
+}
+
+func serve(ctx context.Context, listener net.Listener, app *app, log *slog.Logger) error {
+	server := &host.Server{Handler: app.router(), Log: log, DrainGrace: 5 * time.Second, CancelGrace: 3 * time.Second}
+	log.Info("started", "version", version, "app_id", app.cfg.Migration.AppID, "api", app.cfg.Defender.API)
+	err := server.Serve(ctx, listener)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// newLogger writes JSON lines to stdout: the host takes a line on stderr for an
+// error.
+func newLogger(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+}

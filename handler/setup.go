@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/credential"
+)
+
+// setupCommand prepares a database. It needs the ADX_ settings only and signs in
+// as ADX_CREDENTIAL says, usually azure-cli: with a person's own rights.
+type setupCommand struct {
+	Load    string `enum:"none,original,recommended" default:"none" help:"Configuration to append for sources that have no row yet: none, original or recommended."`
+	Verbose bool   `help:"Print what was there already, too."`
+}
+
+// Run makes what is missing and prints one line a step. A step that failed is an
+// error, after all steps were tried.
+func (c setupCommand) Run(p *process) error {
+	cfg, err := config.ReadADX(p.getenv)
+	if err != nil {
+		return fmt.Errorf("settings:\n%w", err)
+	}
+	self, err := credential.New(ownIdentity(cfg))
+	if err != nil {
+		return fmt.Errorf("settings:\nADX_CREDENTIAL: %w", err)
+	}
+	client, err := newADX(cfg, self, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return fmt.Errorf("settings:\n%w", err)
+	}
+	defer client.Close()
+	load := c.Load
+	if load == "none" {
+		load = adx.LoadNothing
+	}
+	counts := map[adx.Outcome]int{}
+	_, err = client.Setup(p.ctx, adx.Options{Load: load, Report: func(s adx.Step) {
+		counts[s.Outcome]++
+		if s.Outcome == adx.Already && !c.Verbose {
+			return
+		}
+		fmt.Fprintf(p.stdout, "%-13s %s", s.Outcome, s.Name)
+		if s.Detail != "" {
+			fmt.Fprintf(p.stdout, ": %s", s.Detail)
+		}
+		if s.Remedy != "" {
+			fmt.Fprintf(p.stdout, "\n%-13s %s", "", "-> "+s.Remedy)
+		}
+		fmt.Fprintln(p.stdout)
+	}})
+	fmt.Fprintf(p.stdout, "setup of %s: %d done, %d already there, %d failed\n",
+		cfg.ADX.Database, counts[adx.Done], counts[adx.Already], counts[adx.Failed])
+	if err == nil && counts[adx.Failed] > 0 {
+		err = errors.New("some steps failed; what they need is said above")
+	}
+	return err
+}
