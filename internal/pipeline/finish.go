@@ -106,7 +106,7 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 		return err
 	}
 	r.log.Info("run ended", "status", string(status), "rows", l.Rows(), "slices", l.Count(plan.Verified), "calls", l.Calls,
-		"bytes", l.Bytes, "dur_ms", r.Clock.Now().Sub(l.Started).Milliseconds(), "watermark", plan.Stamp(mark))
+		"bytes", l.Bytes, "dur_ms", r.Clock.Now().Sub(l.Started).Milliseconds(), "watermark", plan.Stamp(mark), "more", l.More)
 	return r.flush(ctx)
 }
 

@@ -30,6 +30,9 @@ func parseRoute(text string) (routeTemplate, error) {
 	parts := strings.Split(text, "/")
 	for i, part := range parts {
 		if !strings.ContainsAny(part, "{}*?") {
+			if n := len(template); n > 0 && template[n-1].optional {
+				return nil, fmt.Errorf("route %q: nothing but optional segments may follow %s", text, parts[i-1])
+			}
 			template = append(template, routeSegment{literal: strings.ToLower(part)})
 			continue
 		}
@@ -38,8 +41,11 @@ func parseRoute(text string) (routeTemplate, error) {
 			return nil, fmt.Errorf("route %q: segment %q is not supported by the local host", text, part)
 		}
 		segment := routeSegment{rest: m[1] != "", name: m[2], integer: m[3] != "", optional: m[4] != ""}
-		if (segment.rest || segment.optional) && i != len(parts)-1 {
+		if segment.rest && i != len(parts)-1 {
 			return nil, fmt.Errorf("route %q: %s must be the last segment", text, part)
+		}
+		if n := len(template); n > 0 && template[n-1].optional && !segment.optional {
+			return nil, fmt.Errorf("route %q: nothing but optional segments may follow %s", text, parts[i-1])
 		}
 		template = append(template, segment)
 	}
@@ -58,6 +64,7 @@ func (t routeTemplate) match(path []string) (params map[string]string, ok bool) 
 			return params, true
 		}
 		if i >= len(path) {
+			// What follows an optional segment is optional, too.
 			return params, segment.optional
 		}
 		switch {

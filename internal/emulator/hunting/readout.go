@@ -1,0 +1,65 @@
+package hunting
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Readout is what the server has done so far.
+type Readout struct {
+	Calls         int64 // requests that reached a hunting path
+	Rows, Bytes   int64 // of results, before compression
+	QuotaRefusals int64 // 429 that a quota brought about, faults left out
+	Log           []Entry
+}
+
+// Entry is one call.
+type Entry struct {
+	At     time.Time // by the machine's clock
+	API    API
+	Table  string // first table of the query; "" if none is recognized
+	Status int    // 0: the client went away, or was cut off before an answer
+	Rows   int
+	Bytes  int64
+	Took   time.Duration
+}
+
+// logged is how many calls the log remembers.
+const logged = 100_000
+
+type counters struct {
+	mu      sync.Mutex
+	readout Readout
+}
+
+func (c *counters) begin() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readout.Calls++
+	return c.readout.Calls
+}
+
+func (c *counters) end(e Entry, quotaRefused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := &c.readout
+	r.Rows += int64(e.Rows)
+	r.Bytes += e.Bytes
+	if quotaRefused {
+		r.QuotaRefusals++
+	}
+	if len(r.Log) >= logged {
+		r.Log = slices.Clone(r.Log[logged/2:])
+	}
+	r.Log = append(r.Log, e)
+}
+
+// Readout returns the counters and the log of the last calls.
+func (s *Server) Readout() Readout {
+	s.counters.mu.Lock()
+	defer s.counters.mu.Unlock()
+	r := s.counters.readout
+	r.Log = slices.Clone(r.Log)
+	return r
+}
