@@ -13,6 +13,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/emulator/hunting"
 	"github.com/defender2adx/defender2adx/internal/emulator/identity"
+	"github.com/defender2adx/defender2adx/internal/emulator/tenant"
 )
 
 // wallClock is a clock that a test moves.
@@ -162,6 +163,26 @@ func TestByteLimit_refuses_before_anything_is_sent(t *testing.T) {
 	}
 	if n := rows(t, w.graph("AlertInfo | take 1")); n != 1 {
 		t.Errorf("%d rows", n)
+	}
+}
+
+func TestQueryTime_ends_a_query(t *testing.T) {
+	tn, err := tenant.Generate(tenant.Options{Now: now, Only: []string{"DeviceEvents"}, Lean: map[string]int{"DeviceEvents": 300_000}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := hunting.Limits{QueryTime: time.Nanosecond}
+	w := newWorld(t, func(o *hunting.Options) {
+		o.Tenant = tn
+		o.Limits = map[hunting.API]hunting.Limits{hunting.Graph: short, hunting.MDE: short}
+	})
+	r := w.graph("DeviceEvents | summarize dcount(DeviceId)")
+	if code, message := failure(t, r); r.status != 504 || code != "UnknownError" || message != "" {
+		t.Errorf("graph: %d %s", r.status, r.body)
+	}
+	r = w.mde("DeviceEvents | summarize dcount(DeviceId)")
+	if _, message := failure(t, r); r.status != 400 || !strings.Contains(message, "preempted") {
+		t.Errorf("mde: %d %s", r.status, r.body)
 	}
 }
 

@@ -213,9 +213,7 @@ func commonColumns() map[string]maker {
 		"Browser":   text("Edge 138", "Chrome 138", "Firefox 140", ""), "DeviceType": text("Workstation", "Server", "Laptop", "Mobile"),
 		"Application": text("Office 365 SharePoint Online", "Microsoft Exchange Online", "Contoso Portal", "Azure Portal"),
 		"ActionType":  text("Observed"), "AdditionalFields": details,
-		"Severity": text("Low", "Medium", "High", "Informational"), "ServiceSource": text("Microsoft Defender for Endpoint", "Microsoft Defender for Office 365", "Microsoft Defender for Identity"),
-		"DetectionSource": text("EDR", "Antivirus", "Custom detection"), "Title": text("Suspicious PowerShell command line", "Unusual sign-in – 未知の場所", "Mimikatz credential theft tool"),
-		"Categories": nested(raw(`["Execution"]`, `["CredentialAccess","LateralMovement"]`)), "Category": text("Execution", "Persistence", "Exfiltration"),
+		"Categories":       nested(raw(`["Execution"]`, `["CredentialAccess","LateralMovement"]`)),
 		"AttackTechniques": text(`["PowerShell (T1059.001)"]`, `["OS Credential Dumping (T1003)","Pass the Hash (T1550.002)"]`, ""),
 		"RegistryKey":      text(`HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Run`, `HKEY_CURRENT_USER\Software\Contoso\日本`), "RegistryValueName": text("Updater", "", "Path"), "RegistryValueType": text("String", "Dword", "Binary"),
 		"RegistryValueData": commandLine(func(x *row) *program { return x.proc }),
@@ -229,21 +227,12 @@ func commonColumns() map[string]maker {
 		"DnsAddresses": text(`["10.0.0.53","2001:db8::53"]`), "DefaultGateways": text(`["10.0.0.1"]`),
 		"TenantId":        func(b []byte, x *row) []byte { return quoted(b, x.w.tenant) },
 		"OAuthAppId":      guid,
-		"Subject":         subject,
-		"EmailSubject":    subject,
 		"FileType":        text("docx", "pdf", "exe", "zip", ""),
 		"ConfidenceLevel": raw(`{"Phish":"Normal","Spam":"High"}`, `{}`, "null"), "DeliveryAction": text("Delivered", "Junked", "Blocked"), "DeliveryLocation": text("Inbox/folder", "Junk folder", "Quarantine"),
-		"ThreatTypes": text("", "", "Phish", "Malware"), "EmailDirection": text("Inbound", "Outbound", "Intra-org"),
-		"InternetMessageId": func(b []byte, x *row) []byte {
-			return append(appendHex(append(b, `"<`...), 20, x.state), `@mail.fabrikam.example>"`...)
-		},
-		"NetworkMessageId": func(b []byte, x *row) []byte { return quotedGUID(b, x.w.seed^uint64(x.thing)<<20) },
-		"AlertId": func(b []byte, x *row) []byte {
-			return append(number(append(b, `"da6387`...), 10_000_000+x.thing%260*7919), `_-1"`...)
-		},
 	}
 	addPrograms(m)
 	addPosture(m)
+	addStories(m)
 	return m
 }
 
@@ -313,10 +302,6 @@ func reportID(b []byte, x *row) []byte {
 		return strconv.AppendUint(b, 1<<53+uint64(x.i)<<1|1, 10)
 	}
 	return number(b, 1+x.i%100_000)
-}
-
-func subject(b []byte, x *row) []byte {
-	return append(b, [...]string{`"Invoice 2026-"`, `"Re: Angebot – Größe & Preis"`, `"🎉 You won! Click <here>"`, `"会議のご案内"`, `""`, `"FW: \"urgent\"\ttransfer"`}[x.below(6)]...)
 }
 
 func macAddress(b []byte, x *row) []byte {

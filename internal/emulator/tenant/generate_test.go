@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +77,7 @@ func TestGenerate_fills_tables_as_a_tenant_has_them(t *testing.T) {
 }
 
 func TestGenerate_every_value_fits_its_column(t *testing.T) {
-	tn := generate(t, tenant.Options{Seed: 3, Scale: 0.2, Lean: map[string]int{"DeviceEvents": 500, "AlertInfo": 500}})
+	tn := generate(t, tenant.Options{Seed: 3, Scale: 0.1, Lean: map[string]int{"DeviceEvents": 500, "AlertInfo": 500}})
 	for _, known := range schema.Catalogue() {
 		bad := 0
 		for row := range tn.Rows(known.Name) {
@@ -249,4 +250,59 @@ func BenchmarkRows_full(b *testing.B) {
 	}
 	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 	b.ReportMetric(float64(bytes)/float64(rows), "bytes/row")
+}
+
+// What hangs together in a tenant hangs together here, so that joins find rows.
+func TestGenerate_tables_refer_to_each_other(t *testing.T) {
+	tn := generate(t, tenant.Options{Seed: 2, Scale: 0.25})
+	values := func(table, column string) map[string]bool {
+		set := make(map[string]bool)
+		for row := range tn.Rows(table) {
+			for key, text := range tenant.Members(row) {
+				if string(key) == column {
+					set[string(text)] = true
+				}
+			}
+		}
+		return set
+	}
+	for _, tt := range []struct{ from, column, to string }{
+		{"AlertEvidence", "AlertId", "AlertInfo"},
+		{"BehaviorEntities", "BehaviorId", "BehaviorInfo"},
+		{"EmailAttachmentInfo", "NetworkMessageId", "EmailEvents"},
+		{"EmailUrlInfo", "NetworkMessageId", "EmailEvents"},
+		{"DeviceTvmSoftwareVulnerabilities", "CveId", "DeviceTvmSoftwareVulnerabilitiesKB"},
+		{"DeviceTvmSecureConfigurationAssessment", "ConfigurationId", "DeviceTvmSecureConfigurationAssessmentKB"},
+		{"DeviceBaselineComplianceAssessment", "ProfileId", "DeviceBaselineComplianceProfiles"},
+		{"DeviceNetworkEvents", "DeviceId", "DeviceInfo"},
+	} {
+		have := values(tt.to, tt.column)
+		if len(have) == 0 {
+			t.Errorf("%s has no %s", tt.to, tt.column)
+		}
+		for v := range values(tt.from, tt.column) {
+			if !have[v] {
+				t.Errorf("%s: %s %s is not in %s", tt.from, tt.column, v, tt.to)
+				break
+			}
+		}
+	}
+	for _, snapshot := range []string{"DeviceTvmSoftwareInventory", "DeviceTvmSoftwareVulnerabilities", "DeviceTvmSoftwareVulnerabilitiesKB", "DeviceTvmSecureConfigurationAssessment",
+		"DeviceTvmCertificateInfo", "DeviceBaselineComplianceAssessment", "DeviceBaselineComplianceProfiles", "DeviceBaselineComplianceAssessmentKB", "ExposureGraphNodes", "ExposureGraphEdges"} {
+		known, _ := schema.Lookup(snapshot)
+		seen := make(map[string]bool)
+		for row := range tn.Rows(snapshot) {
+			id := ""
+			for key, text := range tenant.Members(row) {
+				if slices.Contains(known.Key, string(key)) {
+					id += string(text)
+				}
+			}
+			if id != "" && seen[id] {
+				t.Errorf("%s: %s occurs twice", snapshot, id)
+				break
+			}
+			seen[id] = true
+		}
+	}
 }

@@ -24,6 +24,7 @@ func chooser(table string) func(x *row) {
 		return func(x *row) {
 			x.dev = perDevice(x)
 			x.config = x.i / len(x.w.devices)
+			x.thing = x.config % 5
 		}
 	case "DeviceTvmSoftwareVulnerabilitiesKB":
 		return func(x *row) { x.cve = x.i }
@@ -31,6 +32,21 @@ func chooser(table string) func(x *row) {
 		return func(x *row) { x.config = x.i }
 	case "DeviceInfo", "DeviceNetworkInfo":
 		return func(x *row) { x.dev = perDevice(x) }
+	case "AlertEvidence":
+		return func(x *row) { x.thing = x.i / 5 }
+	case "BehaviorEntities":
+		return func(x *row) { x.thing = x.i / 3 }
+	case "EmailEvents", "MessageEvents":
+		return func(x *row) { x.message(x.i) }
+	case "EmailUrlInfo", "MessageUrlInfo":
+		return func(x *row) { x.message(x.i * 2) }
+	case "EmailAttachmentInfo", "UrlClickEvents":
+		return func(x *row) { x.message(x.i * 4) }
+	case "EmailPostDeliveryEvents", "MessagePostDeliveryEvents":
+		return func(x *row) { x.message(x.i * 8) }
+	case "DeviceEvents":
+		actions, _ := deviceEvents()
+		return func(x *row) { x.thing = x.below(len(actions)) }
 	case "IdentityInfo", "IdentityAccountInfo":
 		return func(x *row) { x.user = &x.w.people[x.i%len(x.w.people)] }
 	}
@@ -95,7 +111,7 @@ func addPosture(m map[string]maker) {
 	m["RecommendedValue"] = raw(`["1"]`, `["Enabled","Audit"]`)
 	m["CurrentValue"] = raw(`["0"]`, `[]`, `["Disabled"]`)
 	m["Source"] = raw(`["HKLM\\SOFTWARE\\Policies"]`, `["secpol"]`)
-	m["ProfileId"] = func(b []byte, x *row) []byte { return quotedGUID(b, x.w.seed^uint64(x.i%5)<<33) }
+	m["ProfileId"] = func(b []byte, x *row) []byte { return quotedGUID(b, x.w.seed^uint64(x.thing)<<33) }
 	m["RegistryPaths"] = raw(`[]`, `["HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\{23170F69-40C1-2702-2201-000001000000}"]`)
 	m["DiskPaths"] = raw(`["c:\\program files\\app\\app.exe"]`, `["/usr/bin/ünï","/opt/a","/opt/b"]`, `[]`)
 	m["BrowserName"] = text("chrome", "edge", "firefox")
@@ -130,8 +146,11 @@ func ownColumns(table string) map[string]maker {
 		m["LogonType"] = text("Interactive", "Network", "RemoteInteractive", "Service")
 		return m
 	case "DeviceEvents":
-		return action("AntivirusDetection", "AsrOfficeChildProcessBlocked", "PowerShellCommand", "ScheduledTaskCreated", "UserAccountCreated", "PnpDeviceConnected",
-			"NamedPipeEvent", "DriverLoad", "LdapSearch", "BrowserLaunchedToOpenUrl", "SmartScreenUrlWarning", "OtherAlertRelatedActivity")
+		actions, fields := deviceEvents()
+		return map[string]maker{
+			"ActionType":       func(b []byte, x *row) []byte { return append(b, actions[x.thing%len(actions)]...) },
+			"AdditionalFields": func(b []byte, x *row) []byte { return append(b, fields[x.thing%len(fields)]...) },
+		}
 	case "IdentityLogonEvents":
 		return action("LogonSuccess", "LogonSuccess", "LogonFailed")
 	case "IdentityQueryEvents":

@@ -1,0 +1,42 @@
+package main
+
+// endMutants end a run as something that it is not.
+func endMutants() []mutant {
+	closing := pipelineTests("^TestMigrate_SnapshotThatChanges")
+	return []mutant{
+		one("snapshot-not-closed", "a snapshot of a table that changed meanwhile counts as whole",
+			finishFile, "	if r.table.Load == plan.Snapshot && r.ledger.Total > 0 {", "	if r.table.Load == plan.Snapshot && r.ledger.Total < 0 {", closing),
+		one("snapshot-closed-by-count-alone", "a snapshot counts as whole when as many rows left as came",
+			finishFile, " && counts.Newest.Equal(r.ledger.Newest)", "", closing),
+		one("torn-is-success", "a snapshot that is never whole ends as Success",
+			finishFile, "			status = plan.Torn\n", "			status = plan.Success\n", closing),
+		one("snapshot-begun-for-ever", "a snapshot of a busy table is begun again and again",
+			finishFile, "	r.state.Restarts++\n", "", closing),
+	}
+}
+
+// answerMutants tell the queue the wrong thing: work is dropped, or repeated
+// that only a person can mend.
+func answerMutants() []mutant {
+	function := suite{"functions/migrate", "^TestServe"}
+	waits := pipelineTests("^TestMigrate_ALongWait")
+	return []mutant{
+		one("wait-is-success", "a wake-up that has to wait is answered and forgotten",
+			answerFile, "	if err := a.Waker.Wake(ctx, a.req.Key, a.req.Trigger, 0, delay); err != nil {\n		return fmt.Errorf(\"migrate %s: %w\", a.req.Key, err)\n	}\n", "", waits),
+		one("wait-not-remembered", "a wait of hours is forgotten after the first",
+			answerFile, "			a.state.NotBefore = a.Clock.Now().Add(delay)\n", "", waits),
+		one("wait-not-shared", "a wait that one table was told does not hold the others",
+			planningFile, "			if holdErr := a.Quota.Hold(ctx, until); holdErr != nil {", "			if holdErr := error(nil); holdErr != nil {", waits),
+		one("wait-slept", "a long wait is slept by the process",
+			planningFile, "			if wait > a.cfg.Nearby {\n				return err\n			}\n", "", waits),
+		one("retry-is-success", "a failure that repeating may mend is answered as done",
+			"functions/migrate/migrate.go", "	case fault.None:\n", "	case fault.None, fault.Retry, fault.Wait:\n", function),
+		one("permanent-is-redelivered", "a failure that only a person can mend is delivered again",
+			"functions/migrate/migrate.go", "		return host.Reply{Logs: []string{fmt.Sprintf(\"%s: %v\", req.Key, err)}}", "		return host.Reply{Redeliver: true}", function),
+		one("permanent-becomes-retry", "the pipeline hands a permanent failure on as one to repeat",
+			answerFile, "		return fault.As(fault.Permanent, fmt.Errorf(\"migrate %s: %w\", a.req.Key, err))", "		return fault.As(fault.Retry, fmt.Errorf(\"migrate %s: %w\", a.req.Key, err))",
+			pipelineTests("^TestMigrate_UnknownTable$")),
+		one("held-is-success", "a wake-up for a table in work is dropped although the holder may be dead",
+			answerFile, "	case req.Again == 0:\n", "	case req.Again == 0 && req.Trigger != Scheduled:\n", pipelineTests("^TestMigrate_ATableInWork")),
+	}
+}
