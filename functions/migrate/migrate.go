@@ -53,7 +53,7 @@ func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 		}
 		return host.Reply{Logs: []string{"malformed wake-up: " + err.Error()}}
 	}
-	req.AttemptID = in.ID
+	req.AttemptID, req.Redelivered = in.ID, message.DequeueCount > 1
 	ctx = host.WithLogger(ctx, log.With("dequeue_count", message.DequeueCount))
 	err = f.Pipeline.Migrate(ctx, req)
 	switch fault.KindOf(err) {

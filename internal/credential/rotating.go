@@ -30,6 +30,7 @@ type rotating struct {
 	client  azcore.TokenCredential // nil before the first reading and after a refusal
 	secret  Secret                 // last one read
 	readAt  time.Time
+	worked  bool  // client has signed in
 	refused error // permanent; why client is nil after a reading
 }
 
@@ -75,7 +76,14 @@ func (r *rotating) GetToken(ctx context.Context, o policy.TokenRequestOptions) (
 	if err != nil {
 		return azcore.AccessToken{}, r.who.explain(o, err)
 	}
+	r.succeeded(client)
 	return token, nil
+}
+
+func (r *rotating) succeeded(client azcore.TokenCredential) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.worked = r.worked || r.client == client
 }
 
 // current returns the client for the newest known secret and reads the vault if
@@ -110,7 +118,7 @@ func (r *rotating) current(ctx context.Context, failed azcore.TokenCredential) (
 	if err != nil {
 		return nil, fault.As(fault.Permanent, fmt.Errorf("sign in %s: %w", r.who.who, err))
 	}
-	r.client, r.refused = client, nil
+	r.client, r.refused, r.worked = client, nil, false
 	return client, nil
 }
 
@@ -131,8 +139,13 @@ func (r *rotating) renew() {
 func (r *rotating) refuse(client azcore.TokenCredential, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.client == client {
-		r.client, r.refused = nil, why
+	if r.client != client {
+		return
+	}
+	r.client, r.refused = nil, why
+	if r.worked {
+		// It was good before, so it was replaced: the vault is read at once.
+		r.readAt = time.Time{}
 	}
 }
 

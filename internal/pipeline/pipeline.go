@@ -82,6 +82,9 @@ type Request struct {
 	Key       plan.Key
 	Trigger   string
 	Again     int    // how often it was put off because the lease was held
+	// Redelivered: an earlier delivery of this message came to no end, so the
+	// holder of the lease may be its own dead worker.
+	Redelivered bool
 	AttemptID string // of the invocation, for the audit row
 }
 
@@ -153,11 +156,12 @@ func (p *Pipeline) reject(ctx context.Context, req Request, cause error) error {
 
 // waitForHolder answers a wake-up for a table that somebody else works on. The
 // holder may be dead, so the message waits one lease; then a living holder does
-// the work, or the next tick, and only a person's wake-up waits on.
+// the work, or the next tick, and only a person's wake-up waits on. A message
+// whose own worker was killed waits a lease each time.
 func (p *Pipeline) waitForHolder(ctx context.Context, req Request, log *slog.Logger) error {
 	delay := p.cfg.Lease
 	switch {
-	case req.Again == 0:
+	case req.Again == 0 || req.Redelivered:
 	case req.Trigger == Scheduled:
 		log.Info("dropped: the table is in work")
 		return nil

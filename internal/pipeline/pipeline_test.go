@@ -35,12 +35,14 @@ func (w *world) deliver(m message) (*process, error) {
 		out = os.Stderr
 	}
 	p := &process{world: w}
-	lane := pipeline.New(settings(), pipeline.Ports{Source: p, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(out, nil)))
+	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(out, nil)))
 	err := lane.Migrate(context.Background(), m.req)
 	if p.dead {
 		w.mu.Lock()
-		if w.state != nil && w.now.Before(w.state.leased) {
-			w.state.leased = w.now.Add(lease)
+		for _, b := range w.states {
+			if b.holder == p && w.now.Before(b.leased) {
+				b.leased = w.now.Add(lease)
+			}
 		}
 		w.mu.Unlock()
 		err = errDead
@@ -55,7 +57,9 @@ func (w *world) run(d time.Duration) {
 	tick := w.now
 	for w.now.Before(end) {
 		if !w.now.Before(tick) {
-			w.messages = append(w.messages, message{visible: w.now, req: pipeline.Request{Key: key, Trigger: pipeline.Scheduled}})
+			for _, source := range w.sources() {
+				w.messages = append(w.messages, message{visible: w.now, req: pipeline.Request{Key: plan.Key{Source: source}, Trigger: pipeline.Scheduled}})
+			}
 			tick = tick.Add(time.Hour)
 		}
 		slices.SortStableFunc(w.messages, func(a, b message) int { return a.visible.Compare(b.visible) })
@@ -73,6 +77,7 @@ func (w *world) run(d time.Duration) {
 		m := w.messages[0]
 		w.messages = w.messages[1:]
 		m.dequeues++
+		m.req.Redelivered = m.dequeues > 1
 		_, err := w.deliver(m)
 		if fault.KindOf(err) != fault.None && fault.KindOf(err) != fault.Permanent && m.dequeues < 5 {
 			m.visible = w.now.Add(time.Minute)
@@ -261,7 +266,7 @@ func TestMigrate_StateBlobGone(t *testing.T) {
 	w := newWorld(11)
 	w.fill(200, 20)
 	w.run(time.Minute)
-	w.state = nil
+	clear(w.states)
 	w.fill(50, 0.1)
 	w.run(3 * time.Hour)
 	w.check(t, w.now.Add(-2*time.Hour))
@@ -299,6 +304,18 @@ func TestMigrate_AnotherAppOnTheDatabase(t *testing.T) {
 	if got := w.last(); got.Status != plan.Failed || !strings.Contains(got.FailureReason, "two apps") {
 		t.Errorf("audit: %s", w.story())
 	}
+}
+
+// Rows of ours in MigrationConfiguration never turn into a user's command,
+// however many follow them.
+func TestMigrate_DaysOfRuns(t *testing.T) {
+	w := newWorld(15)
+	w.fill(10, 5)
+	for range 100 {
+		w.fill(1, 0.5)
+		w.run(time.Hour)
+	}
+	w.check(t, w.now.Add(-2*time.Hour))
 }
 
 // Whatever fails, whatever is killed, whenever: once things work again, every
