@@ -147,23 +147,7 @@ func Settings(c *Config) []Setting {
 // one line each, beginning with the setting's name. A value is quoted in it
 // only where it can hold no secret.
 func Read(getenv func(string) string) (Config, error) {
-	var c Config
-	var errs []error
-	for _, s := range Settings(&c) {
-		value := strings.TrimSpace(getenv(s.Name))
-		if value == "" {
-			value = s.Default
-		}
-		if value == "" {
-			if s.Need == "always" {
-				errs = append(errs, fmt.Errorf("%s: is not set; %s", s.Name, firstSentence(s.Doc)))
-			}
-			continue
-		}
-		if err := s.set(value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", s.Name, err))
-		}
-	}
+	c, errs := read(getenv, func(Setting) bool { return true })
 	if c.Defender.API == "mde" && strings.TrimSpace(getenv("DEFENDER_CALLS_PER_HOUR")) == "" {
 		// Source: run-advanced-query-api, 1,500 calls an hour.
 		c.Defender.CallsPerHour = 1500
@@ -184,6 +168,44 @@ func Read(getenv func(string) string) (Config, error) {
 		errs = append(errs, errors.New("AzureWebJobsStorage: is not set; give a connection string, or with an identity AzureWebJobsStorage__accountName, or both AzureWebJobsStorage__blobServiceUri and __queueServiceUri"))
 	}
 	return c, errors.Join(errs...)
+}
+
+// ReadADX reads what a command needs that works on ADX alone: no setting of
+// another group must be there.
+func ReadADX(getenv func(string) string) (Config, error) {
+	c, errs := read(getenv, func(s Setting) bool {
+		return strings.HasPrefix(s.Name, "ADX_") || s.Need != "always" && s.Default != ""
+	})
+	if c.ADX.Credential == "secret" {
+		errs = append(errs, errors.New("ADX_CREDENTIAL: secret works for the app only; sign in with azure-cli or managed-identity here"))
+	}
+	c.Migration.AppID = deriveAppID("", "")
+	return c, errors.Join(errs...)
+}
+
+// read reads the wanted settings and returns every fault found.
+func read(getenv func(string) string, want func(Setting) bool) (Config, []error) {
+	var c Config
+	var errs []error
+	for _, s := range Settings(&c) {
+		if !want(s) {
+			continue
+		}
+		value := strings.TrimSpace(getenv(s.Name))
+		if value == "" {
+			value = s.Default
+		}
+		if value == "" {
+			if s.Need == "always" {
+				errs = append(errs, fmt.Errorf("%s: is not set; %s", s.Name, firstSentence(s.Doc)))
+			}
+			continue
+		}
+		if err := s.set(value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.Name, err))
+		}
+	}
+	return c, errs
 }
 
 // Warnings names settings that work but should be changed.
