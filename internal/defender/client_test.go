@@ -405,7 +405,7 @@ func TestClient_PublishedAnswers(t *testing.T) {
 		{"graph-runhuntingquery-200-dynamic-annotated", 200, fault.None, 1, ""},
 		{"graph-runhuntingquery-200-empty", 200, fault.None, 0, ""},
 		{"graph-runhuntingquery-200-schema-pascalcase", 200, fault.None, 2, ""},
-		{"graph-runhuntingquery-200-timespan-p90d", 200, fault.None, 3, ""},
+		{"graph-runhuntingquery-200-timespan-p90d", 200, fault.None, 4, ""},
 		{"m365d-advancedhunting-run-200", 200, fault.None, 2, ""},
 		{"m365d-advancedhunting-run-200-alertinfo", 200, fault.None, 3, ""},
 		{"m365d-advancedhunting-run-200-short-stats", 200, fault.None, 2, ""},
