@@ -1,0 +1,91 @@
+package schedule_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/functions/schedule"
+	"github.com/defender2adx/defender2adx/internal/host"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+type site struct {
+	rows     []plan.Row
+	rowsErr  error
+	open     []plan.Key
+	deaf     string // table whose wake-up cannot be sent
+	woken    []string
+	rejected []string
+}
+
+func (s *site) Latest(context.Context) ([]plan.Row, error) { return s.rows, s.rowsErr }
+func (s *site) Open(context.Context) ([]plan.Key, error)   { return s.open, nil }
+
+func (s *site) Wake(_ context.Context, key plan.Key, trigger string, again int, delay time.Duration) error {
+	if key.Source == s.deaf {
+		return errors.New("queue is down")
+	}
+	if trigger != "scheduled" || again != 0 || delay != 0 {
+		return errors.New("not a scheduled wake-up")
+	}
+	s.woken = append(s.woken, key.Source)
+	return nil
+}
+
+func (s *site) Reject(_ context.Context, row plan.Row, _ error) error {
+	s.rejected = append(s.rejected, row.SourceTable)
+	return nil
+}
+
+
+func TestFunction_Tick(t *testing.T) {
+	bad := row("DeviceInfo", true)
+	bad.LoadType = "Delta"
+	tests := []struct {
+		name     string
+		site     site
+		woken    []string
+		rejected []string
+		fails    bool
+	}{
+		{"active tables only", site{rows: []plan.Row{row("A", true), row("B", false), row("C", true)}}, []string{"A", "C"}, nil, false},
+		{"an open run whose row is gone goes on", site{rows: []plan.Row{row("A", true)}, open: []plan.Key{{Source: "Gone"}, {Source: "A"}}}, []string{"A", "Gone"}, nil, false},
+		{"the run of a table that is off pauses", site{rows: []plan.Row{row("B", false)}, open: []plan.Key{{Source: "B"}}}, nil, nil, false},
+		{"a faulty row is recorded and stops nobody", site{rows: []plan.Row{bad, row("A", true)}}, []string{"A"}, []string{"DeviceInfo"}, false},
+		{"a wake-up that is not sent stops nobody", site{rows: []plan.Row{row("A", true), row("B", true)}, deaf: "A"}, []string{"B"}, nil, true},
+		{"open runs go on without a configuration", site{rowsErr: errors.New("ADX is stopped"), open: []plan.Key{{Source: "A"}}}, []string{"A"}, nil, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &tt.site
+			f := schedule.Function{Configuration: s, States: s, Waker: s, Auditor: s, Sweep: func(context.Context) (int, error) { return 0, nil }}
+			sent, err := f.Tick(t.Context())
+			if sent != len(tt.woken) || (err != nil) != tt.fails {
+				t.Errorf("Tick = %d, %v; want %d wake-ups, failing %v", sent, err, len(tt.woken), tt.fails)
+			}
+			if diff := cmp.Diff(tt.woken, s.woken); diff != "" {
+				t.Errorf("woken (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.rejected, s.rejected); diff != "" {
+				t.Errorf("rejected (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFunction_ServeAnswersWhateverTheTimerSays(t *testing.T) {
+	s := &site{rows: []plan.Row{row("A", true)}}
+	f := schedule.Function{Configuration: s, States: s, Waker: s, Auditor: s, Sweep: func(context.Context) (int, error) { return 0, errors.New("no") }}
+	for _, body := range []string{`{"Data":{"tick":{"IsPastDue":true}},"Metadata":{}}`, `{}`, `nonsense`} {
+		if reply := f.Serve(t.Context(), host.Invocation{ID: "1", Function: "schedule", Body: []byte(body)}); reply.Redeliver {
+			t.Errorf("%s: the tick counts as failed", body)
+		}
+	}
+	if len(s.woken) != 3 {
+		t.Errorf("woken %v", s.woken)
+	}
+}

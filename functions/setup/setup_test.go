@@ -1,0 +1,52 @@
+package setup_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/defender2adx/defender2adx/functions/setup"
+	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+type database struct {
+	latestErr, err error
+	missing        []adx.Step
+	asked          []string
+}
+
+func (d *database) Latest(context.Context) ([]plan.Row, error) {
+	return []plan.Row{{DestinationTable: "DeviceInfoRaw"}}, d.latestErr
+}
+
+func (d *database) Missing(_ context.Context, tables []string) ([]adx.Step, error) {
+	d.asked = tables
+	return d.missing, d.err
+}
+
+func TestFunction_Reports(t *testing.T) {
+	step := adx.Step{Name: "table DeviceInfoRaw", Outcome: adx.Missing, Remedy: "run `handler setup`"}
+	tests := []struct {
+		name   string
+		db     database
+		status int
+		says   string
+	}{
+		{"ready", database{}, 200, `{"missing":[],"ready":true}`},
+		{"a table is missing", database{missing: []adx.Step{step}}, 200, `"remedy":"run ` + "`handler setup`"},
+		{"no control tables yet", database{latestErr: errors.New("no view"), missing: []adx.Step{step}}, 200, `"ready":false`},
+		{"ADX is stopped", database{err: errors.New("unreachable")}, 503, "unreachable"},
+		{"no role", database{err: fault.As(fault.Permanent, errors.New("add viewers"))}, 500, "add viewers"},
+	}
+	for _, tt := range tests {
+		w := httptest.NewRecorder()
+		(&setup.Function{Database: &tt.db}).ServeHTTP(w, httptest.NewRequest("GET", "/api/setup", nil))
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) {
+			t.Errorf("%s: %d %s, want %d with %s", tt.name, w.Code, w.Body, tt.status, tt.says)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package tables_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/functions/tables"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+type site struct {
+	err   error
+	woken []string
+}
+
+func (s *site) Latest(context.Context) ([]plan.Row, error) {
+	mark := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	return []plan.Row{
+		{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None", LoadType: "Full", IsActive: true, LastRefreshedTime: mark},
+		{SourceTable: "DeviceOff", DestinationTable: "DeviceOffRaw", WatermarkColumn: "None", LoadType: "Incr"},
+		{SourceTable: "DeviceOdd", DestinationTable: "DeviceOddRaw", WatermarkColumn: "None", LoadType: "Delta", IsActive: true},
+	}, s.err
+}
+
+func (s *site) Read(_ context.Context, key plan.Key) (*plan.TableState, error) {
+	if key.Source != "DeviceInfo" {
+		return nil, nil
+	}
+	return &plan.TableState{OpenRun: "app00120261101000000aaaaaaaa", Watermark: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}, nil
+}
+
+func (s *site) ReadLedger(_ context.Context, runID string) (*plan.Ledger, error) {
+	l := &plan.Ledger{RunID: runID, Next: 1}
+	l.Add(plan.Slice{No: 1}, plan.Slice{No: 2})
+	l.Slices[0].State, l.Slices[0].Landed = plan.Verified, 77
+	return l, nil
+}
+
+func (s *site) Wake(_ context.Context, key plan.Key, trigger string, _ int, _ time.Duration) error {
+	s.woken = append(s.woken, key.Source+" "+trigger)
+	return nil
+}
+
+func TestFunction_Routes(t *testing.T) {
+	tests := []struct {
+		method, path string
+		status       int
+		says         string
+		woken        string
+	}{
+		{"GET", "/", 200, `"source":"DeviceInfo"`, ""},
+		{"GET", "/", 200, `"problem":"LoadType: want Full, Incr or Snapshot`, ""},
+		{"GET", "/DeviceInfo", 200, `"rowsVerified":77`, ""},
+		{"GET", "/DeviceInfo", 200, `"watermark":"2026-11-02T00:00:00Z"`, ""},
+		{"GET", "/deviceinforaw", 200, `"source":"DeviceInfo"`, ""},
+		{"GET", "/Nowhere", 404, "GET /api/tables lists them", ""},
+		{"POST", "/DeviceInfo/migrate", 202, `"status":"/api/tables/DeviceInfo"`, "DeviceInfo manual"},
+		{"POST", "/DeviceInfo/migrate?force=true", 202, "", "DeviceInfo manual"},
+		{"POST", "/DeviceOff/migrate", 409, "force=true", ""},
+		{"POST", "/DeviceOff/migrate?force=true", 202, "", "DeviceOff forced"},
+		{"POST", "/DeviceOdd/migrate", 422, "LoadType", ""},
+		{"POST", "/Nowhere/migrate", 404, "Nowhere", ""},
+		{"GET", "/DeviceInfo/migrate", 405, "POST", ""},
+		{"DELETE", "/DeviceInfo", 405, "", ""},
+		{"GET", "/a/b/c", 404, "", ""},
+	}
+	for _, tt := range tests {
+		s := &site{}
+		w := httptest.NewRecorder()
+		f := tables.Function{Configuration: s, States: s, Waker: s}
+		f.Routes().ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) || strings.Join(s.woken, ",") != tt.woken {
+			t.Errorf("%s %s = %d %s, woken %v; want %d with %q, woken %q", tt.method, tt.path, w.Code, w.Body, s.woken, tt.status, tt.says, tt.woken)
+		}
+		if got := w.Header().Get("Content-Type"); got != "application/json" {
+			t.Errorf("%s %s: Content-Type %q", tt.method, tt.path, got)
+		}
+		if location := w.Header().Get("Location"); tt.status == http.StatusAccepted && location == "" {
+			t.Errorf("%s %s: no Location", tt.method, tt.path)
+		}
+	}
+}
+
+func TestFunction_SaysWhenAPartIsDown(t *testing.T) {
+	for err, want := range map[error]int{
+		errors.New("ADX is stopped"):                             http.StatusServiceUnavailable,
+		fault.As(fault.Permanent, errors.New("no role viewers")): http.StatusInternalServerError,
+	} {
+		s := &site{err: err}
+		w := httptest.NewRecorder()
+		f := tables.Function{Configuration: s, States: s, Waker: s}
+		f.Routes().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if w.Code != want || !strings.Contains(w.Body.String(), err.Error()) {
+			t.Errorf("%v: %d %s, want %d", err, w.Code, w.Body, want)
+		}
+	}
+}
