@@ -53,8 +53,7 @@ func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 		}
 		return host.Reply{Logs: []string{"malformed wake-up: " + err.Error()}}
 	}
-	req.AttemptID, req.Redelivered = in.ID, message.DequeueCount > 1
-	ctx = host.WithLogger(ctx, log.With("dequeue_count", message.DequeueCount))
+	req.AttemptID, req.Redelivered, req.Log = in.ID, message.DequeueCount > 1, log
 	err = f.Pipeline.Migrate(ctx, req)
 	switch fault.KindOf(err) {
 	case fault.None:
