@@ -29,6 +29,22 @@ test: $(NODE) ## Run every test, with the race detector where a C compiler is fo
 	@$(if $(RACE),true,echo "no C compiler found: running without the race detector")
 	$(GO) test $(RACE) -timeout 15m ./...
 
+.PHONY: mutants
+mutants: $(NODE) ## Put known bugs in one at a time: the tests must catch each (ONLY=text for some)
+	@$(GO) run ./internal/emulator/cmd/mutants $(if $(ONLY),--only $(ONLY))
+
+.PHONY: fuzz
+fuzz: ## Fuzz everything that reads foreign bytes, FUZZTIME (1m) for each target
+	@grep -rlE '^func Fuzz' --include='*_test.go' internal functions handler | grep -v node_modules | while read f; do \
+		for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+).*/\1/p' $$f); do \
+			echo "fuzz: $$t in $$(dirname $$f)"; \
+			$(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(or $(FUZZTIME),1m) ./$$(dirname $$f) || exit 1; \
+		done; done
+
+.PHONY: scale
+scale: $(NODE) ## Move 5 million rows over many invocations with kills between them (ROWS=n)
+	D2A_SCALE_ROWS=$(or $(ROWS),5000000) $(GO) test ./internal/emulator/stack -count=1 -timeout 60m -run TestScale -v
+
 .PHONY: lint
 lint: ## Check format, vet, and the import rules of .golangci.yml
 	$(GO) vet ./...

@@ -41,7 +41,6 @@ func (s *site) Reject(_ context.Context, row plan.Row, _ error) error {
 	return nil
 }
 
-
 func TestFunction_Tick(t *testing.T) {
 	bad := row("DeviceInfo", true)
 	bad.LoadType = "Delta"

@@ -156,6 +156,10 @@ func (a *attempt) rebuild(ctx context.Context) (*plan.Ledger, error) {
 	return ledger, a.fence(ctx, ledger)
 }
 
+// rowsSettle is how much later than its ingestion time a configuration row may
+// become visible.
+const rowsSettle = time.Minute
+
 // configure reads the table's rows and takes up what the user says there: the
 // newest row that is not exactly one we published.
 func (a *attempt) configure(ctx context.Context) error {
@@ -193,6 +197,14 @@ func (a *attempt) configure(ctx context.Context) error {
 	}
 	a.table = a.state.Table
 	if command == nil {
+		// Rows of ours are judged once, too, since only so many of them are
+		// remembered; the youngest again, in case a user's comes to light beside them.
+		if settled := a.Clock.Now().Add(-rowsSettle); seen.After(settled) {
+			seen = settled
+		}
+		if seen.After(a.state.Command) {
+			a.state.Command = seen
+		}
 		return nil
 	}
 	a.obey(*command, seen)
@@ -258,11 +270,34 @@ func (a *attempt) auditFailure(ctx context.Context, cause error) error {
 		// A table that is configured nowhere gets no state.
 		return a.Journal.Deliver(ctx, plan.Outgoing{Tag: "x" + randomID(24), Audit: a.fill(audit, ledger)})
 	}
-	a.enqueueAudit(*a.fill(audit, ledger))
+	full := a.fill(audit, ledger)
+	if ledger != nil {
+		full.RecordCount += a.unverified(ctx, ledger)
+	}
+	a.enqueueAudit(*full)
 	if err := a.held.SaveState(ctx, a.state); err != nil {
 		return err
 	}
 	return a.flush(ctx)
+}
+
+// unverified counts the rows of slices under way that ADX shows already, so that
+// the audit row of a failure denies none of them.
+func (a *attempt) unverified(ctx context.Context, l *plan.Ledger) (n int64) {
+	if l.Count(plan.Committing) == 0 {
+		return 0
+	}
+	landed, err := a.Sink.Landed(ctx, l.Table.Destination, l.RunID)
+	if err != nil {
+		a.log.Warn("count rows for the audit row", "error", err.Error())
+		return 0
+	}
+	for i := range l.Slices {
+		if s := &l.Slices[i]; s.State == plan.Committing {
+			n += min(landed[s.No].Rows, s.Blob.Rows)
+		}
+	}
+	return n
 }
 
 // say records an audit row outside a run.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -138,9 +139,11 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 		return nil
 	}
 	if s.Sends >= maxSends {
-		return fault.As(fault.Permanent, fmt.Errorf(
+		cause := fault.As(fault.Permanent, fmt.Errorf(
 			"ADX did not take in %s of %s after %d attempts (%s); see .show ingestion failures | where IngestionSourcePath startswith %q",
 			s.Slice, r.table.Destination, s.Sends, why, s.Blob.Path))
+		s.Sends = maxSends - 1 // each tick sends once more: the cause may be mended by then
+		return errors.Join(cause, r.held.SaveLedger(ctx, r.ledger))
 	}
 	s.Failed, s.Sent = false, r.Clock.Now()
 	s.Sends++
@@ -157,7 +160,9 @@ func (r *run) void(ctx context.Context, no int, l plan.Landed) error {
 	s := r.ledger.Slice(no)
 	what := fmt.Sprintf("slice %d: %d of %d rows in ADX, %d without Records", no, l.Rows, s.Blob.Rows, l.Nulls)
 	if s.Voids >= maxVoids {
-		return fault.As(fault.Permanent, fmt.Errorf("%s of %s, again and again; its rows do not fit the column Records: check its encoding policy with handler setup", what, r.table.Destination))
+		cause := fault.As(fault.Permanent, fmt.Errorf("%s of %s, again and again; its rows do not fit the column Records: check its encoding policy with handler setup", what, r.table.Destination))
+		s.Voids = maxVoids - 1 // each tick sends once more: the cause may be mended by then
+		return errors.Join(cause, r.held.SaveLedger(ctx, r.ledger))
 	}
 	if err := r.Sink.Void(ctx, r.table.Destination, r.ledger.RunID, no); err != nil {
 		return err

@@ -31,9 +31,10 @@ type Source interface {
 
 // Quota guards the tenant's calls over all processes.
 type Quota interface {
-	// Take returns nil when one call may be made now. It may sleep a few seconds
-	// for its turn; a longer wait is an error of kind Wait that names the instant.
-	Take(ctx context.Context) error
+	// Take returns nil when the table may make one call now. Tables take turns,
+	// urgent calls first. It may sleep a few seconds; a longer wait is an error of
+	// kind Wait that names the instant at which this table should ask again.
+	Take(ctx context.Context, table string, urgent bool) error
 	// Hold lets nobody call before until, as a 429 demanded.
 	Hold(ctx context.Context, until time.Time) error
 }

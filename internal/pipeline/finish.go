@@ -122,8 +122,8 @@ func (r *run) notes() {
 	if cut > 0 {
 		l.Note(fmt.Sprintf("%d rows were larger than ADX takes: their longest values were cut, marked _truncated", cut))
 	}
-	if r.table.Load != plan.Snapshot && !r.table.ArrivalTime() {
-		l.Note(fmt.Sprintf("%s is no arrival time: rows that appear later with an older value are not copied; set LoadType to Snapshot where that matters", r.table.WatermarkColumn))
+	if r.table.Load != plan.Snapshot && r.table.WatermarkColumn != "" {
+		l.Note(fmt.Sprintf("%s is no arrival time: rows that appear later with an older value are not copied; set WatermarkColumn to None for events, LoadType to Snapshot for what changes", r.table.WatermarkColumn))
 	}
 	if l.Restarts > 0 {
 		l.Note(fmt.Sprintf("begun again %d times because the table changed while it was copied", l.Restarts))

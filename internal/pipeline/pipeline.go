@@ -8,6 +8,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,13 +80,15 @@ const (
 
 // Request is one wake-up as it was delivered.
 type Request struct {
-	Key       plan.Key
-	Trigger   string
-	Again     int    // how often it was put off because the lease was held
+	Key     plan.Key
+	Trigger string
+	Again   int // how often it was put off because the lease was held
 	// Redelivered: an earlier delivery of this message came to no end, so the
 	// holder of the lease may be its own dead worker.
 	Redelivered bool
-	AttemptID string // of the invocation, for the audit row
+	AttemptID   string // of the invocation, for the audit row
+	// Log carries the invocation; nil is the Pipeline's own.
+	Log *slog.Logger
 }
 
 // heldManually is how long a manual wake-up waits for a table in work.
@@ -109,7 +112,7 @@ func (p *putOff) Error() string { return fmt.Sprintf("put off for %v: %s", p.del
 // redelivered; any other error asks for redelivery. Calling it twice for one
 // wake-up is harmless.
 func (p *Pipeline) Migrate(ctx context.Context, req Request) error {
-	log := p.log.With("table", req.Key.Source, "trigger", req.Trigger)
+	log := cmp.Or(req.Log, p.log).With("table", req.Key.Source, "trigger", req.Trigger)
 	if err := plan.CheckName("SourceTable", req.Key.Source); err != nil {
 		// No lease and no state for a name that can be no table.
 		return p.reject(ctx, req, fault.As(fault.Permanent, err))

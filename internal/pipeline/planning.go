@@ -74,12 +74,13 @@ func (a *attempt) alone(ctx context.Context) error {
 		a.table.Destination, other))
 }
 
-// call takes a call from the tenant's quota and makes it. A wait that the service
-// asks for holds every other caller too. Unavailable is tried twice more after a
+// call takes a call from the tenant's quota and makes it. A snapshot's calls go
+// first: it must be whole before its source changes, while events can wait. A
+// wait that the service asks for holds every other caller too. Unavailable is tried twice more after a
 // pause; what remains is for the caller.
 func (a *attempt) call(ctx context.Context, calls *int, f func(context.Context) error) error {
 	for try := 0; ; try++ {
-		if err := a.Quota.Take(ctx); err != nil {
+		if err := a.Quota.Take(ctx, a.req.Key.String(), a.table.Load == plan.Snapshot); err != nil {
 			return err
 		}
 		*calls++
@@ -93,7 +94,7 @@ func (a *attempt) call(ctx context.Context, calls *int, f func(context.Context) 
 				return errors.Join(err, holdErr)
 			}
 			wait := until.Sub(a.Clock.Now())
-			if wait > a.cfg.Nearby {
+			if wait > a.cfg.Nearby || try >= 3 {
 				return err
 			}
 			if sleepErr := a.Clock.Sleep(ctx, wait); sleepErr != nil {
@@ -170,9 +171,10 @@ func stampOrNone(t time.Time) string {
 }
 
 // countWindow asks the planning query. Where the source finds it too heavy the
-// window is halved, newest part first left for later runs, down to an hour.
+// window is halved, newest part first left for later runs, down to an hour. A
+// source that is only unavailable may be overtaxed or down: two halvings tell.
 func (a *attempt) countWindow(ctx context.Context, l *plan.Ledger, w plan.Window) (plan.Counts, []plan.Slice, plan.Window, error) {
-	for {
+	for outages := 0; ; {
 		var counts plan.Counts
 		bin := w.Bin()
 		err := a.call(ctx, &l.Calls, func(ctx context.Context) (err error) {
@@ -180,9 +182,12 @@ func (a *attempt) countWindow(ctx context.Context, l *plan.Ledger, w plan.Window
 			return err
 		})
 		kind := fault.KindOf(err)
+		if kind == fault.Unavailable {
+			outages++
+		}
 		if kind == fault.Split || kind == fault.Unavailable {
 			half := w.Halve(a.Clock.Now().Add(-a.cfg.LookBack))
-			if half.To.Sub(half.From) < time.Hour {
+			if half.To.Sub(half.From) < time.Hour || outages > 2 {
 				return counts, nil, w, fault.As(fault.Retry, err)
 			}
 			l.More, w = true, half

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,11 +27,16 @@ type run struct {
 	tickets map[int]Ticket // of this process's ingestions, by slice
 	rows    int64          // received by this attempt, with bytes: the width learned
 	bytes   int64
+
+	learning bool    // no width was known when the run was taken up, none received yet
+	guess    float64 // the least width that a refusal showed
+
+	stopped atomic.Bool // no further slice begins in this round of fetchAll
 }
 
 func newRun(a *attempt, l *plan.Ledger) *run {
 	a.log = a.base.With("run_id", l.RunID)
-	return &run{attempt: a, table: l.Table, ledger: l, tickets: map[int]Ticket{}}
+	return &run{attempt: a, table: l.Table, ledger: l, tickets: map[int]Ticket{}, learning: a.state.Width == 0}
 }
 
 // refusedBytes is the service's cap on the size of one answer; a refused answer
@@ -76,28 +82,32 @@ func (r *run) fetchAll(ctx context.Context) error {
 			return err
 		}
 		parallel := r.cfg.Parallel
-		unlearned := r.state.Width == 0
+		unlearned := r.learning
 		if unlearned {
 			parallel = 1
 		}
 		// An error stops new slices; those in flight finish, since their calls are
 		// spent already.
 		var g errgroup.Group
-		var stopped atomic.Bool
+		r.stopped.Store(false)
 		g.SetLimit(max(1, parallel))
 		for _, no := range r.plannedNumbers(unlearned) {
 			g.Go(func() error {
-				if stopped.Load() || r.spent() {
+				if r.stopped.Load() || r.spent() {
 					return nil
 				}
 				err := r.copySlice(ctx, no)
 				if err != nil {
-					stopped.Store(true)
+					r.stopped.Store(true)
 				}
 				return err
 			})
 		}
 		if err := g.Wait(); err != nil {
+			// The calls were made all the same: the audit row counts them.
+			if saveErr := r.held.SaveLedger(ctx, r.ledger); saveErr != nil {
+				r.log.Warn("save ledger", "error", saveErr.Error())
+			}
 			return err
 		}
 		if unlearned {
@@ -187,6 +197,11 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	began := r.Clock.Now()
 	blob, received, err := r.freeze(ctx, s.Slice)
 	kind := fault.KindOf(err)
+	if kind == fault.Unavailable {
+		// The size may be the reason, or the service is down. Counting the parts
+		// shows which, before any other slice spends its calls and is divided.
+		r.stopped.Store(true)
+	}
 	if kind == fault.Split || kind == fault.Unavailable {
 		return r.split(ctx, s.Slice, err)
 	}
@@ -272,9 +287,9 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 	r.log.Warn("slice divided", "slice", s.No, "into", []int{a.No, b.No}, "rows", s.Rows, "cause", cause.Error())
 	r.ledger.Slice(s.No).State = plan.Retired
 	r.ledger.Add(a, b)
-	if r.state.Width == 0 && fault.KindOf(cause) == fault.Split && !errors.Is(cause, errUnequal) && s.Rows > 0 {
+	if r.learning && fault.KindOf(cause) == fault.Split && !errors.Is(cause, errUnequal) && s.Rows > 0 {
 		// All that is known of the width: the answer was larger than the cap.
-		r.rows, r.bytes = s.Rows, max(refusedBytes, s.Rows*plan.DefaultWidth)*5/4
+		r.guess = max(refusedBytes, float64(s.Rows)*cmp.Or(r.state.Width, plan.DefaultWidth)) * 1.25 / float64(s.Rows)
 	}
 	return r.held.SaveLedger(ctx, r.ledger)
 }
@@ -282,13 +297,25 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 // learn takes the row width from what was received and, where slices packed by
 // the assumed width are far off, packs the rest of the run again.
 func (r *run) learn(ctx context.Context) error {
-	if r.rows == 0 {
+	before := r.limits().Target()
+	switch {
+	case r.rows > 0:
+		r.state.Width, r.learning = float64(r.bytes)/float64(r.rows), false
+	case r.guess > 0:
+		r.state.Width = r.guess
+	default:
 		return nil
 	}
-	before := r.limits().Target()
-	r.state.Width = float64(r.bytes) / float64(r.rows)
 	after := r.limits().Target()
-	if r.ledger.Count(plan.Planned) < 2 && after >= before || after*10 >= before*9 && after*9 <= before*10 {
+	var largest int64
+	for i := range r.ledger.Slices {
+		if s := &r.ledger.Slices[i]; s.State == plan.Planned {
+			largest = max(largest, s.Rows)
+		}
+	}
+	tooLarge := after*10 < before*9 && largest > after
+	tooSmall := after*9 > before*10 && r.ledger.Count(plan.Planned) > 1
+	if !tooLarge && !tooSmall {
 		return nil
 	}
 	return r.repack(ctx)

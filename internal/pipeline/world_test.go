@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -30,18 +29,23 @@ type world struct {
 	rng   *rand.Rand
 	chaos float64 // probability of a fault at each call
 	kills float64 // probability that a call kills its process
+	cfg   pipeline.Config
+	tried map[string]int // calls by name, also those that failed
+	ill   []*mishap
 
 	rows      []record
 	cap       int  // rows per answer
 	cut       bool // cut silently at the cap instead of refusing
 	refuseAll bool // every fetch is too large
+	ids       int  // of rows used so far
 	calls     int
-	queries   map[string]int // fetches by slice of a run
 
 	staged  map[string][]byte
 	pending []arriving
 	extents []extent
 	delay   time.Duration // of ingestion
+	sent    []pipeline.Ingestion
+	fate    func(pipeline.Ingestion) fate // nil: every ingestion ends well
 	probes  map[string]time.Time
 	voids   map[string]bool
 
@@ -50,7 +54,7 @@ type world struct {
 	tags     map[string]bool
 	falseOK  int // Success rows that were not true when they were written
 	messages []message
-	state    *blob
+	states   map[plan.Key]*blob
 	ledgers  map[string]*blob
 
 	faults map[string]int
@@ -59,14 +63,16 @@ type world struct {
 // record is one source row.
 type record struct {
 	id     int
-	at     time.Time // zero: null
+	source string    // "": DeviceInfo
+	at     time.Time // what the watermark column holds; zero: null
 	bucket int
 }
 
 type arriving struct {
-	at  time.Time
-	in  pipeline.Ingestion
-	tag string
+	at   time.Time
+	in   pipeline.Ingestion
+	tag  string
+	fate fate
 }
 
 type extent struct {
@@ -76,6 +82,7 @@ type extent struct {
 	destination string
 	nulls       int
 	at          time.Time
+	snapshot    time.Time
 }
 
 type message struct {
@@ -89,6 +96,7 @@ type blob struct {
 	etag   int
 	lease  int
 	leased time.Time // until
+	holder *process
 }
 
 const lease = time.Minute
@@ -97,9 +105,9 @@ var key = plan.Key{Source: "DeviceInfo"}
 
 func newWorld(seed uint64) *world {
 	return &world{
-		now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), rng: rand.New(rand.NewPCG(seed, 7)), cap: 20, delay: 5 * time.Second,
+		now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), rng: rand.New(rand.NewPCG(seed, 7)), cap: 20, delay: 5 * time.Second, cfg: settings(),
 		staged: map[string][]byte{}, probes: map[string]time.Time{}, voids: map[string]bool{}, tags: map[string]bool{},
-		ledgers: map[string]*blob{}, faults: map[string]int{}, queries: map[string]int{},
+		states: map[plan.Key]*blob{}, ledgers: map[string]*blob{}, faults: map[string]int{}, tried: map[string]int{},
 		config: []plan.Row{{SourceTable: key.Source, DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None", LoadType: "Full", IsActive: true,
 			LastRefreshedTime: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC), Ingested: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}},
 	}
@@ -110,8 +118,18 @@ func (w *world) fill(n int, hours float64) {
 	for range n {
 		ago := time.Duration(w.rng.Float64() * hours * float64(time.Hour))
 		at := w.now.Add(-ago).Truncate(time.Duration(1+w.rng.IntN(3)) * time.Minute)
-		w.rows = append(w.rows, record{id: len(w.rows), at: at, bucket: w.rng.IntN(plan.Buckets)})
+		w.add(at)
 	}
+}
+
+// add adds one row.
+func (w *world) add(at time.Time) *record {
+	if n := len(w.rows); n > 0 {
+		w.ids = max(w.ids, w.rows[n-1].id+1)
+	}
+	w.rows = append(w.rows, record{id: w.ids, at: at, bucket: w.rng.IntN(plan.Buckets)})
+	w.ids++
+	return &w.rows[len(w.rows)-1]
 }
 
 // process is one handler process: its view of the world, which ends when it is
@@ -122,13 +140,25 @@ type process struct {
 }
 
 var (
-	errDead = errors.New("the process is dead")
-	errNet  = errors.New("connection reset")
+	errDead      = errors.New("the process is dead")
+	errNet       = errors.New("connection reset")
+	errForbidden = errors.New("403 forbidden")
 )
 
 // effect runs f as one call to the outside. It may be lost before it happens,
 // lose its reply afterwards, or kill the process on either side.
 func (p *process) effect(name string, f func() error) error {
+	if err := p.strike(name, false); err != nil {
+		return err
+	}
+	err := p.chance(name, f)
+	if struck := p.strike(name, true); struck != nil {
+		return struck
+	}
+	return err
+}
+
+func (p *process) chance(name string, f func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.dead {
@@ -178,8 +208,8 @@ func (p *process) Sleep(_ context.Context, d time.Duration) error {
 
 // Source.
 
-func (w *world) match(s plan.Slice, r record) bool {
-	if r.bucket < s.Lo || r.bucket >= s.Hi {
+func (w *world) match(t plan.Table, s plan.Slice, r record) bool {
+	if r.bucket < s.Lo || r.bucket >= s.Hi || r.table() != t.Source {
 		return false
 	}
 	switch s.Part {
@@ -196,7 +226,6 @@ func (p *process) API() string { return "graph" }
 // call is an effect at the source, with its own ways to fail.
 func (p *process) call(name string, f func() error) error {
 	return p.effect(name, func() error {
-		p.calls++
 		if p.rng.Float64() < p.chaos {
 			p.faults["source refuses"]++
 			switch p.rng.IntN(4) {
@@ -220,6 +249,9 @@ func (p *process) Count(_ context.Context, q plan.CountQuery) (c plan.Counts, er
 		}
 		bins, buckets := map[int64]int64{}, map[int]int64{}
 		for _, r := range p.rows {
+			if r.table() != q.Table.Source {
+				continue
+			}
 			buckets[r.bucket/256]++
 			if r.at.After(c.Newest) {
 				c.Newest = r.at
@@ -251,13 +283,13 @@ func (p *process) Count(_ context.Context, q plan.CountQuery) (c plan.Counts, er
 	return c, err
 }
 
-func (p *process) Tally(_ context.Context, _ plan.Table, parts []plan.Slice, width int) (out [][]plan.BucketCount, err error) {
+func (p *process) Tally(_ context.Context, t plan.Table, parts []plan.Slice, width int) (out [][]plan.BucketCount, err error) {
 	err = p.call("tally", func() error {
 		out = make([][]plan.BucketCount, len(parts))
 		for i, part := range parts {
 			counts := map[int]int64{}
 			for _, r := range p.rows {
-				if p.match(part, r) {
+				if p.match(t, part, r) {
 					counts[r.bucket/width]++
 				}
 			}
@@ -271,12 +303,11 @@ func (p *process) Tally(_ context.Context, _ plan.Table, parts []plan.Slice, wid
 	return out, err
 }
 
-func (p *process) Fetch(_ context.Context, _ plan.Table, s plan.Slice, w io.Writer) (got plan.Received, err error) {
+func (p *process) Fetch(_ context.Context, t plan.Table, s plan.Slice, w io.Writer) (got plan.Received, err error) {
 	err = p.call("fetch", func() error {
-		p.queries[s.String()]++
 		var rows []record
 		for _, r := range p.rows {
-			if p.match(s, r) {
+			if p.match(t, s, r) {
 				rows = append(rows, r)
 			}
 		}
@@ -300,7 +331,9 @@ func (p *process) Fetch(_ context.Context, _ plan.Table, s plan.Slice, w io.Writ
 
 // Quota.
 
-func (p *process) Take(context.Context) error { return p.effect("take", func() error { return nil }) }
+func (p *process) Take(context.Context, string, bool) error {
+	return p.effect("take", func() error { return nil })
+}
 
 func (p *process) Hold(context.Context, time.Time) error {
 	return p.effect("hold", func() error { return nil })
@@ -327,16 +360,15 @@ func (p *process) Staged(_ context.Context, b plan.Blob) (ok bool, err error) {
 	return ok, err
 }
 
-type ticket struct {
-	w   *world
-	tag string
-}
+// ticket holds why its ingestion failed; "" if it did not.
+type ticket string
 
-func (t ticket) Failed() (string, bool) { return "", false }
+func (t ticket) Failed() (string, bool) { return string(t), t != "" }
 
 func (p *process) Enqueue(_ context.Context, in pipeline.Ingestion) (pipeline.Ticket, error) {
 	tag := plan.IngestTag(in.RunID, in.Slice)
-	return ticket{p.world, tag}, p.effect("enqueue", func() error {
+	told := ticket("")
+	err := p.effect("enqueue", func() error {
 		if p.chaos > 0 && p.rng.Float64() < p.chaos {
 			p.faults["ingestion lost"]++
 			return nil
@@ -346,9 +378,22 @@ func (p *process) Enqueue(_ context.Context, in pipeline.Ingestion) (pipeline.Ti
 			p.faults["ingestion late"]++
 			at = at.Add(time.Duration(p.rng.IntN(120)) * time.Minute)
 		}
-		p.pending = append(p.pending, arriving{at: at, in: in, tag: tag})
+		p.sent = append(p.sent, in)
+		end := well
+		if p.fate != nil {
+			end = p.fate(in)
+		}
+		switch end {
+		case lost:
+			return nil
+		case refused:
+			told = "BadRequest: mapping does not fit"
+			return nil
+		}
+		p.pending = append(p.pending, arriving{at: at, in: in, tag: tag, fate: end})
 		return nil
 	})
+	return told, err
 }
 
 // land takes in what is due, in any order. The tag makes a second one a no-op.
@@ -362,18 +407,17 @@ func (w *world) land() {
 		if w.tags["ingest "+a.tag] {
 			continue
 		}
-		body, ok := w.staged[a.in.Blob.Path]
-		if !ok {
+		if _, ok := w.staged[a.in.Blob.Path]; !ok {
 			continue
 		}
 		w.tags["ingest "+a.tag] = true
-		e := extent{tag: a.tag, runID: a.in.RunID, slice: a.in.Slice, destination: a.in.Destination, at: w.now}
-		for scan := bufio.NewScanner(bytes.NewReader(body)); scan.Scan(); {
-			id, err := strconv.Atoi(scan.Text())
-			if err != nil {
-				panic(err)
-			}
-			e.ids = append(e.ids, id)
+		e := extent{tag: a.tag, runID: a.in.RunID, slice: a.in.Slice, destination: a.in.Destination, at: w.now, snapshot: a.in.SnapshotTime}
+		e.ids = w.idsOf(a.in.Blob.Path)
+		if a.fate == partial {
+			e.ids = e.ids[:len(e.ids)/2]
+		}
+		if a.fate == twin {
+			w.extents = append(w.extents, e)
 		}
 		if w.chaos > 0 && w.rng.Float64() < w.chaos/2 && len(e.ids) > 1 {
 			w.faults["partial ingestion"]++
@@ -382,6 +426,18 @@ func (w *world) land() {
 		w.extents = append(w.extents, e)
 	}
 	w.pending = rest
+}
+
+// idsOf reads the rows of a staged blob.
+func (w *world) idsOf(path string) (ids []int) {
+	for line := range strings.Lines(string(w.staged[path])) {
+		id, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil {
+			panic(err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 func (p *process) Landed(_ context.Context, _, runID string) (map[int]plan.Landed, error) {
@@ -473,7 +529,7 @@ func (p *process) Deliver(_ context.Context, o plan.Outgoing) error {
 func (w *world) truthful(a plan.Audit) bool {
 	arrived := w.arrived(a.SourceTable)
 	for _, r := range w.rows {
-		if !r.at.IsZero() && r.at.After(a.WindowFrom) && !r.at.After(a.WindowTo) && arrived[r.id] == 0 {
+		if r.table() == a.SourceTable && !r.at.IsZero() && r.at.After(a.WindowFrom) && !r.at.After(a.WindowTo) && arrived[r.id] == 0 {
 			return false
 		}
 	}
@@ -498,6 +554,8 @@ func (w *world) arrived(string) map[int]int {
 
 type held struct {
 	p     *process
+	key   plan.Key
+	b     *blob
 	id    int
 	state *plan.TableState
 	etag  int
@@ -506,21 +564,24 @@ type held struct {
 	end   context.CancelCauseFunc
 }
 
-func (p *process) Acquire(ctx context.Context, _ plan.Key) (pipeline.Held, error) {
+func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.Held, error) {
 	var h *held
 	err := p.effect("acquire", func() error {
-		if p.state == nil {
-			p.state = &blob{}
+		b := p.states[k]
+		if b == nil {
+			b = &blob{}
+			p.states[k] = b
 		}
-		if p.now.Before(p.state.leased) {
+		if p.now.Before(b.leased) {
 			return fault.WaitUntil(p.now.Add(lease), errors.New("held"))
 		}
-		p.state.lease++
-		p.state.leased = p.now.Add(1000 * time.Hour) // renewed until the process dies
-		h = &held{p: p, id: p.state.lease, etag: p.state.etag, seen: map[string]int{}}
-		if len(p.state.body) > 0 {
+		b.lease++
+		b.leased = p.now.Add(1000 * time.Hour) // renewed until the process dies
+		b.holder = p
+		h = &held{p: p, key: k, b: b, id: b.lease, etag: b.etag, seen: map[string]int{}}
+		if len(b.body) > 0 {
 			h.state = &plan.TableState{}
-			if err := json.Unmarshal(p.state.body, h.state); err != nil {
+			if err := json.Unmarshal(b.body, h.state); err != nil {
 				return err
 			}
 		}
@@ -533,7 +594,7 @@ func (p *process) Acquire(ctx context.Context, _ plan.Key) (pipeline.Held, error
 		if h != nil {
 			// The reply was lost: nobody renews the lease, and it ends.
 			p.mu.Lock()
-			p.state.leased = p.now.Add(lease)
+			h.b.leased = p.now.Add(lease)
 			p.mu.Unlock()
 		}
 		return nil, err
@@ -549,7 +610,7 @@ func (h *held) SaveState(_ context.Context, s *plan.TableState) error {
 		return err
 	}
 	return h.p.effect("save state", func() error {
-		b := h.p.state
+		b := h.b
 		if b.lease != h.id || b.etag != h.etag && !bytes.Equal(b.body, body) {
 			h.end(errors.New("fenced"))
 			return fault.As(fault.Retry, errors.New("fenced"))
@@ -608,7 +669,7 @@ func (h *held) OpenLedger(context.Context) (l *plan.Ledger, err error) {
 			if err := json.Unmarshal(h.p.ledgers[id].body, &candidate); err != nil {
 				return err
 			}
-			if candidate.Status == "" {
+			if candidate.Status == "" && candidate.Table.Source == h.key.Source {
 				l = &candidate
 				h.seen[id] = h.p.ledgers[id].etag
 			}
@@ -618,19 +679,28 @@ func (h *held) OpenLedger(context.Context) (l *plan.Ledger, err error) {
 	return l, err
 }
 
-func (h *held) Deadline() time.Time      { return h.p.Now().Add(lease) }
+// Deadline of a lease that another took over lies in the past.
+func (h *held) Deadline() time.Time {
+	h.p.mu.Lock()
+	defer h.p.mu.Unlock()
+	if h.b.lease != h.id {
+		return time.Time{}
+	}
+	return h.p.now.Add(lease)
+}
+
 func (h *held) Context() context.Context { return h.ctx }
 
 func (h *held) Release(context.Context) error {
 	h.end(errors.New("released"))
 	h.p.mu.Lock()
-	if h.p.state.lease == h.id && !h.p.dead {
-		h.p.state.leased = h.p.now.Add(lease) // renewed no more
+	if h.b.lease == h.id && !h.p.dead {
+		h.b.leased = h.p.now.Add(lease) // renewed no more
 	}
 	h.p.mu.Unlock()
 	return h.p.effect("release", func() error {
-		if h.p.state.lease == h.id {
-			h.p.state.leased = time.Time{}
+		if h.b.lease == h.id {
+			h.b.leased = time.Time{}
 		}
 		return nil
 	})

@@ -34,7 +34,7 @@ func testRaces(t *testing.T, storage blobstore.Config) {
 		}
 		wg.Go(func() {
 			for range each {
-				if err := q.Take(t.Context()); err != nil {
+				if err := q.Take(t.Context(), "DeviceInfo", false); err != nil {
 					t.Error(err)
 				}
 			}
@@ -96,7 +96,7 @@ func testShortWindows(t *testing.T, storage blobstore.Config) {
 	var calls []time.Time
 	for len(calls) < rounds {
 		w := slices.MinFunc(workers, func(a, b *worker) int { return a.time.Compare(b.time) })
-		err := w.Take(t.Context())
+		err := w.Take(t.Context(), "DeviceInfo", false)
 		switch until, wait := fault.Until(err); {
 		case wait:
 			w.time = until.Add(-w.skew)
@@ -121,7 +121,7 @@ func testName(t *testing.T, storage blobstore.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := q.Take(t.Context()); err != nil {
+	if err := q.Take(t.Context(), "DeviceInfo", false); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := container.NewClientFromConnectionString(storage.ConnectionString, blobstore.DefaultContainer, nil)

@@ -5,8 +5,9 @@
 // next call may begin. A call is taken by one compare-and-swap that reserves the
 // next slot; no slot is given twice, and in no sliding window do the slots
 // exceed the limit (see newRate). A wait of more than a few seconds is never
-// slept here: it is an error that names the instant, and nothing is reserved.
-// Time is the blob service's. Without storage there are no calls.
+// slept here: it is an error that names the instant to come back, and no slot is
+// reserved. Callers take turns (see rules). Time is the blob service's. Without
+// storage there are no calls.
 package quota
 
 import (
@@ -67,8 +68,7 @@ type Quota struct {
 	box    *blobstore.Container
 	name   string
 	config Config
-	minute rate
-	hour   rate // zero window: none
+	rules
 	clock  *serviceClock
 	writer string
 
@@ -106,7 +106,7 @@ func New(c Config) (*Quota, error) {
 	q := &Quota{
 		name:   "quota/" + blobstore.Escape(strings.ToLower(c.Cloud)) + "-" + blobstore.Escape(strings.ToLower(c.Tenant)) + ".json",
 		config: c,
-		minute: newRate(c.PerMinute, c.Minute, c.FreeShare),
+		rules:  rules{minute: newRate(c.PerMinute, c.Minute, c.FreeShare), reach: c.MaxSleep},
 		clock:  newServiceClock(c.Clock),
 		writer: rand.Text(),
 		lock:   make(chan struct{}, 1),
@@ -155,21 +155,23 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Take returns nil when one call may be made now. It sleeps up to MaxSleep for
-// its slot; a longer wait, or a hold, is ErrWait of kind Wait until then, by the
-// local clock. Storage trouble is of kind Retry, or Permanent where a person
-// must act. A reservation that comes to nothing is lost, which costs one call of
-// the allowance and harms nobody.
-func (q *Quota) Take(ctx context.Context) error {
-	if err := q.take(ctx); err != nil {
+// Take returns nil when caller, usually a table, may make one call now. Callers
+// take turns, urgent ones first (see rules). Take sleeps up to MaxSleep for its
+// turn and as long again for its slot; a longer wait, or a hold, is ErrWait of
+// kind Wait until the instant, by the local clock, at which this caller should
+// ask again. Storage trouble is of kind Retry, or Permanent where a person must
+// act. A reservation that comes to nothing is lost, which costs one call of the
+// allowance and harms nobody.
+func (q *Quota) Take(ctx context.Context, caller string, urgent bool) error {
+	if err := q.take(ctx, caller, urgent); err != nil {
 		return fmt.Errorf("take a call of tenant %s: %w", q.config.Tenant, err)
 	}
 	return nil
 }
 
-func (q *Quota) take(ctx context.Context) error {
+func (q *Quota) take(ctx context.Context, caller string, urgent bool) error {
 	for range lateTries {
-		slot, at, err := q.reserve(ctx)
+		slot, at, err := q.reserve(ctx, caller, urgent)
 		if err != nil {
 			return err
 		}
@@ -181,35 +183,27 @@ func (q *Quota) take(ctx context.Context) error {
 	return fault.As(fault.Retry, fmt.Errorf("storage is too slow: %d reservations grew stale", lateTries))
 }
 
-// reserve takes the next slot that lies within MaxSleep of the service's time at.
-func (q *Quota) reserve(ctx context.Context) (slot, at time.Time, err error) {
-	err = q.update(ctx, func(r *record, now time.Time) (bool, error) {
-		at = now
-		q.mend(&r.Minute, q.minute, now)
-		q.mend(&r.Hour, q.hour, now)
-		slot = q.minute.slot(r.Minute.Next, later(now, r.NotBefore))
-		if q.hour.window > 0 {
-			slot = q.hour.slot(r.Hour.Next, slot)
+// reserve waits for the caller's turn and takes the next slot, at the service's
+// time at.
+func (q *Quota) reserve(ctx context.Context, caller string, urgent bool) (slot, at time.Time, err error) {
+	for slept := time.Duration(0); ; {
+		reserved := false
+		err := q.update(ctx, func(r *record, now time.Time) bool {
+			at = now
+			slot, reserved = q.turn(r, now, caller, urgent)
+			return true
+		})
+		if reserved || err != nil {
+			return slot, at, err
 		}
-		if slot.Sub(now) > q.config.MaxSleep || r.NotBefore.After(now) {
-			return false, fault.WaitUntil(q.clock.toLocal(slot), ErrWait)
+		now, _ := q.clock.now()
+		wait := max(slot.Sub(now), time.Millisecond)
+		if slept += wait; slept > q.config.MaxSleep {
+			return slot, at, fault.WaitUntil(q.clock.toLocal(slot), ErrWait)
 		}
-		r.Minute.Next = q.minute.take(r.Minute.Next, slot)
-		r.Minute.count(slot, q.minute.window)
-		if q.hour.window > 0 {
-			r.Hour.Next = q.hour.take(r.Hour.Next, slot)
-			r.Hour.count(slot, q.hour.window)
+		if err := q.config.Sleep(ctx, wait); err != nil {
+			return slot, at, fault.As(fault.Retry, err)
 		}
-		return true, nil
-	})
-	return slot, at, err
-}
-
-// mend forgets a next slot further ahead than this program ever writes one: it
-// comes from a clock that was wrong, and must not stop the tenant.
-func (q *Quota) mend(t *tally, r rate, now time.Time) {
-	if t.Next.Sub(now) > q.config.MaxSleep+2*r.window {
-		t.Next = time.Time{}
 	}
 }
 
@@ -252,13 +246,13 @@ func (q *Quota) await(ctx context.Context, slot, at time.Time) (ready bool, err 
 // Hold lets nobody call before until, an instant of the local clock. A hold is
 // never shortened.
 func (q *Quota) Hold(ctx context.Context, until time.Time) error {
-	err := q.update(ctx, func(r *record, _ time.Time) (bool, error) {
+	err := q.update(ctx, func(r *record, _ time.Time) bool {
 		until := q.clock.toService(until)
 		if !until.After(r.NotBefore) {
-			return false, nil
+			return false
 		}
 		r.NotBefore = until
-		return true, nil
+		return true
 	})
 	if err != nil {
 		return fmt.Errorf("hold calls of tenant %s: %w", q.config.Tenant, err)
@@ -304,9 +298,9 @@ func (q *Quota) Usage(ctx context.Context) (Usage, error) {
 
 // update changes the record by compare-and-swap until a change is written.
 // change gets the record and the service's time; it returns false to leave the
-// record alone. It may run several times. A change that was not made, or an
-// error, counts only for a record read during this call.
-func (q *Quota) update(ctx context.Context, change func(*record, time.Time) (bool, error)) error {
+// record alone, which counts only for a record read during this call. It may run
+// several times.
+func (q *Quota) update(ctx context.Context, change func(*record, time.Time) bool) error {
 	if err := q.enter(ctx); err != nil {
 		return err
 	}
@@ -322,21 +316,19 @@ func (q *Quota) update(ctx context.Context, change func(*record, time.Time) (boo
 			now, _ = q.clock.now()
 		}
 		r := q.last
-		write, err := change(&r, now)
-		switch {
-		case write:
-			var won bool
-			if won, err = q.write(ctx, r); won || err != nil {
-				return err
+		if !change(&r, now) {
+			if fresh {
+				return nil
 			}
-			fresh = true
-			if err := q.config.Sleep(ctx, mathrand.N(retryPause)); err != nil {
-				return fault.As(fault.Retry, err)
-			}
-		case fresh:
-			return err
-		default:
 			q.read = false
+			continue
+		}
+		if won, err := q.write(ctx, r); won || err != nil {
+			return err
+		}
+		fresh = true
+		if err := q.config.Sleep(ctx, mathrand.N(retryPause)); err != nil {
+			return fault.As(fault.Retry, err)
 		}
 	}
 }

@@ -19,6 +19,7 @@ type record struct {
 	NotBefore time.Time // nobody calls before it; zero: no hold
 	Minute    tally
 	Hour      tally // zero without an hourly limit
+	Line      []place
 }
 
 // tally is what is remembered of one limit.

@@ -150,6 +150,11 @@ func (s *site) tick() {
 // audits waits until the audit log holds n rows that match, and returns them.
 func (s *site) audits(n int, what string, match func(stack.Audit) bool) []stack.Audit {
 	s.t.Helper()
+	return s.auditsWithin(patience, n, what, match)
+}
+
+func (s *site) auditsWithin(patience time.Duration, n int, what string, match func(stack.Audit) bool) []stack.Audit {
+	s.t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		all, err := s.Audits()
@@ -257,4 +262,3 @@ func events(t *testing.T, table string, n int) *tenant.Tenant {
 	data.Run(time.Now)
 	return data
 }
-

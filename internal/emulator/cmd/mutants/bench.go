@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -43,10 +46,6 @@ type verdict struct {
 type bench struct {
 	root string // absolute
 	dir  string // for binaries and changed files
-
-	mu     sync.Mutex
-	builds map[string]func() (string, error) // of unchanged packages
-	sound  map[suite]func() error            // whether a suite passes without a mutant
 }
 
 func newBench(root, dir string) (*bench, error) {
@@ -61,7 +60,7 @@ func newBench(root, dir string) (*bench, error) {
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
 		return nil, fmt.Errorf("root of the module: %w", err)
 	}
-	return &bench{root: root, dir: dir, builds: map[string]func() (string, error){}, sound: map[suite]func() error{}}, nil
+	return &bench{root: root, dir: dir}, nil
 }
 
 // try judges one mutant.
@@ -72,10 +71,6 @@ func (b *bench) try(ctx context.Context, m mutant) verdict {
 	if err != nil {
 		return end(broken, err.Error())
 	}
-	if err := b.passes(ctx, m.tests); err != nil {
-		return end(broken, fmt.Sprintf("without the mutant %s: %v", m.tests.pkg, err))
-	}
-	started = time.Now() // what all mutants of a suite share is not this one's
 	dir, err := os.MkdirTemp(b.dir, "mutant-")
 	if err != nil {
 		return end(broken, err.Error())
@@ -102,48 +97,51 @@ func (b *bench) try(ctx context.Context, m mutant) verdict {
 	}
 }
 
-// passes tells, once for each suite, whether its tests pass and none is skipped
-// in the unchanged code: only then does their failure say something.
-func (b *bench) passes(ctx context.Context, s suite) error {
-	b.mu.Lock()
-	build, ok := b.builds[s.pkg]
-	if !ok {
-		build = sync.OnceValues(func() (string, error) {
-			binary := filepath.Join(b.dir, strings.ReplaceAll(s.pkg, "/", "-")+".test")
-			return binary, b.build(ctx, s.pkg, binary)
-		})
-		b.builds[s.pkg] = build
+// sound returns an error for each suite that fails or skips a test in the
+// unchanged code, or has none: only otherwise does a failure say something.
+func (b *bench) sound(ctx context.Context, suites []suite) error {
+	runs := map[string][]string{}
+	for _, s := range suites {
+		if !slices.Contains(runs[s.pkg], s.run) {
+			runs[s.pkg] = append(runs[s.pkg], s.run)
+		}
 	}
-	sound, ok := b.sound[s]
-	if !ok {
-		sound = sync.OnceValue(func() error {
-			binary, err := build()
-			if err != nil {
-				return err
-			}
-			res, err := b.run(ctx, s, binary)
-			switch {
-			case err != nil:
-				return err
-			case !res.passed:
-				return fmt.Errorf("%s fails", res.failed)
-			case res.skipped != "":
-				return fmt.Errorf("%s is skipped: run `make test` for what it needs", res.skipped)
-			case !res.ran:
-				return fmt.Errorf("stale: no test matches %q", s.run)
-			}
-			return nil
-		})
-		b.sound[s] = sound
+	pkgs := slices.Sorted(maps.Keys(runs))
+	errs := make([]error, len(pkgs))
+	var g errgroup.Group
+	g.SetLimit(together)
+	for i, pkg := range pkgs {
+		g.Go(func() error { errs[i] = b.passes(ctx, pkg, runs[pkg]); return nil })
 	}
-	b.mu.Unlock()
-	return sound()
+	_ = g.Wait() // errs holds them all
+	return errors.Join(errs...)
+}
+
+func (b *bench) passes(ctx context.Context, pkg string, runs []string) error {
+	binary := filepath.Join(b.dir, strings.ReplaceAll(pkg, "/", "-")+".test")
+	if err := b.build(ctx, pkg, binary); err != nil {
+		return fmt.Errorf("build tests of %s: %w", pkg, err)
+	}
+	for _, run := range runs {
+		res, err := b.run(ctx, suite{pkg, run}, binary)
+		switch {
+		case err != nil:
+			return fmt.Errorf("run tests of %s: %w", pkg, err)
+		case !res.passed:
+			return fmt.Errorf("%s: %s fails without any mutant", pkg, res.failed)
+		case res.skipped != "":
+			return fmt.Errorf("%s: %s is skipped: `make test` installs what it needs", pkg, res.skipped)
+		case !res.ran:
+			return fmt.Errorf("%s: stale: no test matches %q", pkg, run)
+		}
+	}
+	return nil
 }
 
 // build compiles the tests of a package into binary. Compiling apart from
 // running tells a mutant that does not compile from one that is caught.
 func (b *bench) build(ctx context.Context, pkg, binary string, flags ...string) error {
-	args := append([]string{"test", "-c", "-o", binary}, flags...)
+	args := append([]string{"test", "-c", "-vet=off", "-o", binary}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, "./"+pkg)...)
 	cmd.Dir = b.root
 	out, err := cmd.CombinedOutput()
@@ -152,6 +150,10 @@ func (b *bench) build(ctx context.Context, pkg, binary string, flags ...string) 
 	}
 	return nil
 }
+
+// rapidEnv makes property tests draw the same cases each time, as many as without
+// -short, and leave nothing in the tree.
+var rapidEnv = []string{"RAPID_SEED=1", "RAPID_CHECKS=500", "RAPID_SHRINKTIME=1s", "RAPID_NOFAILFILE=true"}
 
 // result is what a run of a test binary tells.
 type result struct {
@@ -169,7 +171,7 @@ func (b *bench) run(ctx context.Context, s suite, binary string) (result, error)
 	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.short", "-test.failfast",
 		"-test.run", s.run, "-test.timeout", testTimeout.String())
 	cmd.Dir = filepath.Join(b.root, filepath.FromSlash(s.pkg))
-	cmd.Env = append(os.Environ(), "RAPID_NOFAILFILE=true") // nothing is left in the tree
+	cmd.Env = append(os.Environ(), rapidEnv...)
 	cmd.WaitDelay = time.Second // for what a test left behind with our pipe
 	out, err := cmd.CombinedOutput()
 	res := read(string(out))

@@ -25,7 +25,7 @@ func fenceMutants() []mutant {
 		one("lease-deadline-not-checked", "a process that slept past its lease sends its blob",
 			runFile, "	if !r.Clock.Now().Before(r.held.Deadline()) {", "	if r.held.Deadline().Before(time.Time{}) {", frozen),
 		one("lease-counted-from-the-end", "a lease counts from the answer and not from the request",
-			"internal/state/lease.go", "			l.extend(start)\n", "			l.extend(l.clock.read())\n", suite{"internal/state", "^TestLease_"}),
+			"internal/state/lease.go", "			l.extend(start)\n", "			_ = start\n			l.extend(l.clock.read())\n", suite{"internal/state", "^TestLease_"}),
 		one("outbox-without-tags", "rows are appended under no tag of their own",
 			attemptFile, "	a.state.Outbox = append(a.state.Outbox, plan.Outgoing{Tag: a.tag(), Audit: &audit})\n", "	a.state.Outbox = append(a.state.Outbox, plan.Outgoing{Audit: &audit})\n",
 			pipelineTests("^TestMigrate_CopiesEveryRowOnce$|^TestMigrate_ALostReply")),

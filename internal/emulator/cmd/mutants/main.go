@@ -74,6 +74,14 @@ func run(ctx context.Context, opt options, out io.Writer) (caughtAll bool, err e
 	if err != nil {
 		return false, err
 	}
+	suites := make([]suite, len(chosen))
+	for i, m := range chosen {
+		suites[i] = m.tests
+	}
+	if err := bench.sound(ctx, suites); err != nil {
+		fmt.Fprintf(out, "no mutant was tried:\n%v\nmutants: caught=0/%d\n", err, len(chosen))
+		return false, nil
+	}
 
 	var g errgroup.Group
 	g.SetLimit(together)
