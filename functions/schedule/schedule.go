@@ -91,8 +91,8 @@ func (f *Function) Tick(ctx context.Context) (sent int, err error) {
 			due = append(due, key)
 		}
 	}
-	// A run that is open goes on although its row is gone or unreadable; the run
-	// of a table that is switched off pauses.
+	// A run that is open although its row is gone is woken, too, and says so; the
+	// run of a table that is switched off pauses.
 	open, err := f.States.Open(ctx)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("list open runs: %w", err))

@@ -69,9 +69,16 @@ func (c *Client) Stage(ctx context.Context, name string, produce func(io.Writer)
 
 	uploaded := make(chan error, 1)
 	go func() {
-		err := upload(ctx, target, causeReader{ctx, pr})
-		stop(errUploadOver)
-		uploaded <- err
+		var err error
+		defer func() {
+			// A panic here would end the process, and every other table's work.
+			if p := recover(); p != nil {
+				err = fmt.Errorf("upload: internal error: %T", p)
+			}
+			stop(errUploadOver)
+			uploaded <- err
+		}()
+		err = upload(ctx, target, causeReader{ctx, pr})
 	}()
 	out := &watchedWriter{w: pw}
 	produceErr := produce(out)

@@ -121,12 +121,12 @@ func Settings(c *Config) []Setting {
 		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", text(&a.Database)},
 		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `azure-cli` (local use) or `secret` (the Defender app's).", "", oneOf(&a.Credential, "managed-identity", "azure-cli", "secret")},
 		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage.", "", text(&a.ClientID)},
-		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first). The Functions host reads it.", "by the host", text(&m.Schedule)},
+		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first). The Functions host reads it.", "by the host", schedule(&m.Schedule)},
 		{"MIGRATION_QUEUE", "", "migrations", "Storage queue of the wake-ups; `-poison` is appended for the ones that failed too often. The Functions host reads it.", "always", queueName(&m.Queue)},
 		{"MIGRATION_APP_ID", "", "", "Begins every RunId: 6 lower-case letters or digits. Default: derived from the site's name. Two apps on one database need two ids.", "", appID(&m.AppID)},
 		{"MIGRATION_SETTLE", "1h", "", "Rows younger than this are left for the next run, so that late rows are not missed.", "", duration(&m.Settle, 0, 30*24*time.Hour)},
 		{"MIGRATION_LEASE", "60s", "", "Length of the lease on a table's state; 15 s to 60 s, renewed while a run works.", "", duration(&m.Lease, 15*time.Second, time.Minute)},
-		{"MIGRATION_TIME_BUDGET", "20m", "", "Working time of one invocation; the rest goes on with the next message. Keep it below functionTimeout less five minutes.", "", duration(&m.TimeBudget, time.Second, 55*time.Minute)},
+		{"MIGRATION_TIME_BUDGET", "15m", "", "Working time of one invocation; the rest goes on with the next message. A handler answers within 25 minutes.", "", duration(&m.TimeBudget, time.Second, 20*time.Minute)},
 		{"MIGRATION_INGEST_GRACE", "15m", "", "How long a sent blob may stay invisible in ADX before it is considered for sending again.", "", duration(&m.IngestGrace, time.Second, 24*time.Hour)},
 		{"MIGRATION_INGEST_POLL", "10s", "", "Pause between two looks whether ADX shows what was sent.", "", duration(&m.IngestPoll, 10*time.Millisecond, 10*time.Minute)},
 		{"MIGRATION_ROW_TARGET", "95000", "", "Rows that a slice should hold at most; the service's cap is 100,000.", "", integer64(&m.RowTarget, 1, plan.MaxRows-1)},
@@ -139,7 +139,7 @@ func Settings(c *Config) []Setting {
 		{"AzureWebJobsStorage__blobServiceUri", "", "", "Blob address of the account, with an identity, in any cloud.", "", httpsURL(&s.BlobServiceURL)},
 		{"AzureWebJobsStorage__queueServiceUri", "", "", "Queue address of the account, with an identity, in any cloud.", "", httpsURL(&s.QueueServiceURL)},
 		{"AzureWebJobsStorage__clientId", "", "", "Client id of a user-assigned identity for storage.", "", text(&s.ClientID)},
-		{"MIGRATION_CONTAINER", "defender2adx", "", "Blob container of states, ledgers and quota.", "", text(&s.Container)},
+		{"MIGRATION_CONTAINER", "defender2adx", "", "Blob container of states, ledgers and quota.", "", container(&s.Container)},
 	}
 }
 
@@ -162,6 +162,12 @@ func Read(getenv func(string) string) (Config, error) {
 	}
 	if c.Migration.AppID == "" {
 		c.Migration.AppID = deriveAppID(getenv("WEBSITE_SITE_NAME"), c.Defender.TenantID)
+	}
+	if c.Defender.API == "graph" && c.Migration.ByteTarget > 50_000_000 {
+		errs = append(errs, fmt.Errorf("MIGRATION_BYTE_TARGET: want at most 50000000 with graph, which refuses larger answers, got %d", c.Migration.ByteTarget))
+	}
+	if (c.Defender.QuotaMinute != time.Minute && c.Defender.QuotaMinute != 0 || c.Defender.QuotaHour != time.Hour && c.Defender.QuotaHour != 0) && !IsLoopback(c.Defender.BaseURL) {
+		errs = append(errs, errors.New("DEFENDER_QUOTA_MINUTE, DEFENDER_QUOTA_HOUR: only tests against an emulator may change them"))
 	}
 	s := c.Storage
 	if s.ConnectionString == "" && (s.BlobServiceURL == "" || s.QueueServiceURL == "") {

@@ -65,7 +65,7 @@ func TestRead_ReportsEveryFaultAtOnce(t *testing.T) {
 	_, err := config.Read(getenv(map[string]string{
 		"DEFENDER_API": "xdr", "DEFENDER_TENANT_ID": " ", "KEY_VAULT_URL": "myvault", "ADX_CLUSTER_URL": "http://cluster",
 		"DEFENDER_CALLS_PER_MINUTE": "many", "MIGRATION_SETTLE": "soon", "MIGRATION_QUEUE": "My_Queue", "MIGRATION_APP_ID": "toolong",
-		"MIGRATION_LEASE": "5m", "DEFENDER_FREE_SHARE": "1", "LOG_LEVEL": "loud",
+		"MIGRATION_LEASE": "5m", "MIGRATION_SCHEDULE": "every hour", "MIGRATION_CONTAINER": "My Container", "MIGRATION_BYTE_TARGET": "60000000", "MIGRATION_TIME_BUDGET": "50m", "DEFENDER_QUOTA_MINUTE": "2s", "DEFENDER_FREE_SHARE": "1", "LOG_LEVEL": "loud",
 	}))
 	if err == nil {
 		t.Fatal("faulty settings were accepted")
@@ -73,10 +73,19 @@ func TestRead_ReportsEveryFaultAtOnce(t *testing.T) {
 	for _, name := range []string{
 		"DEFENDER_API: want graph or mde", "DEFENDER_TENANT_ID: is not set", "KEY_VAULT_URL: want an https URL, got \"myvault\"",
 		"ADX_CLUSTER_URL: want an https URL", "DEFENDER_CALLS_PER_MINUTE: want a whole number", "MIGRATION_SETTLE: want a duration",
-		"MIGRATION_QUEUE: want 3 to 56", "MIGRATION_APP_ID: want 6", "MIGRATION_LEASE: want a duration", "DEFENDER_FREE_SHARE: want a number", "LOG_LEVEL: want",
+		"MIGRATION_QUEUE: want 3 to 56", "MIGRATION_APP_ID: want 6", "MIGRATION_LEASE: want a duration", "MIGRATION_SCHEDULE: want six cron fields", "MIGRATION_CONTAINER: want 3 to 63", "MIGRATION_TIME_BUDGET: want a duration", "DEFENDER_QUOTA_MINUTE", "DEFENDER_FREE_SHARE: want a number", "LOG_LEVEL: want",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not say %q:\n%v", name, err)
+		}
+	}
+}
+
+func TestRead_ByteTargetFitsTheService(t *testing.T) {
+	for api, refused := range map[string]bool{"graph": true, "mde": false} {
+		_, err := config.Read(getenv(map[string]string{"DEFENDER_API": api, "MIGRATION_BYTE_TARGET": "60000000"}))
+		if (err != nil) != refused {
+			t.Errorf("%s with 60 MB: %v, want refused %v", api, err, refused)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/adhocore/gronx"
+
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -124,6 +126,29 @@ func queueName(to *string) func(string) error {
 	return func(v string) error {
 		if len(v) < 3 || len(v) > 56 || !queue.MatchString(v) {
 			return fmt.Errorf("want 3 to 56 lower-case letters, digits and single hyphens, got %q", v)
+		}
+		*to = v
+		return nil
+	}
+}
+
+var containerName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9]){2,62}$`)
+
+func container(to *string) func(string) error {
+	return func(v string) error {
+		if !containerName.MatchString(v) {
+			return fmt.Errorf("want 3 to 63 lower-case letters, digits and single hyphens, got %q", v)
+		}
+		*to = v
+		return nil
+	}
+}
+
+// schedule checks what the Functions host will read: six fields, seconds first.
+func schedule(to *string) func(string) error {
+	return func(v string) error {
+		if len(strings.Fields(v)) != 6 || !gronx.New().IsValid(v) {
+			return fmt.Errorf("want six cron fields, seconds first, such as \"0 0 * * * *\" for every hour, got %q", v)
 		}
 		*to = v
 		return nil

@@ -40,6 +40,10 @@ func (a *attempt) work(ctx context.Context) error {
 	if !a.table.Active && a.req.Trigger != Forced {
 		return a.skip(ctx, "the table is switched off (IsActive=false)")
 	}
+	if a.req.Trigger == Scheduled && a.state.Wakes.Sub(a.Clock.Now()) > wakesEarly {
+		a.log.Info("dropped: a wake-up that was put off is on its way", "at", a.state.Wakes)
+		return nil
+	}
 	if wait := a.state.NotBefore.Sub(a.Clock.Now()); wait > 0 {
 		return &putOff{delay: wait, reason: "told to wait"}
 	}
@@ -58,6 +62,9 @@ func (a *attempt) work(ctx context.Context) error {
 			return err
 		}
 		ledger = nil
+		if !a.table.Active && a.req.Trigger != Forced {
+			return nil
+		}
 		if a.spent() {
 			return &putOff{delay: a.cfg.PutOff, reason: "time budget spent, more windows to copy"}
 		}
@@ -120,26 +127,21 @@ func (a *attempt) rebuild(ctx context.Context) (*plan.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range rows {
-		state.Generation = max(state.Generation, row.Generation+1)
-		if t, err := row.Table(); err == nil {
-			state.Watermark, state.Command = t.LastRefreshed, t.Ingested
-			if t.RunID != "" {
-				// Rows without watermark were copied by the run that published this.
-				state.Nulls = plan.NullsUnknown
-				state.Table = t
-				state.Publish(t)
-			}
-		}
-	}
+	published(state, rows)
 	ledger, err := a.held.OpenLedger(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if ledger != nil && ended(state, ledger) {
+		a.log.Warn("an old ledger was left open; it is not taken up", "run_id", ledger.RunID)
+		ledger = nil
+	}
 	if ledger != nil {
 		state.Generation = max(state.Generation, ledger.Generation+1)
 		state.OpenRun, state.Table = ledger.RunID, ledger.Table
-		state.Watermark = ledger.Window.From
+		if ledger.Table.Load != plan.Snapshot {
+			state.Watermark = ledger.Window.From
+		}
 	}
 	if len(rows) == 0 && ledger == nil {
 		// Nothing is known of such a table, so nothing is written for it.
@@ -154,6 +156,47 @@ func (a *attempt) rebuild(ctx context.Context) (*plan.Ledger, error) {
 		return nil, nil
 	}
 	return ledger, a.fence(ctx, ledger)
+}
+
+// published fills the state from the rows that we published: the first of each
+// run and generation, since a later one is a user's copy. What users wrote is
+// left to be judged as always.
+func published(state *plan.TableState, rows []plan.Row) {
+	type origin struct {
+		run        string
+		generation int64
+	}
+	seen := map[origin]bool{}
+	for _, row := range rows {
+		state.Generation = max(state.Generation, row.Generation+1)
+		t, err := row.Table()
+		from := origin{t.RunID, t.Generation}
+		if err != nil || t.RunID == "" || seen[from] {
+			continue
+		}
+		seen[from] = true
+		state.Watermark, state.Command, state.Settled = t.LastRefreshed, t.Ingested, t.Ingested
+		// Rows without watermark were copied by the run that published this.
+		state.Nulls = plan.NullsUnknown
+		state.Table = t
+		state.Publish(t)
+		state.Published[len(state.Published)-1].Ingested = t.Ingested
+	}
+}
+
+// ended reports whether an open ledger is one that a kill left behind after its
+// run was published, or before anything was promised and something newer was.
+func ended(state *plan.TableState, l *plan.Ledger) bool {
+	for _, p := range state.Published {
+		if p.RunID == l.RunID {
+			return true
+		}
+	}
+	begin := l.Window.From
+	if l.Table.Load == plan.Snapshot {
+		begin = l.Started
+	}
+	return len(state.Published) > 0 && begin.Before(state.Watermark)
 }
 
 // rowsSettle is how much later than its ingestion time a configuration row may
@@ -207,7 +250,9 @@ func (a *attempt) configure(ctx context.Context) error {
 		}
 		return nil
 	}
-	a.obey(*command, seen)
+	if err := a.obey(ctx, *command, seen); err != nil {
+		return err
+	}
 	if hidden {
 		a.publish(a.state.Watermark)
 	}
@@ -218,20 +263,46 @@ func (a *attempt) configure(ctx context.Context) error {
 }
 
 // obey takes the user's row for the configuration in force. Its watermark counts
-// as a command only where it is none that we wrote: whoever edits a column
-// copies the row's watermark with it.
-// seen is the arrival of the newest row looked at: no row up to it is judged again.
-func (a *attempt) obey(t plan.Table, seen time.Time) {
+// as a command only where it is one and none that we wrote: whoever edits a
+// column copies the row's watermark with it, or leaves it out. seen is the arrival
+// of the newest row looked at: no row up to it is judged again.
+func (a *attempt) obey(ctx context.Context, t plan.Table, seen time.Time) error {
 	first := a.state.Table.Source == ""
-	if !first && !a.state.EverPublished(t.LastRefreshed) && !t.LastRefreshed.Equal(a.state.Table.LastRefreshed) {
-		mark := t.LastRefreshed
-		a.state.Rewind = &mark
-	}
-	if first && a.state.OpenRun == "" && len(a.state.Published) == 0 {
-		a.state.Watermark = t.LastRefreshed
+	switch mark := t.LastRefreshed; {
+	case first:
+		if a.state.OpenRun == "" && len(a.state.Published) == 0 {
+			a.state.Watermark = mark
+		}
+	case mark.IsZero() || mark.Equal(a.state.Table.LastRefreshed):
+	case a.state.EverPublished(mark):
+		a.state.Rewind = nil // back to what we wrote: an earlier command is withdrawn
+	default:
+		ours, err := a.onceOurs(ctx, t)
+		if err != nil {
+			return err
+		}
+		if !ours {
+			a.state.Rewind = &mark
+		}
 	}
 	a.state.Command = seen
 	a.state.Table, a.table = t, t
+	return nil
+}
+
+// onceOurs looks through all of the table's rows for one of ours with t's
+// watermark: the state remembers the youngest only.
+func (a *attempt) onceOurs(ctx context.Context, t plan.Table) (bool, error) {
+	rows, err := a.Journal.Rows(ctx, a.req.Key, time.Time{})
+	if err != nil {
+		return false, err
+	}
+	for _, row := range rows {
+		if row.RunID != "" && plan.Ticks(row.LastRefreshedTime).Equal(t.LastRefreshed) && row.Ingested.Before(t.Ingested) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // publish puts the configuration row with the watermark into the outbox, with

@@ -13,12 +13,17 @@ import (
 // show. It returns early when something has to be fetched again.
 func (r *run) confirmAll(ctx context.Context) error {
 	pause := r.cfg.Poll
-	for r.ledger.Count(plan.Committing) > 0 {
+	began := r.Clock.Now()
+	for r.ledger.Doubtful() > 0 {
 		if err := r.look(ctx); err != nil {
 			return err
 		}
-		if r.ledger.Count(plan.Committing) == 0 || r.ledger.Count(plan.Planned) > 0 {
+		if r.ledger.Doubtful() == 0 || r.ledger.Count(plan.Planned) > 0 {
 			return nil
+		}
+		if r.Clock.Now().Sub(began) > pollsBeforePutOff*r.cfg.Poll {
+			// ADX takes its time: that is for the message to wait.
+			return &putOff{delay: r.cfg.Waiting, reason: "waiting for ADX"}
 		}
 		if err := r.pauseFor(ctx, pause); err != nil {
 			return err
@@ -27,6 +32,10 @@ func (r *run) confirmAll(ctx context.Context) error {
 	}
 	return nil
 }
+
+// pollsBeforePutOff is how many pauses an invocation spends on waiting for ADX,
+// two minutes by the default settings.
+const pollsBeforePutOff = 12
 
 // look asks ADX once what it holds of the run and moves every slice in doubt to
 // what is now known of it.
@@ -39,18 +48,17 @@ func (r *run) look(ctx context.Context) error {
 	changed := false
 	for i := range r.ledger.Slices {
 		s := &r.ledger.Slices[i]
-		if s.State != plan.Committing {
-			continue
-		}
-		switch l := landed[s.No]; {
-		case l.Rows == 0:
+		l := landed[s.No]
+		switch {
+		case s.State == plan.Voiding:
 			doubtful = append(doubtful, s.No)
-		case l.Rows > s.Blob.Rows && l.Nulls == 0:
-			if err := r.surplus(ctx, s, l); err != nil {
-				return err
+		case s.State != plan.Committing:
+		case l.Rows >= s.Blob.Rows && l.Nulls == 0:
+			if l.Rows > s.Blob.Rows {
+				if err := r.surplus(ctx, s, l); err != nil {
+					return err
+				}
 			}
-			fallthrough
-		case l.Rows == s.Blob.Rows && l.Nulls == 0:
 			s.State, s.Landed = plan.Verified, s.Blob.Rows
 			changed = true
 			r.log.Info("slice verified", "slice", s.No, "rows", s.Landed, "after_ms", r.Clock.Now().Sub(s.Sent).Milliseconds())
@@ -71,12 +79,44 @@ func (r *run) look(ctx context.Context) error {
 	return r.held.SaveLedger(ctx, r.ledger)
 }
 
+// closing looks once more before the checkpoint at every slice of the run: those
+// verified must still be there whole, and of those retired nothing may have come
+// in after all. It reports whether all is well; otherwise the ledger says what is
+// left to do.
+func (r *run) closing(ctx context.Context) (bool, error) {
+	landed, err := r.Sink.Landed(ctx, r.table.Destination, r.ledger.RunID)
+	if err != nil {
+		return false, fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
+	}
+	well := true
+	for i := range r.ledger.Slices {
+		s := &r.ledger.Slices[i]
+		l := landed[s.No]
+		switch {
+		case s.State == plan.Verified && l.Rows > s.Blob.Rows && !s.Surplus:
+			if err := r.surplus(ctx, s, l); err != nil {
+				return false, err
+			}
+		case s.State == plan.Verified && l.Rows < s.Blob.Rows:
+			r.ledger.Note(fmt.Sprintf("slice %d: %d of %d rows were left in ADX when the run ended; sent again", s.No, l.Rows, s.Blob.Rows))
+			s.State, well = plan.Voiding, false
+		}
+	}
+	if well {
+		return true, nil
+	}
+	return false, r.held.SaveLedger(ctx, r.ledger)
+}
+
 // mend deals with a slice that ADX shows in part or not at all.
 func (r *run) mend(ctx context.Context, no int, l plan.Landed) (changed bool, err error) {
-	if l.Rows > 0 {
-		return true, r.void(ctx, no, l)
-	}
 	s := r.ledger.Slice(no)
+	if s.State == plan.Voiding {
+		return true, r.void(ctx, no)
+	}
+	if l.Rows > 0 {
+		return true, r.condemn(ctx, no, l)
+	}
 	if ticket := r.tickets[no]; ticket != nil {
 		if reason, failed := ticket.Failed(); failed {
 			s.Failed = true
@@ -100,23 +140,26 @@ func (r *run) mend(ctx context.Context, no int, l plan.Landed) (changed bool, er
 }
 
 // overtaken reports whether something of ours that was sent after the slice has
-// arrived. Where nothing was sent later a one-row probe is.
+// arrived. Where nothing was sent later a one-row probe is, and since a probe can
+// be lost as well, another one after each grace time.
 func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, changed bool, err error) {
 	for i := range r.ledger.Slices {
 		if o := &r.ledger.Slices[i]; o.State == plan.Verified && o.Sends > 0 && o.Sent.After(s.Sent) {
 			return true, false, nil
 		}
 	}
-	if r.ledger.Probe == "" || !r.ledger.ProbeSent.After(s.Sent) {
-		id := plan.RunID(r.cfg.AppID, r.Clock.Now(), randomID(8))
-		if err := r.Sink.Probe(ctx, id); err != nil {
-			return false, false, fmt.Errorf("probe ingestion: %w", err)
+	if r.ledger.Probe != "" && r.ledger.ProbeSent.After(s.Sent) {
+		arrived, err := r.Sink.Probed(ctx, r.ledger.Probe)
+		if err != nil || arrived || r.Clock.Now().Sub(r.ledger.ProbeSent) < r.cfg.Grace {
+			return arrived, false, err
 		}
-		r.ledger.Probe, r.ledger.ProbeSent = id, r.Clock.Now()
-		return false, true, nil
 	}
-	arrived, err := r.Sink.Probed(ctx, r.ledger.Probe)
-	return arrived, false, err
+	id := plan.RunID(r.cfg.AppID, r.Clock.Now(), randomID(8))
+	if err := r.Sink.Probe(ctx, id); err != nil {
+		return false, false, fmt.Errorf("probe ingestion: %w", err)
+	}
+	r.ledger.Probe, r.ledger.ProbeSent = id, r.Clock.Now()
+	return false, true, nil
 }
 
 // resend sends the frozen blob again, under the same number and tag: if the
@@ -132,11 +175,11 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 	if !staged {
 		r.log.Warn("staged blob is gone: fetched again", "slice", no)
 		r.ledger.Note(fmt.Sprintf("slice %d was fetched again: its staged blob was gone before ADX had taken it", no))
-		s.State = plan.Retired
-		fresh := s.Slice
-		fresh.No, fresh.Rows = r.ledger.Next, -1
-		r.ledger.Add(fresh)
-		return nil
+		s.State, s.Refetch = plan.Voiding, true
+		if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
+			return err
+		}
+		return r.void(ctx, no)
 	}
 	if s.Sends >= maxSends {
 		cause := fault.As(fault.Permanent, fmt.Errorf(
@@ -154,9 +197,10 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 	return r.send(ctx, no)
 }
 
-// void hides a slice of which ADX holds only a part and sends its blob again
-// under a new number. Hidden first: at no time do both show.
-func (r *run) void(ctx context.Context, no int, l plan.Landed) error {
+// condemn marks a slice of which ADX holds only a part. The ledger says so before
+// the slice is hidden: from then on nobody takes it for verified, even if the rest
+// shows later.
+func (r *run) condemn(ctx context.Context, no int, l plan.Landed) error {
 	s := r.ledger.Slice(no)
 	what := fmt.Sprintf("slice %d: %d of %d rows in ADX, %d without Records", no, l.Rows, s.Blob.Rows, l.Nulls)
 	if s.Voids >= maxVoids {
@@ -164,15 +208,36 @@ func (r *run) void(ctx context.Context, no int, l plan.Landed) error {
 		s.Voids = maxVoids - 1 // each tick sends once more: the cause may be mended by then
 		return errors.Join(cause, r.held.SaveLedger(ctx, r.ledger))
 	}
+	r.log.Warn("slice void", "slice", no, "rows", l.Rows, "sent_rows", s.Blob.Rows, "null_records", l.Nulls)
+	r.ledger.Note(what + "; hidden and sent again under a new number")
+	s.State, s.Landed = plan.Voiding, l.Rows
+	if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
+		return err
+	}
+	return r.void(ctx, no)
+}
+
+// void hides a slice that is Voiding and brings its rows in under a new number:
+// the same blob, or a new one where it is gone. Hidden first: at no time do both
+// show. A process that lost its lease must not hide what another has verified.
+func (r *run) void(ctx context.Context, no int) error {
+	s := r.ledger.Slice(no)
+	if !r.Clock.Now().Before(r.held.Deadline()) {
+		return fault.As(fault.Retry, fmt.Errorf("hide %s: the lease may have passed to another process", s.Slice))
+	}
 	if err := r.Sink.Void(ctx, r.table.Destination, r.ledger.RunID, no); err != nil {
 		return err
 	}
-	r.log.Warn("slice void", "slice", no, "rows", l.Rows, "sent_rows", s.Blob.Rows, "null_records", l.Nulls)
-	r.ledger.Note(what + "; hidden and sent again under a new number")
-	s.State, s.Landed = plan.Void, l.Rows
-	again := plan.LedgerSlice{Slice: s.Slice, State: plan.Committing, Blob: s.Blob, Cut: s.Cut, Voids: s.Voids + 1, Sent: r.Clock.Now(), Sends: 1}
+	s.State = plan.Void
+	again := s.Slice
 	again.No = r.ledger.Next
-	r.ledger.Slices = append(r.ledger.Slices, again)
+	if s.Refetch {
+		again.Rows = -1
+		r.ledger.Add(again)
+		return r.held.SaveLedger(ctx, r.ledger)
+	}
+	r.ledger.Slices = append(r.ledger.Slices, plan.LedgerSlice{Slice: again, State: plan.Committing, Blob: s.Blob, Cut: s.Cut,
+		Voids: s.Voids + 1, Sent: r.Clock.Now(), Sends: 1})
 	r.ledger.Next++
 	if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
 		return err
@@ -187,6 +252,7 @@ func (r *run) surplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) e
 	if err != nil {
 		return err
 	}
+	s.Surplus = true
 	r.log.Error("slice taken in more than once", "slice", s.No, "rows", l.Rows, "sent_rows", s.Blob.Rows)
 	audit := plan.Audit{Status: plan.Surplus, RecordCount: l.Rows - s.Blob.Rows,
 		FailureReason: fmt.Sprintf("slice %d: %d rows in ADX, %d sent: the service took the blob in more than once; remove the copies with: %s", s.No, l.Rows, s.Blob.Rows, command)}

@@ -18,6 +18,18 @@ const maxRestarts = 3
 // configuration row, audit row. again says that another run should follow at
 // once: the next window, or a snapshot begun anew.
 func (r *run) finish(ctx context.Context) (again bool, err error) {
+	for {
+		well, err := r.closing(ctx)
+		if err != nil {
+			return false, err
+		}
+		if well {
+			break
+		}
+		if err := r.copyAll(ctx); err != nil {
+			return false, err
+		}
+	}
 	status := plan.Success
 	if r.table.Load == plan.Snapshot && r.ledger.Total > 0 {
 		torn, err := r.torn(ctx)
@@ -72,7 +84,7 @@ func (r *run) abandon(ctx context.Context) error {
 
 // checkpoint moves the watermark. The state goes first and decides; it carries
 // the configuration row and the audit row in its outbox, so that a kill after it
-// neither loses nor doubles them. Ledger and ADX follow.
+// neither loses nor doubles them. ADX and ledger follow.
 func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 	l := r.ledger
 	mark := l.Window.To
@@ -101,13 +113,15 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 	if err := r.held.SaveState(ctx, r.state); err != nil {
 		return err
 	}
-	l.Status, l.Ended = string(status), r.Clock.Now()
-	if err := r.held.SaveLedger(ctx, l); err != nil {
-		return err
-	}
 	r.log.Info("run ended", "status", string(status), "rows", l.Rows(), "slices", l.Count(plan.Verified), "calls", l.Calls,
 		"bytes", l.Bytes, "dur_ms", r.Clock.Now().Sub(l.Started).Milliseconds(), "watermark", plan.Stamp(mark), "more", l.More)
-	return r.flush(ctx)
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	// Last: should the state be lost before our rows are in ADX, the open ledger
+	// tells that the window is done.
+	l.Status, l.Ended = string(status), r.Clock.Now()
+	return r.held.SaveLedger(ctx, l)
 }
 
 // notes says in the audit row what its reader has to know.

@@ -98,6 +98,14 @@ const heldManually = 5 * time.Minute
 // in the table state. Source: DESIGN, "put off".
 const longestDelay = time.Hour
 
+// rememberedDelay is the delay from which a wake-up put off is remembered in the
+// state, so that the ticks meanwhile do not each put off another. wakesEarly is
+// how much sooner than expected it may come: clocks differ.
+const (
+	rememberedDelay = time.Minute
+	wakesEarly      = 15 * time.Second
+)
+
 // putOff ends an attempt without a fault: the wake-up comes again after delay.
 type putOff struct {
 	delay  time.Duration
@@ -224,6 +232,14 @@ func (a *attempt) putOff(ctx context.Context, off *putOff) error {
 		return fmt.Errorf("migrate %s: %w", a.req.Key, err)
 	}
 	a.log.Info("put off", "delay_s", delay.Seconds(), "reason", off.reason)
+	if delay < rememberedDelay || a.state == nil || a.held.Context().Err() != nil {
+		return nil
+	}
+	// Remembered after it was sent: forgetting costs a second wake-up at most.
+	a.state.Wakes = a.Clock.Now().Add(delay)
+	if err := a.held.SaveState(ctx, a.state); err != nil {
+		a.log.Warn("remember the wake-up", "error", err.Error())
+	}
 	return nil
 }
 

@@ -69,6 +69,8 @@ func (a *attempt) alone(ctx context.Context) error {
 	if err != nil || other == "" {
 		return err
 	}
+	// Said once for each row that comes: when the other app has stopped, we go on.
+	a.state.Settled = a.Clock.Now()
 	return fault.As(fault.Permanent, fmt.Errorf(
 		"%s holds rows of run %s, which another app wrote since our last run: two apps migrate into one database; stop one of them, or give each a database of its own",
 		a.table.Destination, other))
@@ -259,21 +261,70 @@ func (a *attempt) tallyGroups(ctx context.Context, l *plan.Ledger, cells, groups
 	if len(large) == 0 {
 		return cells, nil
 	}
-	var counted [][]plan.BucketCount
-	err := a.call(ctx, &l.Calls, func(ctx context.Context) (err error) {
-		counted, err = a.Source.Tally(ctx, a.table, large, plan.TallyWidth(large, target))
-		return err
-	})
-	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
-		// Too heavy to count finely: divide blindly; each part is counted before it
-		// is fetched.
-		a.log.Warn("bucket counts refused, dividing evenly", "error", err.Error())
-		return plan.RefineBlindly(cells, large, target), nil
+	counted, refused, err := a.tally(ctx, l.Attempts, &l.Calls, a.table, large, plan.TallyWidth(large, target))
+	if fault.KindOf(err) == fault.Unavailable {
+		counted, refused, err = make([][]plan.BucketCount, len(large)), all(large, err), nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	for i := range refused {
+		// Too heavy to count finely: divide blindly; each part is counted before it
+		// is fetched.
+		a.log.Warn("bucket counts refused, dividing evenly", "error", refused[i].Error())
+		counted[i] = plan.Evenly(large[i], target)
+	}
 	return plan.Refine(cells, large, counted), nil
+}
+
+// tallyParts is how many parts are counted in one call at most: each is a branch
+// of one query, and a query's text has an end.
+const tallyParts = 40
+
+// all says of every part that the source would not count it.
+func all(parts []plan.Slice, cause error) map[int]error {
+	refused := make(map[int]error, len(parts))
+	for i := range parts {
+		refused[i] = cause
+	}
+	return refused
+}
+
+// tally counts parts by buckets, in as few calls as the source lets it: what it
+// refuses as too much is asked for in halves. refused holds, by place, the parts
+// that it would not count even alone. Unavailable ends it: a source that is down
+// is not asked again for less; one that is overtaxed meets smaller batches with
+// each attempt of the run.
+func (a *attempt) tally(ctx context.Context, attempts int, calls *int, t plan.Table, parts []plan.Slice, width int) (counted [][]plan.BucketCount, refused map[int]error, err error) {
+	counted, refused = make([][]plan.BucketCount, len(parts)), map[int]error{}
+	todo := [][2]int{}
+	batch := max(1, tallyParts>>max(0, attempts-3))
+	for lo := 0; lo < len(parts); lo += batch {
+		todo = append(todo, [2]int{lo, min(lo+batch, len(parts))})
+	}
+	for len(todo) > 0 {
+		lo, hi := todo[0][0], todo[0][1]
+		todo = todo[1:]
+		err := a.call(ctx, calls, func(ctx context.Context) error {
+			answer, err := a.Source.Tally(ctx, t, parts[lo:hi], width)
+			copy(counted[lo:hi], answer)
+			return err
+		})
+		kind := fault.KindOf(err)
+		switch {
+		case err == nil:
+		case kind != fault.Split:
+			return nil, nil, err
+		case hi-lo == 1:
+			refused[lo] = err
+		case a.spent():
+			return nil, nil, fault.As(fault.Retry, err)
+		default:
+			mid := lo + (hi-lo)/2
+			todo = append(todo, [2]int{lo, mid}, [2]int{mid, hi})
+		}
+	}
+	return counted, refused, nil
 }
 
 func (a *attempt) planSnapshot(ctx context.Context, l *plan.Ledger) error {
@@ -292,6 +343,47 @@ func (a *attempt) planSnapshot(ctx context.Context, l *plan.Ledger) error {
 	if l.Total == 0 {
 		return nil
 	}
-	l.Add(plan.Pack(plan.Whole(plan.PartAll, counts.Buckets), a.limits().Target(), l.Next)...)
+	cells, err := a.finer(ctx, l, plan.Whole(plan.PartAll, counts.Buckets))
+	if err != nil {
+		return err
+	}
+	l.Add(plan.Pack(cells, a.limits().Target(), l.Next)...)
 	return nil
+}
+
+// finer counts again, by smaller ranges of buckets, the cells of a snapshot that
+// hold more than a slice should.
+func (a *attempt) finer(ctx context.Context, l *plan.Ledger, cells []plan.Slice) ([]plan.Slice, error) {
+	target := a.limits().Target()
+	var large []plan.Slice
+	for _, c := range cells {
+		if c.Rows > target && c.Hi-c.Lo > 1 {
+			large = append(large, c)
+		}
+	}
+	if len(large) == 0 {
+		return cells, nil
+	}
+	counted, refused, err := a.tally(ctx, l.Attempts, &l.Calls, a.table, large, plan.TallyWidth(large, target))
+	if fault.KindOf(err) == fault.Unavailable {
+		counted, refused, err = make([][]plan.BucketCount, len(large)), all(large, err), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []plan.Slice
+	at := 0
+	for _, c := range cells {
+		switch {
+		case at == len(large) || c.Lo != large[at].Lo:
+			out = append(out, c)
+			continue
+		case refused[at] != nil:
+			out = append(out, plan.BucketCells(c, plan.Evenly(c, target))...)
+		default:
+			out = append(out, plan.BucketCells(c, counted[at])...)
+		}
+		at++
+	}
+	return out, nil
 }

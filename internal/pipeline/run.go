@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,7 +53,7 @@ const (
 
 // copyAll brings every slice of the run into ADX and sees it there.
 func (r *run) copyAll(ctx context.Context) error {
-	if r.ledger.Count(plan.Committing) > 0 {
+	if r.ledger.Doubtful() > 0 {
 		if err := r.look(ctx); err != nil {
 			return err
 		}
@@ -96,7 +97,7 @@ func (r *run) fetchAll(ctx context.Context) error {
 				if r.stopped.Load() || r.spent() {
 					return nil
 				}
-				err := r.copySlice(ctx, no)
+				err := guarded(func() error { return r.copySlice(ctx, no) })
 				if err != nil {
 					r.stopped.Store(true)
 				}
@@ -117,6 +118,17 @@ func (r *run) fetchAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// guarded turns a panic into an error: one slice must not end the process and with
+// it the work on every other table.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.As(fault.Permanent, fmt.Errorf("internal error: %T\n%s", p, debug.Stack()))
+		}
+	}()
+	return f()
 }
 
 // plannedNumbers returns the planned slices, or the first alone.
@@ -146,40 +158,44 @@ func (r *run) countUnknown(ctx context.Context) error {
 	if len(parts) == 0 {
 		return nil
 	}
-	counts, err := r.count(ctx, parts)
+	counts, refused, err := r.count(ctx, parts)
 	if err != nil {
 		return fmt.Errorf("count %d slices of %s: %w", len(parts), r.req.Key, err)
 	}
 	for i, p := range parts {
+		if cause := refused[i]; cause != nil {
+			// Too heavy to count is too heavy to fetch.
+			if err := r.split(ctx, p, cause); err != nil {
+				return err
+			}
+			continue
+		}
 		r.ledger.Slice(p.No).Rows = counts[i]
 	}
 	return r.held.SaveLedger(ctx, r.ledger)
 }
 
-// count counts whole parts in one call.
-func (r *run) count(ctx context.Context, parts []plan.Slice) ([]int64, error) {
-	var tallied [][]plan.BucketCount
+// count counts whole parts, in one call where they are few. refused holds the
+// parts that the source would not count even alone.
+func (r *run) count(ctx context.Context, parts []plan.Slice) (counts []int64, refused map[int]error, err error) {
 	calls := 0
-	err := r.call(ctx, &calls, func(ctx context.Context) (err error) {
-		tallied, err = r.Source.Tally(ctx, r.table, parts, plan.Buckets)
-		return err
-	})
+	tallied, refused, err := r.tally(ctx, r.ledger.Attempts, &calls, r.table, parts, plan.Buckets)
 	r.mu.Lock()
 	r.ledger.Calls += calls
 	r.mu.Unlock()
-	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
+	if fault.KindOf(err) == fault.Unavailable {
 		err = fault.As(fault.Retry, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	counts := make([]int64, len(parts))
+	counts = make([]int64, len(parts))
 	for i, t := range tallied {
 		for _, b := range t {
 			counts[i] += b.Rows
 		}
 	}
-	return counts, nil
+	return counts, refused, nil
 }
 
 // errUnequal is an answer whose rows are not those counted, settled by a fresh
@@ -258,7 +274,10 @@ func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Receive
 	if received.Rows == s.Rows {
 		return blob, received, nil
 	}
-	counts, err := r.count(ctx, []plan.Slice{s})
+	counts, refused, err := r.count(ctx, []plan.Slice{s})
+	if err == nil {
+		err = refused[0]
+	}
 	if err != nil {
 		return plan.Blob{}, plan.Received{}, err
 	}
@@ -306,6 +325,9 @@ func (r *run) learn(ctx context.Context) error {
 	default:
 		return nil
 	}
+	if err := r.held.SaveState(ctx, r.state); err != nil {
+		return err
+	}
 	after := r.limits().Target()
 	var largest int64
 	for i := range r.ledger.Slices {
@@ -330,6 +352,11 @@ func (r *run) repack(ctx context.Context) error {
 		}
 	}
 	packed, err := r.recount(ctx, rest)
+	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
+		// Packing again only saves calls.
+		r.log.Warn("not packed again", "error", err.Error())
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("pack %s again: %w", r.req.Key, err)
 	}
@@ -357,14 +384,14 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 	}
 	var cells []plan.Slice
 	if len(others) > 0 {
-		var counted [][]plan.BucketCount
-		if err := r.call(ctx, &r.ledger.Calls, func(ctx context.Context) (err error) {
-			counted, err = r.Source.Tally(ctx, r.table, others, plan.TallyWidth(others, target))
-			return err
-		}); err != nil {
+		counted, refused, err := r.tally(ctx, r.ledger.Attempts, &r.ledger.Calls, r.table, others, plan.TallyWidth(others, target))
+		if err != nil {
 			return nil, err
 		}
 		for i, s := range others {
+			if refused[i] != nil {
+				return nil, refused[i]
+			}
 			cells = append(cells, plan.BucketCells(s, counted[i])...)
 		}
 	}

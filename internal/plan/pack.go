@@ -242,17 +242,15 @@ func startsBin(packed []Slice, n int) bool {
 
 func ceil(a, b int64) int64 { return (a + b - 1) / b }
 
-// RefineBlindly divides the groups evenly by buckets without counts: enough
-// parts for the target, each to be counted before it is fetched.
-func RefineBlindly(cells, groups []Slice, target int64) []Slice {
-	counted := make([][]BucketCount, len(groups))
-	for i, g := range groups {
-		n := int(min(ceil(g.Rows, target)+1, int64(g.Hi-g.Lo)))
-		for k := range n {
-			counted[i] = append(counted[i], BucketCount{Lo: g.Lo + k*(g.Hi-g.Lo)/n, Hi: g.Lo + (k+1)*(g.Hi-g.Lo)/n, Rows: -1})
-		}
+// Evenly divides a group into ranges of buckets without counts (Rows is -1):
+// enough for the target, each to be counted before it is fetched.
+func Evenly(group Slice, target int64) []BucketCount {
+	n := int(min(ceil(group.Rows, target)+1, int64(group.Hi-group.Lo)))
+	out := make([]BucketCount, n)
+	for k := range n {
+		out[k] = BucketCount{Lo: group.Lo + k*(group.Hi-group.Lo)/n, Hi: group.Lo + (k+1)*(group.Hi-group.Lo)/n, Rows: -1}
 	}
-	return Refine(cells, groups, counted)
+	return out
 }
 
 // Stretches returns the ground of window slices as the fewest windows.

@@ -19,8 +19,10 @@ const (
 	// Retired: nothing of the slice is in ADX or ever will be: it was split, or
 	// its blob is gone. Its rows are fetched under other numbers.
 	Retired SliceState = "retired"
-	// Void: part of the slice is in ADX and hidden by the views; its rows are
-	// sent again under another number.
+	// Voiding: the slice is to be hidden from the views and its rows brought in
+	// under another number. Whether it is hidden yet is not known.
+	Voiding SliceState = "voiding"
+	// Void: the slice is hidden by the views, whatever of it is or will be in ADX.
 	Void SliceState = "void"
 )
 
@@ -42,7 +44,11 @@ type LedgerSlice struct {
 	Failed bool
 	Landed int64 // rows found in ADX at verification
 	Voids  int   // how often the rows were sent under an earlier number and hidden
-	Cut    int64 // rows whose longest values were cut to fit ADX's size limit
+	// Refetch: Voiding because the staged blob is gone, so the rows must be read
+	// at the source again.
+	Refetch bool
+	Surplus bool  // reported as taken in more than once
+	Cut     int64 // rows whose longest values were cut to fit ADX's size limit
 }
 
 // Ledger is the memory of one run. It is stored as one blob and written whole.
@@ -114,8 +120,11 @@ func (l *Ledger) Count(state SliceState) (n int) {
 	return n
 }
 
+// Doubtful returns how many slices are promised and not settled.
+func (l *Ledger) Doubtful() int { return l.Count(Committing) + l.Count(Voiding) }
+
 // Done reports whether no slice is left to fetch or to confirm.
-func (l *Ledger) Done() bool { return l.Count(Planned) == 0 && l.Count(Committing) == 0 }
+func (l *Ledger) Done() bool { return l.Count(Planned) == 0 && l.Doubtful() == 0 }
 
 // Rows returns the rows of all verified slices.
 func (l *Ledger) Rows() (n int64) {

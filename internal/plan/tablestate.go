@@ -39,6 +39,7 @@ type TableState struct {
 	Watermark  time.Time  // every row up to and including it is in ADX; zero: nothing yet
 	OpenRun    string     // RunId of the open run; "" when none
 	NotBefore  time.Time  // waits longer than a message can carry
+	Wakes      time.Time  // when the wake-up that was put off becomes visible
 	Width      float64    // bytes a row, learned; 0 until then
 	Nulls      int64      // rows without watermark copied; or NullsNotCopied, NullsUnknown
 	Settled    time.Time  // when the last run ended; rows of other apps are looked for since then
@@ -104,13 +105,18 @@ func (s *TableState) Publish(t Table) {
 }
 
 // Ours reports whether the configuration row is exactly one we recorded
-// publishing and says nothing but what is in force.
+// publishing, with nothing changed. What we publish once arrives once, and that
+// arrival is remembered here: a second such row is a user's copy.
 func (s *TableState) Ours(row Table) bool {
-	if !row.Same(s.Table) {
-		return false
-	}
-	for _, p := range s.Published {
-		if p.RunID == row.RunID && p.Generation == row.Generation && p.LastRefreshed.Equal(row.LastRefreshed) && p.Same(row) {
+	for i := range s.Published {
+		p := &s.Published[i]
+		if p.RunID != row.RunID || p.Generation != row.Generation || !p.LastRefreshed.Equal(row.LastRefreshed) || !p.Same(row) {
+			continue
+		}
+		if p.Ingested.IsZero() {
+			p.Ingested = row.Ingested
+		}
+		if p.Ingested.Equal(row.Ingested) {
 			return true
 		}
 	}

@@ -30,7 +30,7 @@ type lease struct {
 	clock  clock
 	log    *slog.Logger
 
-	ctx    context.Context // ends with the lease; child of the acquirer's
+	ctx    context.Context // ends with the lease, not with the acquirer's context
 	cancel context.CancelCauseFunc
 	stop   context.CancelFunc // ends keep
 	done   chan struct{}      // closed when keep has ended
@@ -42,19 +42,29 @@ type lease struct {
 
 func newLease(ctx context.Context, blob leaser, length time.Duration, start reading, c clock, log *slog.Logger) *lease {
 	l := &lease{blob: blob, length: length, clock: c, log: log, renewed: start, done: make(chan struct{})}
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	// The lease outlives the work: the last writes are made after its deadline.
+	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
-	go l.keep(keep)
+	go l.keep(keep, ctx)
 	return l
 }
 
 // keep renews until ctx ends or the lease is lost. A failed renewal is tried
-// again every twelfth of the length until the deadline.
-func (l *lease) keep(ctx context.Context) {
+// again every twelfth of the length until the deadline. Once the work's context
+// has ended the lease is renewed for one more length: work that hangs must not
+// lock its table for as long as the process lives.
+func (l *lease) keep(ctx, work context.Context) {
 	defer close(l.done)
 	wait := l.length / 3
-	for {
+	for renewals := 4; ; {
+		if work.Err() != nil {
+			renewals--
+		}
+		if renewals < 0 {
+			l.lose(fmt.Errorf("%w: the work did not end with its context", ErrLeaseLost))
+			return
+		}
 		timer := time.NewTimer(min(wait, max(l.left(), 0)))
 		select {
 		case <-ctx.Done():

@@ -134,11 +134,15 @@ func TestLease_OutlivesTheAcquirersContext(t *testing.T) {
 		f := &fakeLease{begin: time.Now(), answer: func(int) error { return nil }}
 		c := newClock(nil)
 		l := newLease(ctx, f, time.Minute, c.read(), c, slog.New(slog.DiscardHandler))
+		time.Sleep(5 * time.Minute)
 		cancel()
-		time.Sleep(2 * time.Minute)
-		if l.ctx.Err() == nil || l.err() != nil {
-			t.Errorf("context %v, lease %v; want an ended context and a lease for the last writes", l.ctx.Err(), l.err())
+		time.Sleep(time.Minute)
+		if l.ctx.Err() != nil || l.err() != nil {
+			t.Errorf("a minute after the work: context %v, lease %v; want both good for the last writes", l.ctx.Err(), l.err())
 		}
-		_ = l.release(context.Background())
+		time.Sleep(time.Minute)
+		if !errors.Is(l.err(), ErrLeaseLost) || l.ctx.Err() == nil {
+			t.Errorf("two minutes after the work: context %v, lease %v; want the lease given up", l.ctx.Err(), l.err())
+		}
 	})
 }

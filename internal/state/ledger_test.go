@@ -94,18 +94,19 @@ func TestOpenLedger_FindsTheNewestOpenOneOfTheTable(t *testing.T) {
 	}
 }
 
-func TestSweep_DeletesOnlyOldEndedLedgers(t *testing.T) {
+func TestSweep_DeletesOldLedgersThatNoStateNames(t *testing.T) {
 	a := newAccount(t)
 	s := a.store(nil)
 	h := acquire(t, s, deviceInfo)
-	saveState(t, h, plan.TableState{})
+	saveState(t, h, plan.TableState{OpenRun: "open"})
 	now := time.Now()
 	saveLedger(t, h, plan.Ledger{RunID: "open"})
+	saveLedger(t, h, plan.Ledger{RunID: "left-open"})
 	saveLedger(t, h, plan.Ledger{RunID: "ended", Ended: now})
 	for _, tt := range []struct {
 		olderThan time.Time
 		want      int
-	}{{now.Add(-time.Hour), 0}, {now.Add(time.Hour), 1}, {now.Add(time.Hour), 0}} {
+	}{{now.Add(-time.Hour), 0}, {now.Add(time.Hour), 2}, {now.Add(time.Hour), 0}} {
 		if n, err := s.Sweep(t.Context(), tt.olderThan); n != tt.want || err != nil {
 			t.Errorf("Sweep(%v) = %d, %v; want %d", tt.olderThan, n, err, tt.want)
 		}
@@ -113,8 +114,10 @@ func TestSweep_DeletesOnlyOldEndedLedgers(t *testing.T) {
 	if l, err := s.ReadLedger(t.Context(), "open"); l == nil || err != nil {
 		t.Errorf("the open ledger: %v, %v", l, err)
 	}
-	if l, err := s.ReadLedger(t.Context(), "ended"); l != nil || err != nil {
-		t.Errorf("the ended ledger: %v, %v", l, err)
+	for _, run := range []string{"ended", "left-open"} {
+		if l, err := s.ReadLedger(t.Context(), run); l != nil || err != nil {
+			t.Errorf("the ledger %s: %v, %v", run, l, err)
+		}
 	}
 	saveState(t, h, plan.TableState{})
 }

@@ -96,7 +96,7 @@ func New(c Config) (*Store, error) {
 
 // Acquire leases the table's state and loads it; a table without state gets an
 // empty blob to lease. Held by another, the error is ErrHeld of kind Wait until
-// one lease length from now. The holder's Context is a child of ctx; the lease
+// one lease length from now. The holder's Context ends with the lease; the lease
 // itself outlives ctx and is renewed until Release.
 func (s *Store) Acquire(ctx context.Context, key plan.Key) (*Held, error) {
 	h, err := s.acquire(ctx, key)
@@ -211,14 +211,24 @@ func (s *Store) List(ctx context.Context) ([]Summary, error) {
 	return list, nil
 }
 
-// Sweep deletes the ledgers of ended runs that were last written before
-// olderThan, and returns how many. Open ledgers stay, however old.
+// Sweep deletes the ledgers that were last written before olderThan and that no
+// table state names as its open run, and returns how many. An open one among them
+// was left behind by a kill beside its checkpoint.
 func (s *Store) Sweep(ctx context.Context, olderThan time.Time) (n int, err error) {
+	tables, err := s.List(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("sweep ledgers: %w", err)
+	}
+	inWork := map[string]bool{}
+	for _, t := range tables {
+		inWork[t.OpenRun] = true
+	}
 	for it, err := range s.box.List(ctx, ledgerPrefix) {
 		if err != nil {
 			return n, fmt.Errorf("sweep ledgers: list: %w", err)
 		}
-		if it.Metadata[metaOpen] != "0" || !it.Modified.Before(olderThan) {
+		run, _ := parseLedgerName(it.Name)
+		if inWork[run] || !it.Modified.Before(olderThan) {
 			continue
 		}
 		switch err := s.box.Delete(ctx, it.Name, it.ETag); {
