@@ -588,7 +588,7 @@ func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.Held, error
 		return nil
 	})
 	if h != nil {
-		h.ctx, h.end = context.WithCancelCause(ctx)
+		h.ctx, h.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	}
 	if err != nil {
 		if h != nil {

@@ -41,7 +41,7 @@ func countMutants() []mutant {
 			runFile, "		packed[i].No = r.ledger.Next + i\n", "		packed[i].No = rest[0].No + i\n",
 			pipelineTests("^TestMigrate_PackedAgain")),
 		one("retired-number-reused-in-refetch", "rows whose blob is gone are fetched under their old number",
-			confirmFile, "fresh.No, fresh.Rows = r.ledger.Next, -1", "fresh.No, fresh.Rows = no, -1", pipelineTests("^TestMigrate_StagedBlobsGone$")),
+			confirmFile, "	again.No = r.ledger.Next\n	if s.Refetch {", "	again.No = r.ledger.Next\n	if s.Refetch {\n		again.No = no", pipelineTests("^TestMigrate_StagedBlobsGone$|^TestMigrate_AStagedBlobGone")),
 		one("void-number-reused", "the number under which a void slice's rows come again is given out twice",
 			confirmFile, "	r.ledger.Next++\n", "", pipelineTests("^TestMigrate_PartOfASlice")),
 	}

@@ -11,7 +11,7 @@ func endMutants() []mutant {
 		one("torn-is-success", "a snapshot that is never whole ends as Success",
 			finishFile, "			status = plan.Torn\n", "			status = plan.Success\n", closing),
 		one("switched-off-is-ignored", "a table that was switched off is copied on",
-			attemptFile, "	if !a.table.Active && a.req.Trigger != Forced {", "	if !a.table.Active && a.req.Trigger == Forced {", pipelineTests("^TestMigrate_SwitchedOffAndOn$")),
+			attemptFile, "	if !a.table.Active && a.req.Trigger != Forced {\n		return a.skip", "	if !a.table.Active && a.req.Trigger == Forced {\n		return a.skip", pipelineTests("^TestMigrate_SwitchedOffAndOn$")),
 		one("rewind-is-ignored", "a watermark that the user set back is ignored",
 			attemptFile, "		a.state.Rewind = &mark\n", "		_ = mark\n", pipelineTests("^TestMigrate_WatermarkSetByTheUserIsTakenUp$")),
 		one("snapshot-begun-for-ever", "a snapshot of a busy table is begun again and again",

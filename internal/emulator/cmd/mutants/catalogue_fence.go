@@ -36,7 +36,7 @@ func fenceMutants() []mutant {
 			"internal/adx/append.go", "ingestIfNotExists = '[\"` + tag + `\"]') <| print", "persistDetails = true) <| print",
 			suite{"internal/adx", "^TestAppendCommand_FollowsTheTablesColumns$"}),
 		one("audit-after-the-checkpoint", "the audit row is thought of only after the watermark has moved",
-			finishFile, "	r.enqueueAudit(*r.fill(audit, l))\n	if err := r.held.SaveState(ctx, r.state); err != nil {\n		return err\n	}\n	l.Status,", "	if err := r.held.SaveState(ctx, r.state); err != nil {\n		return err\n	}\n	r.enqueueAudit(*r.fill(audit, l))\n	l.Status,",
+			finishFile, "	r.enqueueAudit(*r.fill(audit, l))\n	if err := r.held.SaveState(ctx, r.state); err != nil {\n		return err\n	}\n	r.log.Info(\"run ended\"", "	if err := r.held.SaveState(ctx, r.state); err != nil {\n		return err\n	}\n	r.enqueueAudit(*r.fill(audit, l))\n	r.log.Info(\"run ended\"",
 			pipelineTests("^TestMigrate_KilledRightAfterTheCheckpoint")),
 		one("another-app-not-noticed", "two apps copy into one database",
 			planningFile, "	if err != nil || other == \"\" {", "	if err != nil || other != a.cfg.AppID {", pipelineTests("^TestMigrate_AnotherAppOnTheDatabase$")),

@@ -4,7 +4,7 @@ package main
 // ADX loses a blob, or come twice when it does not.
 func sendMutants() []mutant {
 	blindly := edit{runFile,
-		"	if r.ledger.Count(plan.Committing) > 0 {\n		if err := r.look(ctx); err != nil {\n			return err\n		}\n	}\n	for {",
+		"	if r.ledger.Doubtful() > 0 {\n		if err := r.look(ctx); err != nil {\n			return err\n		}\n	}\n	for {",
 		"	for i := range r.ledger.Slices {\n		if s := &r.ledger.Slices[i]; s.State == plan.Committing {\n			if err := r.send(ctx, s.No); err != nil {\n				return err\n			}\n		}\n	}\n	for {"}
 	patient := pipelineTests("^TestMigrate_ABlobOnItsWayIsNotSentAgain")
 	return []mutant{
@@ -15,9 +15,9 @@ func sendMutants() []mutant {
 			runFile, "		if err := r.confirmAll(ctx); err != nil {\n			return err\n		}\n		if r.ledger.Done() {", "		if r.ledger.Count(plan.Planned) == 0 {",
 			pipelineTests("^TestMigrate_CopiesEveryRowOnce$")),
 		one("part-counts-as-whole", "a slice of which some rows show counts as copied",
-			confirmFile, "		case l.Rows == s.Blob.Rows && l.Nulls == 0:", "		case l.Rows > 0:", pipelineTests("^TestMigrate_PartOfASlice")),
+			confirmFile, "		case l.Rows >= s.Blob.Rows && l.Nulls == 0:", "		case l.Rows > 0:", pipelineTests("^TestMigrate_PartOfASlice")),
 		one("null-records-count", "rows that arrived without their content count as copied",
-			confirmFile, "		case l.Rows == s.Blob.Rows && l.Nulls == 0:", "		case l.Rows == s.Blob.Rows:", pipelineTests("^TestMigrate_PartOfASlice")),
+			confirmFile, "		case l.Rows >= s.Blob.Rows && l.Nulls == 0:", "		case l.Rows >= s.Blob.Rows:", pipelineTests("^TestMigrate_PartOfASlice")),
 		one("ledger-after-enqueue", "a blob is sent before the ledger knows it",
 			runFile, "	err = r.update(ctx, no, func(s *plan.LedgerSlice) {\n		s.State, s.Blob, s.Cut = plan.Committing, blob, received.Cut\n		s.Sent, s.Sends = r.Clock.Now(), 1\n		r.ledger.Bytes += received.Bytes\n		r.rows += received.Rows\n		r.bytes += received.Bytes\n	})\n	if err != nil {\n		return err\n	}\n	if err := r.send(ctx, no); err != nil {\n		return err\n	}\n",
 			"	r.mu.Lock()\n	r.ledger.Slice(no).Blob = blob\n	r.mu.Unlock()\n	if err := r.send(ctx, no); err != nil {\n		return err\n	}\n	err = r.update(ctx, no, func(s *plan.LedgerSlice) {\n		s.State, s.Blob, s.Cut = plan.Committing, blob, received.Cut\n		s.Sent, s.Sends = r.Clock.Now(), 1\n		r.ledger.Bytes += received.Bytes\n		r.rows += received.Rows\n		r.bytes += received.Bytes\n	})\n	if err != nil {\n		return err\n	}\n",
@@ -46,7 +46,7 @@ func sendMutants() []mutant {
 			name: "void-after-resend",
 			bug:  "the part of a slice is hidden only after the whole was sent again",
 			edits: []edit{
-				{confirmFile, "func (r *run) void(ctx context.Context, no int, l plan.Landed) error {", "func (r *run) void(ctx context.Context, no int, l plan.Landed) (err error) {"},
+				{confirmFile, "func (r *run) void(ctx context.Context, no int) error {", "func (r *run) void(ctx context.Context, no int) (err error) {"},
 				{confirmFile, "	if err := r.Sink.Void(ctx, r.table.Destination, r.ledger.RunID, no); err != nil {\n		return err\n	}\n",
 					"	defer func() {\n		if err == nil {\n			err = r.Sink.Void(ctx, r.table.Destination, r.ledger.RunID, no)\n		}\n	}()\n"},
 			},

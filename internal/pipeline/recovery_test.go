@@ -1,0 +1,245 @@
+package pipeline_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// halfFirst makes the first blob arrive in part.
+func halfFirst(w *world) {
+	n := 0
+	w.fate = func(pipeline.Ingestion) fate {
+		if n++; n == 1 {
+			return partial
+		}
+		return well
+	}
+}
+
+// complete lets the rest of every half slice arrive after all.
+func (w *world) complete() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.extents {
+		e := &w.extents[i]
+		for _, in := range w.sent {
+			if in.RunID == e.runID && in.Slice == e.slice {
+				e.ids = w.idsOf(in.Blob.Path)
+			}
+		}
+	}
+}
+
+func TestMigrate_KilledRightAfterHidingASlice(t *testing.T) {
+	w := large(201, 20_000, 20)
+	halfFirst(w)
+	w.after(1, "void", func(*process) error { w.complete(); return errDead })
+	w.run(4 * hour)
+	w.whole(t, w.now.Add(-2*hour))
+}
+
+func TestMigrate_FrozenBeforeHidingASlice(t *testing.T) {
+	w := large(202, 20_000, 20)
+	halfFirst(w)
+	w.before(1, "void", func(*process) error {
+		w.mu.Lock()
+		w.now = w.now.Add(2 * lease)
+		w.states[key].leased = w.now
+		w.mu.Unlock()
+		w.complete()
+		_ = w.wake(pipeline.Scheduled) // a second process finishes the run
+		return nil                     // and the frozen one goes on
+	})
+	w.run(4 * hour)
+	w.whole(t, w.now.Add(-2*hour))
+}
+
+func TestMigrate_AStagedBlobGoneArrivesAfterAll(t *testing.T) {
+	w := newWorld(203)
+	w.fill(100, 20)
+	w.delay = 1000 * hour
+	w.run(time.Minute)
+	kept, late := w.staged, w.pending
+	w.staged, w.pending = map[string][]byte{}, nil
+	w.delay = time.Second
+	w.run(6 * hour)
+	for k, v := range kept {
+		w.staged[k] = v
+	}
+	for _, a := range late {
+		a.at = w.now
+		w.pending = append(w.pending, a)
+	}
+	w.run(hour)
+	w.check(t, w.now.Add(-2*hour))
+}
+
+func TestMigrate_OldLedgerLeftOpenIsNotTakenUp(t *testing.T) {
+	w := newWorld(104)
+	w.fill(100, 10)
+	killed := false
+	w.ill = append(w.ill, &mishap{call: "save state", after: true, do: func(*process) error {
+		var s plan.TableState
+		if err := json.Unmarshal(w.states[key].body, &s); err != nil {
+			return err
+		}
+		if killed || s.Watermark.Year() < 2000 || s.OpenRun != "" {
+			return nil
+		}
+		killed = true
+		return errDead
+	}})
+	if err := w.wake(pipeline.Scheduled); !errors.Is(err, errDead) {
+		t.Fatal(err)
+	}
+	w.mend()
+	for range 5 {
+		w.fill(20, 0.1)
+		w.run(hour)
+	}
+	clear(w.states)
+	w.run(3 * hour)
+	w.check(t, w.now.Add(-2*hour))
+}
+
+func TestMigrate_SwitchedOffAndTheStateLost(t *testing.T) {
+	w := newWorld(101)
+	w.fill(100, 10)
+	w.run(time.Minute)
+	w.now = w.now.Add(10 * time.Minute)
+	w.edit(func(r *plan.Row) { r.IsActive, r.RunID, r.Generation = false, "", 0 })
+	clear(w.states)
+	n := len(w.extents)
+	w.fill(50, 0.1)
+	w.run(6 * hour)
+	if len(w.extents) != n {
+		t.Errorf("a table that is switched off was copied: %s", w.story())
+	}
+}
+
+func TestMigrate_CopiesOfOurRowsAreTheUsersWord(t *testing.T) {
+	t.Run("off and on between two attempts", func(t *testing.T) {
+		w := newWorld(103)
+		w.fill(100, 10)
+		w.run(time.Minute)
+		w.now = w.now.Add(10 * time.Minute)
+		w.edit(func(r *plan.Row) { r.IsActive = false })
+		w.now = w.now.Add(time.Minute)
+		w.edit(func(r *plan.Row) { r.IsActive = true })
+		w.now = w.now.Add(2 * time.Minute)
+		if err := w.wake(pipeline.Scheduled); err != nil {
+			t.Fatal(err)
+		}
+		if r := w.newest(key.Source); !r.IsActive {
+			t.Errorf("the user's last word was on; newest row %+v", r)
+		}
+	})
+	t.Run("a typo mended by appending our row again", func(t *testing.T) {
+		w := newWorld(301)
+		w.fill(100, 10)
+		w.run(time.Minute)
+		good := w.newest(key.Source)
+		w.now = w.now.Add(10 * time.Minute)
+		w.edit(func(r *plan.Row) { r.LoadType = "Snapshott" })
+		w.now = w.now.Add(5 * time.Minute)
+		good.Ingested = w.now
+		w.config = append(w.config, good)
+		w.run(3 * hour)
+		if n := w.count(key.Source, plan.Failed); n > 0 {
+			t.Errorf("%d failures after the row was mended: %s", n, w.story())
+		}
+	})
+	t.Run("a row without watermark changes a column only", func(t *testing.T) {
+		w := newWorld(112)
+		w.fill(100, 10)
+		w.run(time.Minute)
+		w.now = w.now.Add(10 * time.Minute)
+		w.config = append(w.config, plan.Row{SourceTable: key.Source, DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None",
+			LoadType: "Full", IsActive: true, Frequency: "1h", Ingested: w.now})
+		w.run(3 * hour)
+		w.check(t, w.now.Add(-2*hour))
+	})
+	t.Run("a watermark of ours from long ago is no rewind", func(t *testing.T) {
+		w := newWorld(302)
+		w.fill(100, 10)
+		w.run(3 * hour)
+		old := w.newest(key.Source)
+		for range 40 {
+			w.add(w.now)
+			w.run(hour)
+		}
+		w.now = w.now.Add(10 * time.Minute)
+		old.Frequency, old.Ingested = "2h", w.now
+		w.config = append(w.config, old)
+		w.run(3 * hour)
+		w.check(t, w.now.Add(-2*hour))
+	})
+}
+
+func TestMigrate_GoesOnWhenTheOtherAppHasStopped(t *testing.T) {
+	w := newWorld(105)
+	w.fill(10, 5)
+	w.run(time.Minute)
+	w.extents = append(w.extents, extent{runID: "other120261101000000aaaaaaaa", slice: 1, at: w.now.Add(time.Minute)})
+	w.run(4 * hour)
+	if failed := w.count(key.Source, plan.Failed); failed > 2 || w.last().Status != plan.Success {
+		t.Errorf("%d failures, the last row %s: %s", failed, w.last().Status, w.story())
+	}
+}
+
+func TestMigrate_WaitingTicksSendNoFurtherWakeUps(t *testing.T) {
+	w := newWorld(107)
+	w.config[0].LoadType = "Snapshot"
+	w.fill(100, 10)
+	w.before(1, "count", throttled(12*hour))
+	w.run(11*hour + 50*time.Minute)
+	if len(w.messages) > 2 {
+		t.Errorf("%d wake-ups are under way for one table after 12 hours of waiting", len(w.messages))
+	}
+	w.run(hour / 2)
+	if n := w.count(key.Source, plan.Success); n > 2 {
+		t.Errorf("%d snapshots within half an hour", n)
+	}
+}
+
+func TestMigrate_TheDeadlineLeavesAnAuditRow(t *testing.T) {
+	w := newWorld(108)
+	w.fill(100, 10)
+	ctx, cancel := context.WithCancel(context.Background())
+	w.before(3, "fetch", func(*process) error { cancel(); return ctx.Err() })
+	p := &process{world: w}
+	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err := lane.Migrate(ctx, pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); fault.KindOf(err) != fault.Retry || len(w.audits) == 0 {
+		t.Errorf("%v with %d audit rows, want a retry and its row", err, len(w.audits))
+	}
+}
+
+func TestMigrate_SnapshotSlicesKeepTheTarget(t *testing.T) {
+	w := newWorld(113)
+	w.config[0].LoadType = "Snapshot"
+	w.fill(10_000, 10) // 39 rows in each of 256 ranges, target 15
+	w.run(30 * time.Minute)
+	if refused := w.tried["fetch"] - 10_000/8; refused > 0 {
+		t.Errorf("%d fetches for 10,000 rows at 15 a slice", w.tried["fetch"])
+	}
+	w.check(t, w.now)
+}
+
+func TestMigrate_ASliceThatPanicsIsAnError(t *testing.T) {
+	w := newWorld(115)
+	w.fill(50, 10)
+	w.before(2, "fetch", func(*process) error { panic("a row nobody thought of") })
+	err := w.wake(pipeline.Scheduled)
+	if fault.KindOf(err) != fault.Permanent || w.last().Status != plan.Failed {
+		t.Errorf("%v, want a permanent error and its audit row: %s", err, w.story())
+	}
+}
