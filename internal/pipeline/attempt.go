@@ -40,8 +40,8 @@ func (a *attempt) work(ctx context.Context) error {
 	if !a.table.Active && a.req.Trigger != Forced {
 		return a.skip(ctx, "the table is switched off (IsActive=false)")
 	}
-	if a.req.Trigger == Scheduled && a.state.Wakes.Sub(a.Clock.Now()) > wakesEarly {
-		a.log.Info("dropped: a wake-up that was put off is on its way", "at", a.state.Wakes)
+	if a.served() {
+		a.log.Info("dropped: a run has ended since this wake-up was sent")
 		return nil
 	}
 	if wait := a.state.NotBefore.Sub(a.Clock.Now()); wait > 0 {
@@ -69,6 +69,14 @@ func (a *attempt) work(ctx context.Context) error {
 			return &putOff{delay: a.cfg.PutOff, reason: "time budget spent, more windows to copy"}
 		}
 	}
+}
+
+// served reports whether a scheduled wake-up has had its purpose: a run that ended
+// after it was sent, with nothing left open. After a long wait many of them come at
+// once. The margin is for clocks that differ.
+func (a *attempt) served() bool {
+	return a.req.Trigger == Scheduled && a.state.OpenRun == "" && !a.req.Inserted.IsZero() &&
+		a.req.Inserted.Add(5*time.Second).Before(a.state.Settled)
 }
 
 // spent reports whether the invocation should begin nothing more.

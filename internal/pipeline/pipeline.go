@@ -86,7 +86,10 @@ type Request struct {
 	// Redelivered: an earlier delivery of this message came to no end, so the
 	// holder of the lease may be its own dead worker.
 	Redelivered bool
-	AttemptID   string // of the invocation, for the audit row
+	// Inserted is when the message came into the queue, by the storage's clock;
+	// zero when not known.
+	Inserted  time.Time
+	AttemptID string // of the invocation, for the audit row
 	// Log carries the invocation; nil is the Pipeline's own.
 	Log *slog.Logger
 }
@@ -97,14 +100,6 @@ const heldManually = 5 * time.Minute
 // longestDelay is the longest visibility delay of a wake-up; longer waits stand
 // in the table state. Source: DESIGN, "put off".
 const longestDelay = time.Hour
-
-// rememberedDelay is the delay from which a wake-up put off is remembered in the
-// state, so that the ticks meanwhile do not each put off another. wakesEarly is
-// how much sooner than expected it may come: clocks differ.
-const (
-	rememberedDelay = time.Minute
-	wakesEarly      = 15 * time.Second
-)
 
 // putOff ends an attempt without a fault: the wake-up comes again after delay.
 type putOff struct {
@@ -232,14 +227,6 @@ func (a *attempt) putOff(ctx context.Context, off *putOff) error {
 		return fmt.Errorf("migrate %s: %w", a.req.Key, err)
 	}
 	a.log.Info("put off", "delay_s", delay.Seconds(), "reason", off.reason)
-	if delay < rememberedDelay || a.state == nil || a.held.Context().Err() != nil {
-		return nil
-	}
-	// Remembered after it was sent: forgetting costs a second wake-up at most.
-	a.state.Wakes = a.Clock.Now().Add(delay)
-	if err := a.held.SaveState(ctx, a.state); err != nil {
-		a.log.Warn("remember the wake-up", "error", err.Error())
-	}
 	return nil
 }
 

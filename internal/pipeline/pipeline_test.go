@@ -58,7 +58,7 @@ func (w *world) run(d time.Duration) {
 	for w.now.Before(end) {
 		if !w.now.Before(tick) {
 			for _, source := range w.sources() {
-				w.messages = append(w.messages, message{visible: w.now, req: pipeline.Request{Key: plan.Key{Source: source}, Trigger: pipeline.Scheduled}})
+				w.messages = append(w.messages, message{visible: w.now, req: pipeline.Request{Key: plan.Key{Source: source}, Trigger: pipeline.Scheduled, Inserted: w.now}})
 			}
 			tick = tick.Add(time.Hour)
 		}

@@ -196,15 +196,12 @@ func TestMigrate_GoesOnWhenTheOtherAppHasStopped(t *testing.T) {
 	}
 }
 
-func TestMigrate_WaitingTicksSendNoFurtherWakeUps(t *testing.T) {
+func TestMigrate_WakeUpsOfALongWaitMakeOneRun(t *testing.T) {
 	w := newWorld(107)
 	w.config[0].LoadType = "Snapshot"
 	w.fill(100, 10)
 	w.before(1, "count", throttled(12*hour))
 	w.run(11*hour + 50*time.Minute)
-	if len(w.messages) > 2 {
-		t.Errorf("%d wake-ups are under way for one table after 12 hours of waiting", len(w.messages))
-	}
 	w.run(hour / 2)
 	if n := w.count(key.Source, plan.Success); n > 2 {
 		t.Errorf("%d snapshots within half an hour", n)

@@ -710,7 +710,7 @@ func (h *held) Release(context.Context) error {
 
 func (p *process) Wake(_ context.Context, k plan.Key, trigger string, again int, delay time.Duration) error {
 	return p.effect("wake", func() error {
-		p.messages = append(p.messages, message{visible: p.now.Add(delay), req: pipeline.Request{Key: k, Trigger: trigger, Again: again}})
+		p.messages = append(p.messages, message{visible: p.now.Add(delay), req: pipeline.Request{Key: k, Trigger: trigger, Again: again, Inserted: p.now}})
 		return nil
 	})
 }

@@ -39,7 +39,6 @@ type TableState struct {
 	Watermark  time.Time  // every row up to and including it is in ADX; zero: nothing yet
 	OpenRun    string     // RunId of the open run; "" when none
 	NotBefore  time.Time  // waits longer than a message can carry
-	Wakes      time.Time  // when the wake-up that was put off becomes visible
 	Width      float64    // bytes a row, learned; 0 until then
 	Nulls      int64      // rows without watermark copied; or NullsNotCopied, NullsUnknown
 	Settled    time.Time  // when the last run ended; rows of other apps are looked for since then
