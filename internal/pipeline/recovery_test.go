@@ -223,10 +223,17 @@ func TestMigrate_TheDeadlineLeavesAnAuditRow(t *testing.T) {
 func TestMigrate_SnapshotSlicesKeepTheTarget(t *testing.T) {
 	w := newWorld(113)
 	w.config[0].LoadType = "Snapshot"
-	w.fill(10_000, 10) // 39 rows in each of 256 ranges, target 15
+	w.cap, w.cfg.Limits.Rows = 5, 3
+	w.fill(1_500, 10) // six rows in each of 256 ranges, target three
 	w.run(30 * time.Minute)
-	if refused := w.tried["fetch"] - 10_000/8; refused > 0 {
-		t.Errorf("%d fetches for 10,000 rows at 15 a slice", w.tried["fetch"])
+	for _, b := range w.ledgers {
+		var l plan.Ledger
+		if err := json.Unmarshal(b.body, &l); err != nil {
+			t.Fatal(err)
+		}
+		if n := l.Count(plan.Retired); n > 0 {
+			t.Errorf("%d of %d slices were refused and divided", n, len(l.Slices))
+		}
 	}
 	w.check(t, w.now)
 }

@@ -15,6 +15,9 @@ const (
 	// DefaultWidth is the size of a row in bytes until a table's own is learned.
 	DefaultWidth = 1500
 
+	// maxBins is how many bins a window is divided into, up to a month; as lines of
+	// an answer they are some hundred kilobytes.
+	maxBins = 3000
 	// groupSlices ends a group of overfull bins: every slice of a group reads the
 	// group's whole range again, so long groups cost the source.
 	groupSlices = 32
@@ -41,9 +44,16 @@ func (l Limits) Target() int64 {
 	return max(1, min(l.Rows, int64(float64(l.Bytes)/width)))
 }
 
-// Bin returns the width of time bins for a window: an hour for what Defender
-// holds, a day for business dates that reach back for years.
+// Bin returns the width of time bins for a window: so fine that slices can be
+// filled from them alone, without counting large bins once more, and so coarse
+// that the answer stays small. What Defender holds, thirty days, is counted by a
+// quarter of an hour, business dates that reach back for years by the day.
 func (w Window) Bin() time.Duration {
+	for _, bin := range []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute} {
+		if w.To.Sub(w.From) <= maxBins*bin {
+			return bin
+		}
+	}
 	if w.To.After(w.From.AddDate(0, 0, 62)) {
 		return 24 * time.Hour
 	}
@@ -109,13 +119,22 @@ func Overfull(cells []Slice, target int64) []Slice {
 // the groups can be cut into slices of the target with little waste, in an
 // answer far below MaxRows lines. It is a power of two.
 func TallyWidth(groups []Slice, target int64) int {
-	largest, all := int64(1), 0
-	for _, g := range groups {
-		largest = max(largest, ceil(g.Rows, target))
-		all++
+	fine := func(width int) bool {
+		for _, g := range groups {
+			if int64((g.Hi-g.Lo)/width) < ceil(g.Rows, target)*tallyShare {
+				return false
+			}
+		}
+		return true
+	}
+	lines := func(width int) (n int) {
+		for _, g := range groups {
+			n += (g.Hi - g.Lo) / width
+		}
+		return n
 	}
 	width := Buckets
-	for width > 1 && int64(Buckets/width) < largest*tallyShare && all*(Buckets/width) < MaxRows/4 {
+	for width > 1 && !fine(width) && lines(width/2) < MaxRows/4 {
 		width /= 2
 	}
 	return width

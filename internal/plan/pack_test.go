@@ -325,3 +325,26 @@ func TestRow_Table(t *testing.T) {
 		}
 	}
 }
+
+func TestBin_IsFineWithFewLines(t *testing.T) {
+	to := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name string
+		from time.Time
+		want time.Duration
+	}{
+		{"an hour", to.Add(-time.Hour), time.Minute},
+		{"five days", to.AddDate(0, 0, -5), 5 * time.Minute},
+		{"all that Defender holds", to.AddDate(0, 0, -30), 15 * time.Minute},
+		{"two months", to.AddDate(0, 0, -60), time.Hour},
+		{"years", to.AddDate(-3, 0, 0), 24 * time.Hour},
+		{"everything", time.Time{}, 24 * time.Hour},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := (plan.Window{From: tt.from, To: to}).Bin(); got != tt.want {
+				t.Errorf("Bin() = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
