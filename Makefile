@@ -33,6 +33,14 @@ test: $(NODE) ## Run every test, with the race detector where a C compiler is fo
 mutants: $(NODE) ## Put known bugs in one at a time: the tests must catch each (ONLY=text for some)
 	@$(GO) run ./internal/emulator/cmd/mutants $(if $(ONLY),--only $(ONLY))
 
+.PHONY: chaos
+chaos: $(APP)/handler $(NODE) ## Break everything by seeded schedules (N=200 SEED=1) and compare by content
+	@$(GO) run ./internal/emulator/cmd/chaos --n $(or $(N),200) --seed $(or $(SEED),1) --app $(APP)
+
+.PHONY: bench
+bench: $(APP)/handler $(NODE) ## Measure: one line a figure (SHORT=1 only shows that it works)
+	@$(GO) run ./internal/emulator/cmd/bench --app $(APP) $(if $(SHORT),--short)
+
 .PHONY: fuzz
 fuzz: ## Fuzz everything that reads foreign bytes, FUZZTIME (1m) for each target
 	@grep -rlE '^func Fuzz' --include='*_test.go' internal functions handler | grep -v node_modules | while read f; do \

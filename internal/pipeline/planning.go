@@ -238,10 +238,15 @@ func (a *attempt) planNulls(ctx context.Context, l *plan.Ledger, counts plan.Cou
 }
 
 // pack turns counted cells into slices; parts too large as counted are counted
-// once more by hash buckets, all in one call.
+// once more by hash buckets, all in one call. While no width is known all is
+// packed again soon, so only what could not be fetched at all is counted.
 func (a *attempt) pack(ctx context.Context, l *plan.Ledger, cells []plan.Slice) ([]plan.Slice, error) {
 	target := a.limits().Target()
-	cells, err := a.tallyGroups(ctx, l, cells, plan.Overfull(cells, target))
+	var groups []plan.Slice
+	if a.state.Width > 0 || plan.Exceeds(cells, target) {
+		groups = plan.Overfull(cells, target)
+	}
+	cells, err := a.tallyGroups(ctx, l, cells, groups)
 	if err != nil {
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func TestScenario_P2_ErrorOnOnePage(t *testing.T) {
 			if w.count(key.Source, plan.Success) != 1 || w.copied(key.Source) != 100_000 {
 				t.Errorf("want one Success of 100,000 rows:%s", w.story())
 			}
-			if divided := w.tried["tally"] > 1; divided != (times == 3) {
+			if divided := w.tried["tally"] > 0; divided != (times == 3) {
 				t.Errorf("error %s: divided %v", name, divided)
 			}
 		})

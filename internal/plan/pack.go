@@ -77,10 +77,26 @@ func Cells(w Window, bins []Bin, width time.Duration) []Slice {
 	return cells
 }
 
+// Exceeds reports whether a cell is above the target, so that it must be counted
+// by buckets before it can be fetched.
+func Exceeds(cells []Slice, target int64) bool {
+	return slices.ContainsFunc(cells, func(c Slice) bool { return c.Rows > target && c.Hi-c.Lo > 1 })
+}
+
 // Overfull returns the parts that cannot be packed well as counted and should be
 // counted by buckets: cells above the target, joined with neighbours as long as
-// that fills their slices better. The parts are whole runs of cells.
+// that fills their slices better. The parts are whole runs of cells. There are
+// none where counting once more would save no call.
 func Overfull(cells []Slice, target int64) []Slice {
+	if !Exceeds(cells, target) {
+		rows := int64(0)
+		for _, c := range cells {
+			rows += c.Rows
+		}
+		if int64(len(Pack(cells, target, 0))) <= ceil(rows, target)+1 {
+			return nil
+		}
+	}
 	var groups []Slice
 	for i := 0; i < len(cells); {
 		j, sum := i, int64(0)

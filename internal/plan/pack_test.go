@@ -348,3 +348,32 @@ func TestBin_IsFineWithFewLines(t *testing.T) {
 		})
 	}
 }
+
+func TestOverfull_CountsAgainOnlyWhereItSavesCalls(t *testing.T) {
+	from := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	cells := func(rows ...int64) (out []plan.Slice) {
+		for i, n := range rows {
+			w := plan.Window{From: from.Add(time.Duration(i) * time.Minute), To: from.Add(time.Duration(i+1) * time.Minute)}
+			out = append(out, plan.Slice{Part: plan.PartWindow, Window: w, Hi: plan.Buckets, Rows: n})
+		}
+		return out
+	}
+	tests := []struct {
+		name  string
+		cells []plan.Slice
+		again bool
+	}{
+		{"bins that fill slices well", cells(30, 30, 30, 30, 30, 30), false},
+		{"one slice more than the fewest", cells(60, 60, 60), false},
+		{"many slices more than the fewest", cells(60, 60, 60, 60, 60, 60, 60, 60, 60, 60), true},
+		{"a bin above the target", cells(10, 150, 10), true},
+		{"nothing", nil, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if groups := plan.Overfull(tt.cells, 100); len(groups) > 0 != tt.again {
+				t.Errorf("%d groups to count again, want any: %v", len(groups), tt.again)
+			}
+		})
+	}
+}

@@ -31,10 +31,10 @@ func (e *SyntaxError) Error() string {
 // errShort: the value may go on beyond the bytes at hand.
 var errShort = errors.New("value continues")
 
-// pad is how many zero bytes follow the bytes at hand. Eight let a word be
-// loaded anywhere; a zero byte is valid nowhere in JSON, so one comparison
+// pad is how many zero bytes follow the bytes at hand. Sixteen let two
+// words be loaded anywhere; a zero byte is valid nowhere in JSON, so one comparison
 // finds both the end and a fault.
-const pad = 8
+const pad = 16
 
 // scanner reads a body through a buffer. A value is scanned in one go over
 // contiguous bytes; when the buffer ends first, it is refilled and the value is
@@ -57,6 +57,7 @@ func (s *scanner) reset(src io.Reader) {
 	}
 	s.src, s.pos, s.end, s.base, s.eof = src, 0, 0, 0, false
 	clear(s.buf[:pad])
+	s.names.reset()
 }
 
 func (s *scanner) release() {
@@ -184,7 +185,7 @@ func (s *scanner) value(out []byte) ([]byte, error) {
 		return out, err
 	}
 	for {
-		s.names.next = 0
+		s.names.at = rowStart
 		next, res, err := s.scan(s.pos, out, 0)
 		if err == nil {
 			s.pos = next
@@ -215,12 +216,7 @@ func (s *scanner) scan(i int, out []byte, depth int) (int, []byte, error) {
 	)
 
 value:
-	switch class[p[i]] {
-	case space:
-		out, i = gap(out, p, from, i)
-		from = i
-		goto value
-	case quote:
+	if p[i] == '"' { // as most are
 		i++
 		for { // stringEnd for a string without escapes, spelled out for speed
 			m := stops(binary.LittleEndian.Uint64(p[i:]))
@@ -233,11 +229,18 @@ value:
 		}
 		if p[i] == '"' {
 			i++
-			break
+			goto after
 		}
 		if i, reason = stringEnd(p, i); reason != "" {
 			goto fault
 		}
+		goto after
+	}
+	switch class[p[i]] {
+	case space:
+		out, i = gap(out, p, from, i)
+		from = i
+		goto value
 	case digit:
 		i, reason = numberEnd(p, i)
 		if reason != "" {
@@ -314,48 +317,75 @@ after: // a value has ended
 	goto fault
 
 name:
-	start, drop = i, false
-	if known := s.names.expected(); known != nil && bytes.HasPrefix(p[i:], known.raw) {
-		s.names.next++
-		i += len(known.raw)
-		if !known.drop {
-			goto value
-		}
-		drop = true
-	} else {
-		if p[i] != '"' {
-			reason = "want a member name"
-			goto fault
-		}
-		if i, reason = stringEnd(p, i+1); reason != "" {
-			goto fault
-		}
-		drop = annotated(p[start:i])
-		if class[p[i]] == space && !drop {
-			out, i = gap(out, p, from, i)
-			from = i
+	start = i
+	{
+		// The name expected stands here nearly always.
+		q := &s.names
+		next := q.names[q.at].next[0]
+		known := &q.names[next]
+		if next > 0 && known.begins(p[i:]) {
+			q.at = next
 		} else {
-			i = skipSpace(p, i)
+			known = q.other(p[i:])
 		}
-		if p[i] != ':' {
-			reason = "want a colon after a member name"
-			goto fault
-		}
-		i++
-		s.names.learn(p[start:i], drop)
-		if !drop {
-			goto value
+		if known != nil {
+			i += len(known.raw)
+			if !known.drop {
+				goto value
+			}
+			if n := len(known.value); n > 0 && bytes.HasPrefix(p[i:], known.value) {
+				i += n
+				out = append(out, p[from:start]...)
+				from = i
+				goto name
+			}
+			goto annotation
 		}
 	}
+	if p[i] != '"' {
+		reason = "want a member name"
+		goto fault
+	}
+	if i, reason = stringEnd(p, i+1); reason != "" {
+		goto fault
+	}
+	if p[i] == ':' {
+		if known := s.names.find(p[start:i+1], depth); known != nil {
+			i++
+			if !known.drop {
+				goto value
+			}
+			goto annotation
+		}
+	}
+	if drop = annotated(p[start:i]); class[p[i]] == space && !drop {
+		out, i = gap(out, p, from, i)
+		from = i
+	} else {
+		i = skipSpace(p, i)
+	}
+	if p[i] != ':' {
+		reason = "want a colon after a member name"
+		goto fault
+	}
+	i++
+	s.names.learn(p[start:i], depth, drop)
+	if !drop {
+		goto value
+	}
 
-	// An annotation: the run ends before it and before its comma.
+annotation: // the run ends before its name and the comma before that
 	out = append(out, p[from:start]...)
 	if out[len(out)-1] == ',' {
 		out = out[:len(out)-1]
 	}
 	if i = skipSpace(p, i); p[i] == '"' {
+		start = i
 		if i, reason = stringEnd(p, i+1); reason != "" {
 			goto fault
+		}
+		if p[i] == ',' && p[i+1] == '"' {
+			s.names.learnValue(p[start : i+1])
 		}
 	} else if i, _, err = s.scan(i, out, depth); err != nil { // what it appends lies beyond len(out)
 		return i, out, err

@@ -1,5 +1,10 @@
 package rowpath
 
+import (
+	"bytes"
+	"encoding/binary"
+)
+
 const (
 	// maxNames and maxName bound what is remembered; the widest hunting table has
 	// less than a hundred columns, the longest name less than a hundred letters.
@@ -7,39 +12,118 @@ const (
 	maxName  = 256
 )
 
-// sequence remembers the member names of a row in the order in which they came.
-// Rows of one answer nearly always have the same names in the same order, so
-// the next name is found by comparing it with the one expected rather than by
-// scanning it. A wrong expectation costs one comparison.
+// The first entries of a sequence are no names.
+const (
+	rowStart = iota
+	unknown  // a name that is not remembered
+	firstName
+)
+
+// sequence remembers the member names of an answer and which one followed which.
+// Rows of one answer nearly always have the same names in the same order, or one
+// of a few orders, so the next name is found by comparing it with the ones
+// expected rather than by scanning it. A wrong expectation costs a few comparisons.
 type sequence struct {
-	next  int
+	at    int // the last name
 	names []memberName
+	known map[nameAt]int
+}
+
+// nameAt is a raw name at a depth of nesting: what follows "@odata.type" differs.
+type nameAt struct {
+	depth int
+	raw   string
 }
 
 // memberName is a complete, valid member name.
 type memberName struct {
-	raw  []byte // with quotes and colon, without white space between
-	drop bool   // it is an annotation
+	raw   []byte    // with quotes and colon, without white space between
+	word  [2]uint64 // its first bytes
+	mask  [2]uint64 // which of them count
+	drop  bool      // it is an annotation
+	value []byte    // of an annotation when it was first seen, with the comma behind; nil if it was no short string
+	next  [4]int    // the names that followed it, the last one first; 0 none
 }
 
-// expected returns the name that stood here in an earlier row; nil if none.
-func (q *sequence) expected() *memberName {
-	if q.next < len(q.names) {
-		return &q.names[q.next]
+// reset forgets all names: those of another table would only be in the way.
+func (q *sequence) reset() {
+	if q.known == nil {
+		q.known = make(map[nameAt]int)
+	}
+	clear(q.known)
+	q.names = append(q.names[:0], make([]memberName, firstName)...)
+	q.at = rowStart
+}
+
+// other returns the name that p begins with if it is one of the less likely ones
+// expected here; nil if not.
+func (q *sequence) other(p []byte) *memberName {
+	last := &q.names[q.at]
+	for k := 1; k < len(last.next) && last.next[k] > 0; k++ {
+		if n := &q.names[last.next[k]]; n.begins(p) {
+			q.follow(last.next[k])
+			return n
+		}
 	}
 	return nil
 }
 
-// learn remembers the name for this place, unless it is too long or white space
-// stands before its colon.
-func (q *sequence) learn(raw []byte, drop bool) {
-	if len(raw) > maxName || q.next >= maxNames || raw[len(raw)-2] != '"' {
+// find looks a scanned name up that was not expected here, and expects it from
+// now on.
+func (q *sequence) find(raw []byte, depth int) *memberName {
+	i, found := q.known[nameAt{depth, string(raw)}]
+	if !found {
+		return nil
+	}
+	q.follow(i)
+	return &q.names[i]
+}
+
+// learn remembers a new name, unless it is too long or white space stands before
+// its colon.
+func (q *sequence) learn(raw []byte, depth int, drop bool) {
+	i := len(q.names)
+	if len(raw) > maxName || i > maxNames || raw[len(raw)-2] != '"' {
+		q.at = unknown
 		return
 	}
-	if q.next == len(q.names) {
-		q.names = append(q.names, memberName{})
+	q.names = append(q.names, newMemberName(raw, drop))
+	q.known[nameAt{depth, string(raw)}] = i
+	q.follow(i)
+}
+
+// learnValue remembers the value of the annotation whose name came last.
+func (q *sequence) learnValue(value []byte) {
+	if n := &q.names[q.at]; n.drop && n.value == nil && len(value) <= maxName {
+		n.value = bytes.Clone(value)
 	}
-	known := &q.names[q.next]
-	known.raw, known.drop = append(known.raw[:0], raw...), drop
-	q.next++
+}
+
+// follow notes that name i came after the last one.
+func (q *sequence) follow(i int) {
+	next := &q.names[q.at].next
+	k := 0
+	for k < len(next)-1 && next[k] != i {
+		k++
+	}
+	copy(next[1:k+1], next[:k])
+	next[0] = i
+	q.at = i
+}
+
+func newMemberName(raw []byte, drop bool) memberName {
+	n := memberName{raw: bytes.Clone(raw), drop: drop}
+	for i, b := range raw[:min(len(raw), 16)] {
+		n.word[i/8] |= uint64(b) << (i % 8 * 8)
+		n.mask[i/8] |= 0xff << (i % 8 * 8)
+	}
+	return n
+}
+
+// begins reports whether p, which has at least 16 bytes, begins with the name.
+// Most names are compared in two words.
+func (n *memberName) begins(p []byte) bool {
+	return binary.LittleEndian.Uint64(p)&n.mask[0] == n.word[0] &&
+		binary.LittleEndian.Uint64(p[8:])&n.mask[1] == n.word[1] &&
+		(len(n.raw) <= 16 || bytes.HasPrefix(p[16:], n.raw[16:]))
 }

@@ -9,7 +9,6 @@ import (
 const (
 	other = iota
 	space
-	quote
 	digit
 	letter
 	opening
@@ -17,7 +16,6 @@ const (
 
 var class = [256]uint8{
 	' ': space, '\t': space, '\n': space, '\r': space,
-	'"': quote,
 	'-': digit, '0': digit, '1': digit, '2': digit, '3': digit, '4': digit,
 	'5': digit, '6': digit, '7': digit, '8': digit, '9': digit,
 	't': letter, 'f': letter, 'n': letter,
@@ -42,7 +40,8 @@ const (
 func stops(w uint64) uint64 {
 	q := w ^ ones*'"'
 	b := w ^ ones*'\\'
-	return ((q-ones)&^q | (b-ones)&^b | (w-ones*0x20)&^w) & highs
+	// The high bits of q and b are those of w.
+	return ((q - ones) | (b - ones) | (w - ones*0x20)) &^ w & highs
 }
 
 // stringEnd returns the index after the quote that closes the string whose
@@ -118,8 +117,22 @@ func numberEnd(p []byte, i int) (int, string) {
 	return i, ""
 }
 
+// The literals' last four letters as words.
+const (
+	wordTrue = 't' | 'r'<<8 | 'u'<<16 | 'e'<<24
+	wordAlse = 'a' | 'l'<<8 | 's'<<16 | 'e'<<24
+	wordNull = 'n' | 'u'<<8 | 'l'<<16 | 'l'<<24
+)
+
 // literalEnd returns the index after true, false or null at p[i], or a fault.
 func literalEnd(p []byte, i int) (int, string) {
+	switch w := binary.LittleEndian.Uint32(p[i:]); {
+	case w == wordTrue, w == wordNull:
+		return i + 4, ""
+	case p[i] == 'f' && binary.LittleEndian.Uint32(p[i+1:]) == wordAlse:
+		return i + 5, ""
+	}
+	// Slowly, for the place of the fault: the text may only end too early.
 	word := "true"
 	switch p[i] {
 	case 'f':
@@ -127,10 +140,9 @@ func literalEnd(p []byte, i int) (int, string) {
 	case 'n':
 		word = "null"
 	}
-	for k := range len(word) {
-		if p[i+k] != word[k] {
-			return i + k, "unknown literal"
-		}
+	k := 0
+	for p[i+k] == word[k] {
+		k++
 	}
-	return i + len(word), ""
+	return i + k, "unknown literal"
 }
