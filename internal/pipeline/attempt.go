@@ -23,6 +23,8 @@ type attempt struct {
 
 	state *plan.TableState
 	table plan.Table // the configuration in force
+
+	counted []plan.Slice // the time bins of the run planned last; nil of one taken up
 }
 
 // work takes up the table and runs until nothing is left or something stops it.

@@ -155,6 +155,7 @@ func (a *attempt) planWindow(ctx context.Context, l *plan.Ledger) error {
 	if len(cells) == 0 {
 		return nil
 	}
+	a.counted = cells
 	packed, err := a.pack(ctx, l, cells)
 	if err != nil {
 		return err

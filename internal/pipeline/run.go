@@ -372,6 +372,7 @@ func (r *run) repack(ctx context.Context) error {
 }
 
 // recount counts the ground of planned slices by time and buckets and packs it.
+// What this attempt counted when it planned the run is not counted again.
 func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, error) {
 	target := r.limits().Target()
 	var windows, others []plan.Slice
@@ -396,14 +397,17 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 		}
 	}
 	for _, w := range plan.Stretches(windows) {
-		var counts plan.Counts
-		if err := r.call(ctx, &r.ledger.Calls, func(ctx context.Context) (err error) {
-			counts, err = r.Source.Count(ctx, plan.CountQuery{Table: r.table, Window: w, Bin: w.Bin()})
-			return err
-		}); err != nil {
-			return nil, err
+		fresh := plan.Within(r.counted, w)
+		if fresh == nil {
+			var counts plan.Counts
+			if err := r.call(ctx, &r.ledger.Calls, func(ctx context.Context) (err error) {
+				counts, err = r.Source.Count(ctx, plan.CountQuery{Table: r.table, Window: w, Bin: w.Bin()})
+				return err
+			}); err != nil {
+				return nil, err
+			}
+			fresh = plan.Cells(w, counts.Bins, w.Bin())
 		}
-		fresh := plan.Cells(w, counts.Bins, w.Bin())
 		fresh, err := r.tallyGroups(ctx, r.ledger, fresh, plan.Overfull(fresh, target))
 		if err != nil {
 			return nil, err

@@ -288,6 +288,16 @@ func Evenly(group Slice, target int64) []BucketCount {
 	return out
 }
 
+// Within returns the cells that together make up the window; nil if none do.
+func Within(cells []Slice, w Window) []Slice {
+	from := slices.IndexFunc(cells, func(c Slice) bool { return c.Window.From.Equal(w.From) })
+	to := slices.IndexFunc(cells, func(c Slice) bool { return c.Window.To.Equal(w.To) })
+	if from < 0 || to < from {
+		return nil
+	}
+	return slices.Clone(cells[from : to+1])
+}
+
 // Stretches returns the ground of window slices as the fewest windows.
 func Stretches(windows []Slice) []Window {
 	var out []Window

@@ -377,3 +377,29 @@ func TestOverfull_CountsAgainOnlyWhereItSavesCalls(t *testing.T) {
 		})
 	}
 }
+
+func TestWithin_OnlyWholeCells(t *testing.T) {
+	at := func(m int) time.Time { return time.Date(2026, 11, 21, 0, m, 0, 0, time.UTC) }
+	var cells []plan.Slice
+	for m := range 5 {
+		cells = append(cells, plan.Slice{Part: plan.PartWindow, Window: plan.Window{From: at(m), To: at(m + 1)}, Hi: plan.Buckets, Rows: 1})
+	}
+	tests := []struct {
+		name     string
+		from, to time.Time
+		want     int
+	}{
+		{"some", at(1), at(4), 3},
+		{"all", at(0), at(5), 5},
+		{"begins inside a cell", at(1).Add(time.Second), at(4), 0},
+		{"ends inside a cell", at(1), at(4).Add(time.Second), 0},
+		{"ends before it begins", at(3), at(2), 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := plan.Within(cells, plan.Window{From: tt.from, To: tt.to}); len(got) != tt.want {
+				t.Errorf("%d cells, want %d", len(got), tt.want)
+			}
+		})
+	}
+}
