@@ -119,6 +119,38 @@ func TestForeign_SeesOnlyRunsOfOthersThatCameLater(t *testing.T) {
 	}
 }
 
+func TestUnknown_SeesRunsThatNobodyVouchesFor(t *testing.T) {
+	w := newWorld(t)
+	w.setUp(t, adx.Options{})
+	app := w.client(t, "app")
+	look := func() (id, command string) {
+		t.Helper()
+		id, command, err := app.Unknown(t.Context(), "DeviceInfoRaw")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id, command
+	}
+	w.run(t, `.set-or-append DeviceInfoRaw <| print dynamic({}), "", int(null), datetime(null)`,
+		`.set-or-append DeviceInfoRaw <| print dynamic({}), "d2a0001", int(1), datetime(null)`,
+		`.set-or-append DeviceInfoRaw <| print dynamic({}), "d2a0002", int(1), datetime(null)`)
+	if err := app.Void(t.Context(), "DeviceInfoRaw", "d2a0002", 1); err != nil {
+		t.Fatal(err)
+	}
+	row := plan.Row{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", RunID: "d2a0001"}
+	if err := app.Deliver(t.Context(), plan.Outgoing{Tag: "t1", Config: &row}); err != nil {
+		t.Fatal(err)
+	}
+	id, command := look()
+	if id != "d2a0002" {
+		t.Fatalf("got %q; a slice that is hidden does not hide its run", id)
+	}
+	w.run(t, command)
+	if id, _ := look(); id != "" {
+		t.Errorf("after %s: got %q", command, id)
+	}
+}
+
 func TestLanded_WithoutTheTableNamesSetup(t *testing.T) {
 	_, err := newWorld(t).client(t, "app").Landed(t.Context(), "NowhereRaw", "d2a1")
 	if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), "handler setup") {

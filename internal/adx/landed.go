@@ -70,6 +70,31 @@ func foreignQuery(destination, appID string, since time.Time) string {
 		" | take 1 | project RunId"
 }
 
+// Unknown returns a RunId in the table that stands in no row of
+// MigrationConfiguration and is not hidden as a whole, and the command that hides
+// it as Void does; "" when there is none.
+func (c *Client) Unknown(ctx context.Context, destination string) (runID, command string, err error) {
+	type row struct {
+		RunID string `kusto:"RunId"`
+	}
+	found, err := rows[row](ctx, c, unknownQuery(destination))
+	if err != nil {
+		return "", "", fmt.Errorf("look for unknown runs in %s: %w", destination, err)
+	}
+	if len(found) == 0 {
+		return "", "", nil
+	}
+	return found[0].RunID, ".set-or-append " + voidTable + " <| print TableName = " + kql.String(destination) +
+		", RunId = " + kql.String(found[0].RunID) + ", Slice = int(-1), Timestamp = now()", nil
+}
+
+func unknownQuery(destination string) string {
+	return kql.Name(destination) + " | where isnotempty(RunId) | distinct RunId" +
+		" | join kind=leftanti (" + configurationTable + " | where isnotempty(RunId) | distinct RunId) on RunId" +
+		" | join kind=leftanti (" + voidTable + " | where Slice == -1 | distinct RunId) on RunId" +
+		" | top 1 by RunId asc"
+}
+
 // Void records that the slice is hidden from every view; slice -1 hides the whole
 // run. Repeating it appends nothing.
 func (c *Client) Void(ctx context.Context, destination, runID string, slice int) error {

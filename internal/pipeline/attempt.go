@@ -131,7 +131,7 @@ func (a *attempt) forsake(ctx context.Context) error {
 func (a *attempt) rebuild(ctx context.Context) (*plan.Ledger, error) {
 	state := &plan.TableState{
 		Format: plan.StateFormat, Instance: a.req.Key.Instance, Source: a.req.Key.Source,
-		Generation: 1, Nulls: plan.NullsNotCopied,
+		Generation: 1, Nulls: plan.NullsNotCopied, Rebuilt: true,
 	}
 	rows, err := a.Journal.Rows(ctx, a.req.Key, time.Time{})
 	if err != nil {
@@ -148,7 +148,7 @@ func (a *attempt) rebuild(ctx context.Context) (*plan.Ledger, error) {
 	}
 	if ledger != nil {
 		state.Generation = max(state.Generation, ledger.Generation+1)
-		state.OpenRun, state.Table = ledger.RunID, ledger.Table
+		state.OpenRun, state.Table, state.Rebuilt = ledger.RunID, ledger.Table, false
 		if ledger.Table.Load != plan.Snapshot {
 			state.Watermark = ledger.Window.From
 		}

@@ -55,6 +55,10 @@ type Sink interface {
 	// Foreign returns the RunId of a row of another app that came into the table
 	// since the instant; "" when there is none.
 	Foreign(ctx context.Context, destination, appID string, since time.Time) (string, error)
+	// Unknown returns a RunId in the table that stands in no configuration row and
+	// is not hidden as a whole, and the command that hides it, for a person to run;
+	// "" when there is none.
+	Unknown(ctx context.Context, destination string) (runID, command string, err error)
 	// Void records that the slice is hidden from every view; slice -1 hides the
 	// whole run. Repeating it is harmless.
 	Void(ctx context.Context, destination, runID string, slice int) error

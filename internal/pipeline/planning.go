@@ -60,8 +60,23 @@ func rowsPlanned(l *plan.Ledger) (n int64) {
 	return n
 }
 
-// alone refuses to run where another app writes the same raw table.
+// alone refuses to run where another app writes the same raw table, and where a
+// table without a state holds rows that nobody vouches for: their run may have
+// ended or not, so to copy again could repeat them and to hide them could lose
+// them. A snapshot's run repeats nothing, whatever was there before.
 func (a *attempt) alone(ctx context.Context) error {
+	if a.state.Rebuilt && a.table.Load != plan.Snapshot {
+		id, command, err := a.Sink.Unknown(ctx, a.table.Destination)
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			return fault.As(fault.Permanent, fmt.Errorf(
+				"%s holds rows of run %s, which neither the state of the table, now gone, nor MigrationConfiguration knows: to have them copied again, hide them with: %s; to keep them, append a configuration row with this RunId and the LastRefreshedTime up to which they are complete",
+				a.table.Destination, id, command))
+		}
+		a.state.Rebuilt = false
+	}
 	if a.state.Settled.IsZero() {
 		return nil
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,6 +126,49 @@ func TestMigrate_SwitchedOffAndTheStateLost(t *testing.T) {
 	if len(w.extents) != n {
 		t.Errorf("a table that is switched off was copied: %s", w.story())
 	}
+}
+
+func TestMigrate_RowsThatNobodyVouchesForStopATableWithoutState(t *testing.T) {
+	stopped := func(t *testing.T) *world {
+		w := newWorld(106)
+		w.fill(100, 10)
+		w.ill = append(w.ill, &mishap{call: "enqueue", after: true, do: func(*process) error { return errDead }})
+		if err := w.wake(pipeline.Scheduled); !errors.Is(err, errDead) {
+			t.Fatal(err)
+		}
+		w.mend()
+		w.now = w.now.Add(time.Hour)
+		w.land()
+		clear(w.states)
+		clear(w.ledgers)
+		n := len(w.extents)
+		w.run(3 * hour)
+		last := w.last()
+		if n == 0 || len(w.extents) != n || last.Status != plan.Failed || !strings.Contains(last.FailureReason, w.extents[0].runID) || !strings.Contains(last.FailureReason, ".set-or-append") {
+			t.Fatalf("%d extents, then %d; audit: %s", n, len(w.extents), w.story())
+		}
+		return w
+	}
+	t.Run("hidden", func(t *testing.T) {
+		w := stopped(t)
+		w.voids[fmt.Sprint(w.extents[0].runID, -1)] = true
+		w.run(3 * hour)
+		w.check(t, w.now.Add(-2*hour))
+		if w.last().Status != plan.Success {
+			t.Errorf("audit: %s", w.story())
+		}
+	})
+	t.Run("vouched for", func(t *testing.T) {
+		w := stopped(t)
+		upTo := w.rows[len(w.rows)-1].at
+		w.edit(func(r *plan.Row) { r.RunID, r.LastRefreshedTime = w.extents[0].runID, upTo })
+		n := len(w.extents)
+		w.fill(30, 0.5)
+		w.run(3 * hour)
+		if w.last().Status != plan.Success || len(w.extents) == n {
+			t.Errorf("audit: %s", w.story())
+		}
+	})
 }
 
 func TestMigrate_CopiesOfOurRowsAreTheUsersWord(t *testing.T) {

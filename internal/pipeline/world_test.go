@@ -468,6 +468,22 @@ func (p *process) Foreign(_ context.Context, _, appID string, since time.Time) (
 	return id, err
 }
 
+func (p *process) Unknown(context.Context, string) (id, command string, err error) {
+	err = p.effect("unknown", func() error {
+		for _, e := range p.extents {
+			known := e.runID == "" || p.voids[fmt.Sprint(e.runID, -1)]
+			for _, r := range p.config {
+				known = known || r.RunID == e.runID
+			}
+			if !known {
+				id, command = e.runID, ".set-or-append ..."
+			}
+		}
+		return nil
+	})
+	return id, command, err
+}
+
 func (p *process) Void(_ context.Context, _, runID string, slice int) error {
 	return p.effect("void", func() error { p.voids[fmt.Sprint(runID, slice)] = true; return nil })
 }
