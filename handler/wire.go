@@ -95,7 +95,7 @@ func pipelineConfig(cfg config.Config) pipeline.Config {
 	m := cfg.Migration
 	return pipeline.Config{
 		AppID: m.AppID, Settle: m.Settle, Lease: m.Lease, Budget: m.TimeBudget, Grace: m.IngestGrace,
-		LookBack: cfg.Defender.LookBack, Parallel: m.ParallelSlices,
+		LookBack: cfg.Defender.LookBack, Parallel: m.ParallelSlices, Memory: m.MemoryBudget << 20,
 		Limits: plan.Limits{Rows: m.RowTarget, Bytes: m.ByteTarget},
 		Poll:   m.IngestPoll, Pause: cfg.Defender.Pause,
 		Nearby: 5 * time.Second, PutOff: time.Second, Waiting: max(time.Second, min(time.Minute, 3*m.IngestPoll)),

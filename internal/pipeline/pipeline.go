@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -30,7 +32,8 @@ type Config struct {
 	Budget   time.Duration // working time of one invocation
 	Grace    time.Duration // before a blob that ADX does not show may be sent again
 	LookBack time.Duration // how far back Defender holds event tables
-	Parallel int           // slices in flight
+	Parallel int           // slices of one table in flight
+	Memory   int64         // bytes that the slices in flight of all tables may take
 	Limits   plan.Limits   // row and byte targets; Width is ignored
 
 	Poll    time.Duration // first pause between two looks into ADX; grows fourfold
@@ -39,6 +42,11 @@ type Config struct {
 	PutOff  time.Duration // delay of a wake-up put off because the budget is spent
 	Waiting time.Duration // delay of a wake-up that waits for ADX
 }
+
+// SliceMemory is what one slice in flight takes, in bytes: two blocks of 4 MiB on
+// their way into staging storage, and the row path's buffers. Measured by make
+// bench, case memory.
+const SliceMemory = 12 << 20
 
 // Clock tells the time and lets time pass.
 type Clock interface {
@@ -62,13 +70,14 @@ type Ports struct {
 // lease keeps two migrations of one table apart.
 type Pipeline struct {
 	Ports
-	cfg Config
-	log *slog.Logger
+	cfg    Config
+	log    *slog.Logger
+	memory *semaphore.Weighted
 }
 
 // New returns a Pipeline. It does no I/O.
 func New(cfg Config, ports Ports, log *slog.Logger) *Pipeline {
-	return &Pipeline{Ports: ports, cfg: cfg, log: log}
+	return &Pipeline{Ports: ports, cfg: cfg, log: log, memory: semaphore.NewWeighted(max(cfg.Memory, SliceMemory))}
 }
 
 // Triggers of a wake-up.

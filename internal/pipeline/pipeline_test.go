@@ -23,7 +23,7 @@ var verbose = flag.Bool("pipelinelog", false, "print the pipeline's log")
 func settings() pipeline.Config {
 	return pipeline.Config{
 		AppID: "app001", Settle: 10 * time.Minute, Lease: lease, Budget: 5 * time.Minute, Grace: 15 * time.Minute, LookBack: 30 * 24 * time.Hour,
-		Parallel: 1, Limits: plan.Limits{Rows: 15, Bytes: 1 << 30}, Poll: time.Second, Pause: 15 * time.Second, Nearby: 5 * time.Second,
+		Parallel: 1, Memory: 4 * pipeline.SliceMemory, Limits: plan.Limits{Rows: 15, Bytes: 1 << 30}, Poll: time.Second, Pause: 15 * time.Second, Nearby: 5 * time.Second,
 		PutOff: time.Second, Waiting: time.Minute,
 	}
 }

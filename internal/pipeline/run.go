@@ -251,7 +251,16 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 // freeze fetches the slice into a staged blob and settles its row count. The
 // blob is nobody's until the ledger names it: an earlier one, left by a killed
 // process, is never read.
+//
+// The tables of the process share its memory: the fetch begins when there is room.
 func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Received, error) {
+	if err := r.memory.Acquire(ctx, SliceMemory); err != nil {
+		return plan.Blob{}, plan.Received{}, fault.As(fault.Retry, fmt.Errorf("wait for memory: %w", err))
+	}
+	defer r.memory.Release(SliceMemory)
+	if r.spent() {
+		return plan.Blob{}, plan.Received{}, &putOff{delay: r.cfg.PutOff, reason: "time budget spent"}
+	}
 	var blob plan.Blob
 	var received plan.Received
 	calls := 0
