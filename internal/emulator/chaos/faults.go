@@ -2,8 +2,10 @@ package chaos
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/emulator/hunting"
@@ -25,13 +27,27 @@ func (w *world) hook() {
 	})
 }
 
-// huntingFault changes the source, and spoils a call.
-func (w *world) huntingFault(c hunting.Call) hunting.Fault {
-	if r, ok := w.dice.strikes("live", w.plan.live); ok {
-		if err := w.source.live(r, true); err != nil {
-			w.log.Error("change the source", "error", err.Error())
+// living changes the source between two calls, never under one: a query sees the
+// tables of one moment, but the emulator fixes its now() before it reads them.
+func (w *world) living(next http.Handler) http.Handler {
+	var gate sync.RWMutex
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		if r, ok := w.dice.strikes("live", w.plan.live); ok {
+			gate.Lock()
+			err := w.source.live(r, true)
+			gate.Unlock()
+			if err != nil {
+				w.log.Error("change the source", "error", err.Error())
+			}
 		}
-	}
+		gate.RLock()
+		defer gate.RUnlock()
+		next.ServeHTTP(rw, req)
+	})
+}
+
+// huntingFault spoils a call.
+func (w *world) huntingFault(c hunting.Call) hunting.Fault {
 	if r, ok := w.dice.strikes("merge", w.plan.ingestion/10); ok {
 		t := w.plan.tables[r.IntN(len(w.plan.tables))]
 		w.dice.count("ADX: extents merged")

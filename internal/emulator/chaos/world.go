@@ -143,7 +143,7 @@ func (w *world) startHunting() error {
 	if err != nil {
 		return err
 	}
-	address, end, err := w.ground.serve(w.Hunting)
+	address, end, err := w.ground.serve(w.living(w.Hunting))
 	if err != nil {
 		return err
 	}
