@@ -65,7 +65,7 @@ func TestPlainTag_StaysDistinctWhenItHasToBeReplaced(t *testing.T) {
 }
 
 func TestSliceTag_IsAlphanumericAndSorted(t *testing.T) {
-	if got := sliceTag("d2a0001", 7); got != "d2a0001s000007" {
+	if got := plan.IngestTag("d2a0001", 7); got != "d2a0001s000007" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -26,10 +26,6 @@ type Ingestion struct {
 
 var runID = regexp.MustCompile(`^[A-Za-z0-9]{1,128}$`)
 
-// sliceTag is the ingest-by tag of a slice, alphanumeric since Kusto's `has`
-// splits at everything else.
-func sliceTag(runID string, slice int) string { return fmt.Sprintf("%ss%06d", runID, slice) }
-
 // columnMapping is one entry of an inline JSON ingestion mapping.
 type columnMapping struct {
 	Column     string            `json:"Column"`
@@ -73,7 +69,7 @@ func (c *Client) Enqueue(ctx context.Context, in Ingestion) (*Ticket, error) {
 	if err != nil {
 		return nil, fault.As(fault.Permanent, fmt.Errorf("enqueue slice %d: %w", in.Slice, err))
 	}
-	tag := sliceTag(in.RunID, in.Slice)
+	tag := plan.IngestTag(in.RunID, in.Slice)
 	result, err := c.enqueue(ctx, in.Blob,
 		azkustoingest.Table(in.Destination),
 		azkustoingest.IngestionMapping(rawMapping(in), azkustoingest.JSON),

@@ -98,7 +98,7 @@ func unknownQuery(destination string) string {
 // Void records that the slice is hidden from every view; slice -1 hides the whole
 // run. Repeating it appends nothing.
 func (c *Client) Void(ctx context.Context, destination, runID string, slice int) error {
-	err := c.append(ctx, voidTable, sliceTag(runID, slice)+"void", []cell{
+	err := c.append(ctx, voidTable, plan.IngestTag(runID, slice)+"void", []cell{
 		{"TableName", destination}, {"RunId", runID}, {"Slice", int64(slice)}, {"Timestamp", c.now()},
 	})
 	if err != nil {

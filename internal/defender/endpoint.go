@@ -57,15 +57,6 @@ type Endpoint struct {
 	Scope     string // what the token is asked for
 }
 
-// Or returns e with its empty fields taken from other.
-func (e Endpoint) Or(other Endpoint) Endpoint {
-	return Endpoint{
-		Authority: cmp.Or(e.Authority, other.Authority),
-		BaseURL:   cmp.Or(e.BaseURL, other.BaseURL),
-		Scope:     cmp.Or(e.Scope, other.Scope),
-	}
-}
-
 // endpoints has a line a cloud. The global Defender for Endpoint API takes only
 // tokens for its old host, whatever host the call goes to. Sources: Microsoft
 // Graph national cloud deployments; Defender for Endpoint for US government

@@ -9,7 +9,7 @@ import (
 type Invocation struct {
 	ID       string // as the host names it in its own log
 	Function string // folder name of the function
-	Body     []byte // the envelope, to be decoded by DecodeQueue, DecodeTimer or DecodeHTTP
+	Body     []byte // the envelope, to be decoded by DecodeQueue or DecodeTimer
 }
 
 // Func is the work of a function with an envelope. Its context ends early enough

@@ -7,10 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 	"time"
 )
 
@@ -49,15 +46,6 @@ type Server struct {
 	DrainGrace time.Duration
 	// CancelGrace is how long they may take to end after that.
 	CancelGrace time.Duration
-}
-
-// ServeUntilSignal is Serve until SIGTERM or SIGINT. A second signal ends the
-// process at once, as it would without this function.
-func (s *Server) ServeUntilSignal(ctx context.Context, l net.Listener) error {
-	ctx, restore := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer restore()
-	context.AfterFunc(ctx, restore)
-	return s.Serve(ctx, l)
 }
 
 // Serve serves l until ctx is done and then drains: it takes no more work, lets

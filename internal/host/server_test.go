@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
@@ -76,9 +77,9 @@ func start(t *testing.T, s *Server) started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM) // as main does
 	done := make(chan error, 1)
-	go func() { done <- s.ServeUntilSignal(ctx, l) }()
+	go func() { done <- s.Serve(ctx, l) }()
 	t.Cleanup(stop)
 	return started{url: "http://" + l.Addr().String(), stop: stop, done: done, l: l}
 }

@@ -30,5 +30,6 @@ func RunID(app string, now time.Time, random string) string {
 	return app + now.UTC().Format("20060102150405") + strings.ToLower(random[:8])
 }
 
-// IngestTag is the ingest-by tag of one slice of one run, without prefix.
+// IngestTag is the ingest-by tag of one slice of one run, without prefix:
+// alphanumeric, since Kusto's `has` splits at everything else.
 func IngestTag(runID string, slice int) string { return fmt.Sprintf("%ss%06d", runID, slice) }
