@@ -24,7 +24,8 @@ type attempt struct {
 	state *plan.TableState
 	table plan.Table // the configuration in force
 
-	counted []plan.Slice // the time bins of the run planned last; nil of one taken up
+	unplanned int          // calls of a plan that came to nothing, for the audit row
+	counted   []plan.Slice // the time bins of the run planned last; nil of one taken up
 }
 
 // work takes up the table and runs until nothing is left or something stops it.
@@ -395,7 +396,7 @@ func (a *attempt) fill(audit plan.Audit, ledger *plan.Ledger) *plan.Audit {
 	now := a.Clock.Now()
 	audit.Timestamp, audit.Instance, audit.SourceTable = now, a.req.Key.Instance, a.req.Key.Source
 	audit.AttemptID, audit.API, audit.Duration = a.req.AttemptID, a.Source.API(), now.Sub(a.started)
-	audit.TableName = a.table.Destination
+	audit.TableName, audit.Calls = a.table.Destination, a.unplanned
 	if audit.TableName == "" && a.state != nil {
 		audit.TableName = a.state.Table.Destination
 	}

@@ -33,6 +33,7 @@ func (a *attempt) plan(ctx context.Context) (*plan.Ledger, error) {
 		err = a.planWindow(ctx, l)
 	}
 	if err != nil {
+		a.unplanned = l.Calls
 		return nil, fmt.Errorf("plan %s: %w", a.req.Key, err)
 	}
 	if a.table.Load != plan.Snapshot && l.Window.Empty() {
@@ -266,7 +267,19 @@ func (a *attempt) pack(ctx context.Context, l *plan.Ledger, cells []plan.Slice) 
 	if err != nil {
 		return nil, err
 	}
-	return plan.Pack(cells, target, l.Next), nil
+	return plan.Pack(cells, a.packTarget(cells), l.Next), nil
+}
+
+// packTarget is the target that counted cells are packed under.
+func (a *attempt) packTarget(cells []plan.Slice) int64 {
+	if a.state.Width > 0 {
+		return a.limits().Target()
+	}
+	rows := int64(0)
+	for _, c := range cells {
+		rows += c.Rows
+	}
+	return a.limits().Unlearned(rows)
 }
 
 // tallyGroups refines the groups among cells by bucket counts; groups that fit
@@ -368,7 +381,7 @@ func (a *attempt) planSnapshot(ctx context.Context, l *plan.Ledger) error {
 	if err != nil {
 		return err
 	}
-	l.Add(plan.Pack(cells, a.limits().Target(), l.Next)...)
+	l.Add(plan.Pack(cells, a.packTarget(cells), l.Next)...)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -326,6 +327,9 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 // the assumed width are far off, packs the rest of the run again.
 func (r *run) learn(ctx context.Context) error {
 	before := r.limits().Target()
+	if r.state.Width == 0 {
+		before = r.limits().Unlearned(math.MaxInt64)
+	}
 	switch {
 	case r.rows > 0:
 		r.state.Width, r.learning = float64(r.bytes)/float64(r.rows), false

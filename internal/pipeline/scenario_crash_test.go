@@ -146,8 +146,8 @@ func TestScenario_P7_HostStopsHalfWay(t *testing.T) {
 	}
 	w.run(time.Hour)
 	w.whole(t, w.now.Add(-2*time.Hour))
-	if got := w.tried["fetch"]; got != 12 {
-		t.Errorf("%d fetches for 11 slices and one kill, want 12", got)
+	if got := w.tried["fetch"]; got != 11 {
+		t.Errorf("%d fetches for 10 slices and one kill, want 11", got)
 	}
 	if w.copied(key.Source) != 95_000 {
 		t.Errorf("the audit row of the run must count what both processes copied:%s", w.story())

@@ -16,8 +16,8 @@ const (
 	DefaultWidth = 1500
 
 	// maxBins is how many bins a window is divided into, up to a month; as lines of
-	// an answer they are some hundred kilobytes.
-	maxBins = 3000
+	// an answer they are half a megabyte.
+	maxBins = 10_000
 	// groupSlices ends a group of overfull bins: every slice of a group reads the
 	// group's whole range again, so long groups cost the source.
 	groupSlices = 32
@@ -44,12 +44,24 @@ func (l Limits) Target() int64 {
 	return max(1, min(l.Rows, int64(float64(l.Bytes)/width)))
 }
 
+// Unlearned returns the target for rows of unknown width: what fits into one slice
+// by the assumed width stays one; of more, the first slice shall be fetched even
+// if the rows are twice and a half as wide, since the rest is packed again by what
+// it teaches.
+func (l Limits) Unlearned(rows int64) int64 {
+	if target := l.Target(); rows <= target {
+		return target
+	}
+	l.Bytes /= 2
+	return l.Target()
+}
+
 // Bin returns the width of time bins for a window: so fine that slices can be
 // filled from them alone, without counting large bins once more, and so coarse
-// that the answer stays small. What Defender holds, thirty days, is counted by a
-// quarter of an hour, business dates that reach back for years by the day.
+// that the answer stays small. What Defender holds, thirty days, is counted by
+// five minutes, business dates that reach back for years by the day.
 func (w Window) Bin() time.Duration {
-	for _, bin := range []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute} {
+	for _, bin := range []time.Duration{time.Minute, 5 * time.Minute} {
 		if w.To.Sub(w.From) <= maxBins*bin {
 			return bin
 		}

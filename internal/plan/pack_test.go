@@ -334,8 +334,9 @@ func TestBin_IsFineWithFewLines(t *testing.T) {
 		want time.Duration
 	}{
 		{"an hour", to.Add(-time.Hour), time.Minute},
-		{"five days", to.AddDate(0, 0, -5), 5 * time.Minute},
-		{"all that Defender holds", to.AddDate(0, 0, -30), 15 * time.Minute},
+		{"five days", to.AddDate(0, 0, -5), time.Minute},
+		{"ten days", to.AddDate(0, 0, -10), 5 * time.Minute},
+		{"all that Defender holds", to.AddDate(0, 0, -30), 5 * time.Minute},
 		{"two months", to.AddDate(0, 0, -60), time.Hour},
 		{"years", to.AddDate(-3, 0, 0), 24 * time.Hour},
 		{"everything", time.Time{}, 24 * time.Hour},
@@ -373,6 +374,26 @@ func TestOverfull_CountsAgainOnlyWhereItSavesCalls(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if groups := plan.Overfull(tt.cells, 100); len(groups) > 0 != tt.again {
 				t.Errorf("%d groups to count again, want any: %v", len(groups), tt.again)
+			}
+		})
+	}
+}
+
+func TestUnlearned_TheFirstSliceOfManyIsSmaller(t *testing.T) {
+	tests := []struct {
+		name             string
+		rowTarget, bytes int64
+		rows, want       int64
+	}{
+		{"one slice by the assumed width", 95_000, 40_000_000, 26_666, 26_666},
+		{"more than one", 95_000, 40_000_000, 26_667, 13_333},
+		{"bytes are not the limit", 10_000, 40_000_000, 1 << 40, 10_000},
+		{"never nothing", 95_000, 1, 10, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := (plan.Limits{Rows: tt.rowTarget, Bytes: tt.bytes}).Unlearned(tt.rows); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
 	}
