@@ -14,7 +14,7 @@ const (
 // callFigures counts every call that the emulated tenant saw, planning included.
 // A table's first run learns the width of its rows; its later runs know it.
 func callFigures(ctx context.Context, b *Bench) error {
-	var paged int
+	var paged batch
 	for _, c := range []struct {
 		name string
 		calm batch // what the first run copies
@@ -30,7 +30,7 @@ func callFigures(ctx context.Context, b *Bench) error {
 		const border = 62 * time.Hour
 		c.calm.from, c.calm.to = 120*time.Hour, border+time.Hour
 		c.rest.from, c.rest.to = border-time.Hour, 2*time.Hour
-		first, later, err := b.countCalls(ctx, border, c.calm, c.rest)
+		first, later, err := b.countCalls(ctx, border, &c.calm, &c.rest)
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func callFigures(ctx context.Context, b *Bench) error {
 		}
 		b.callFigure(c.name, later, c.rest)
 		if c.name == "1kb" {
-			paged = c.rest.rows
+			paged = c.rest
 		}
 	}
 	for _, page := range []struct {
@@ -47,14 +47,13 @@ func callFigures(ctx context.Context, b *Bench) error {
 		rows int
 	}{{"rownum-10k", 10_000}, {"rownum-25k", 25_000}} {
 		// One call counts the rows, then one fetches each page.
-		calls := int64(1 + (paged+page.rows-1)/page.rows)
-		b.callFigure(page.name, calls, batch{rows: paged, width: 1000})
+		b.callFigure(page.name, int64(1+ceil(paged.rows, page.rows)), paged)
 	}
 	return nil
 }
 
 func (b *Bench) callFigure(name string, calls int64, c batch) {
-	ideal := max(1, ceil(c.rows, rowTarget), ceil(c.rows*c.width, byteTarget))
+	ideal := max(1, ceil(c.rows, rowTarget), ceil(c.bytes, byteTarget))
 	b.figure("calls", name, "calls", calls, "ideal", ideal, "of_ideal", float64(calls)/float64(ideal))
 }
 
@@ -62,7 +61,7 @@ func ceil(a, b int) int { return (a + b - 1) / b }
 
 // countCalls returns the calls of a table's first run, which copies what arrived
 // before the border, and of its next run.
-func (b *Bench) countCalls(ctx context.Context, border time.Duration, calm, rest batch) (first, later int64, err error) {
+func (b *Bench) countCalls(ctx context.Context, border time.Duration, calm, rest *batch) (first, later int64, err error) {
 	data, err := load(calm, rest)
 	if err != nil {
 		return 0, 0, err

@@ -18,10 +18,12 @@ type batch struct {
 	from, to    time.Duration // ago
 	hotHour     float64       // share that arrived in the hour in the middle instead
 	hotDevice   float64       // share that is one device's
+
+	bytes int // of the rows made
 }
 
 // load makes a tenant whose table holds the batches, oldest first.
-func load(batches ...batch) (*tenant.Tenant, error) {
+func load(batches ...*batch) (*tenant.Tenant, error) {
 	now := time.Now()
 	data := tenant.New(now)
 	data.Run(time.Now)
@@ -37,7 +39,7 @@ func load(batches ...batch) (*tenant.Tenant, error) {
 // together is how many rows arrive at one instant.
 const together = 50
 
-func (b batch) fill(data *tenant.Tenant, now time.Time, random *rand.Rand) error {
+func (b *batch) fill(data *tenant.Tenant, now time.Time, random *rand.Rand) error {
 	hot := int(b.hotHour * float64(b.rows))
 	middle := (b.from + b.to) / 2
 	parts := []struct {
@@ -59,7 +61,8 @@ func (b batch) fill(data *tenant.Tenant, now time.Time, random *rand.Rand) error
 			if random.Float64() < b.hotDevice {
 				device = 0
 			}
-			rows = append(rows, row(random, device, at, b.width))
+			text := row(random, device, at, b.width)
+			rows, b.bytes = append(rows, text), b.bytes+len(text)+1
 			if len(rows) == together || i == p.rows-1 {
 				if err := data.Append(benchTable, at, rows...); err != nil {
 					return err

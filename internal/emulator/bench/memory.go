@@ -40,7 +40,7 @@ func memoryFigures(ctx context.Context, b *Bench) error {
 // drift teaches the handler a width by a few narrow rows, then lets a fresh
 // process copy wide ones.
 func (b *Bench) drift(ctx context.Context, api string, limit int64, rows, width int) (work, error) {
-	data, err := load(batch{rows: 2000, width: 400, from: 120 * time.Hour, to: 100 * time.Hour}, batch{rows: rows, width: width, from: 80 * time.Hour, to: 2 * time.Hour})
+	data, err := load(&batch{rows: 2000, width: 400, from: 120 * time.Hour, to: 100 * time.Hour}, &batch{rows: rows, width: width, from: 80 * time.Hour, to: 2 * time.Hour})
 	if err != nil {
 		return work{}, err
 	}
