@@ -41,33 +41,33 @@ func (f *fetches) again() (n int) {
 }
 
 // A large table moves over many short invocations, with its process killed
-// between and within them. D2A_SCALE_ROWS sets the size; the default suits CI.
+// between and within them. D2A_SCALE_ROWS sets the size, and then invocations of a
+// minute and a quota that makes them many; the default suits CI.
 func TestScale_ManyInvocationsWithKills(t *testing.T) {
 	const table = "DeviceNetworkEvents"
-	rows, budget := 150_000, "2s"
+	rows, kills, between := 150_000, 2, 10
+	settings := map[string]string{"MIGRATION_TIME_BUDGET": "2s", "MIGRATION_INGEST_GRACE": "1m"}
 	if text := os.Getenv("D2A_SCALE_ROWS"); text != "" {
 		var err error
 		if rows, err = strconv.Atoi(text); err != nil {
 			t.Fatal(err)
 		}
-		budget = "10s"
+		kills, between = 5, 40
+		settings["MIGRATION_TIME_BUDGET"], settings["DEFENDER_CALLS_PER_MINUTE"] = "60s", "75" // of which we use 60
 	}
-	const kills = 2
 	// So many slices that the kills fall between them.
-	target := max(rows/40, 2000)
+	settings["MIGRATION_ROW_TARGET"] = strconv.Itoa(min(max(rows/40, 2000), 20_000))
 	data := events(t, table, rows)
 	seen := &fetches{by: map[string]int{}}
 	s := start(t, data, stack.Options{Hunting: hunting.Options{Fault: seen.see}})
 	s.setup("none")
 	s.configure(table)
-	s.serve(map[string]string{
-		"MIGRATION_ROW_TARGET": strconv.Itoa(min(target, 95_000)), "MIGRATION_TIME_BUDGET": budget, "MIGRATION_INGEST_GRACE": "1m",
-	}, funchost.Options{Timing: funchost.Timing{QueueLease: 3 * time.Second, QueueVisibility: time.Second, RestartWindow: time.Millisecond}})
+	s.serve(settings, funchost.Options{Timing: funchost.Timing{QueueLease: 3 * time.Second, QueueVisibility: time.Second, RestartWindow: time.Millisecond}})
 	killed := make(chan int)
 	go func() {
 		n := 0
 		for k := 1; k <= kills; k++ {
-			for s.count("slice sent") < 10*k && s.count("run ended") == 0 {
+			for s.count("slice sent") < between*k && s.count("run ended") == 0 {
 				time.Sleep(2 * time.Millisecond)
 			}
 			if s.host.KillHandler(syscall.SIGKILL) == nil {
@@ -77,7 +77,7 @@ func TestScale_ManyInvocationsWithKills(t *testing.T) {
 		killed <- n
 	}()
 	s.tick()
-	ended := s.successesWithin(table, 1, 2*time.Minute+time.Duration(rows)*200*time.Microsecond)[0]
+	ended := s.successesWithin(table, 1, 2*time.Minute+time.Duration(rows)*300*time.Microsecond)[0]
 	if n := <-killed; n != kills {
 		t.Errorf("the handler was killed %d times, want %d", n, kills)
 	}
