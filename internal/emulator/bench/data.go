@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -14,6 +15,7 @@ const benchTable = "DeviceNetworkEvents"
 
 // batch is a number of rows of one width that arrived evenly over a time.
 type batch struct {
+	table       string // default benchTable
 	rows, width int
 	from, to    time.Duration // ago
 	hotHour     float64       // share that arrived in the hour in the middle instead
@@ -64,7 +66,7 @@ func (b *batch) fill(data *tenant.Tenant, now time.Time, random *rand.Rand) erro
 			text := row(random, device, at, b.width)
 			rows, b.bytes = append(rows, text), b.bytes+len(text)+1
 			if len(rows) == together || i == p.rows-1 {
-				if err := data.Append(benchTable, at, rows...); err != nil {
+				if err := data.Append(cmp.Or(b.table, benchTable), at, rows...); err != nil {
 					return err
 				}
 				rows = rows[:0]

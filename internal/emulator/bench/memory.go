@@ -8,6 +8,12 @@ import (
 	"github.com/defender2adx/defender2adx/internal/emulator/stack"
 )
 
+// eventTables have the columns of the made-up rows, or take any.
+var eventTables = []string{
+	benchTable, "DeviceEvents", "DeviceFileEvents", "DeviceProcessEvents", "DeviceLogonEvents", "DeviceRegistryEvents", "DeviceImageLoadEvents",
+	"DeviceNetworkInfo", "DeviceInfo", "DeviceFileCertificateInfo", "EmailEvents", "CloudAppEvents",
+}
+
 // memoryFigures lets the handler meet the largest answers that its default
 // settings can lead to: slices are packed for the narrow rows that it has seen,
 // and the rows that come then are as wide as the service's cap allows.
@@ -16,18 +22,20 @@ func memoryFigures(ctx context.Context, b *Bench) error {
 		name, api string
 		width     int // 95,000 rows of it are the answer
 		limit     int64
-		slices    int
+		tables    int
+		slices    int // of each
 	}{
-		{"graph-50mb", "graph", 522, 50_000_000, 2},
-		{"graph-50mb-10x", "graph", 522, 50_000_000, 20},
-		{"mde-124mb", "mde", 1302, 124_500_000, 2},
-		{"mde-124mb-10x", "mde", 1302, 124_500_000, 20},
+		{"graph-50mb", "graph", 522, 50_000_000, 1, 2},
+		{"graph-50mb-10x", "graph", 522, 50_000_000, 1, 20},
+		{"mde-124mb", "mde", 1302, 124_500_000, 1, 2},
+		{"mde-124mb-10x", "mde", 1302, 124_500_000, 1, 20},
+		{"mde-124mb-12-tables", "mde", 1302, 124_500_000, 12, 2},
 	} {
 		rows := c.slices * 94_900
 		if b.Short {
 			rows = c.slices * 400
 		}
-		w, err := b.drift(ctx, c.api, c.limit, rows, c.width)
+		w, err := b.drift(ctx, c.api, c.limit, c.tables, rows, c.width)
 		if err != nil {
 			return err
 		}
@@ -38,9 +46,16 @@ func memoryFigures(ctx context.Context, b *Bench) error {
 }
 
 // drift teaches the handler a width by a few narrow rows, then lets a fresh
-// process copy wide ones.
-func (b *Bench) drift(ctx context.Context, api string, limit int64, rows, width int) (work, error) {
-	data, err := load(&batch{rows: 2000, width: 400, from: 120 * time.Hour, to: 100 * time.Hour}, &batch{rows: rows, width: width, from: 80 * time.Hour, to: 2 * time.Hour})
+// process copy wide ones, of so many tables at a time.
+func (b *Bench) drift(ctx context.Context, api string, limit int64, tables, rows, width int) (work, error) {
+	names := eventTables[:tables]
+	var batches []*batch
+	for _, t := range names {
+		batches = append(batches,
+			&batch{table: t, rows: 2000, width: 400, from: 120 * time.Hour, to: 100 * time.Hour},
+			&batch{table: t, rows: rows, width: width, from: 80 * time.Hour, to: 2 * time.Hour})
+	}
+	data, err := load(batches...)
 	if err != nil {
 		return work{}, err
 	}
@@ -49,7 +64,7 @@ func (b *Bench) drift(ctx context.Context, api string, limit int64, rows, width 
 		l.Bytes = limit
 		limits[name] = l
 	}
-	s, err := b.open(ctx, data, map[hunting.API]hunting.Limits(limits))
+	s, err := b.open(ctx, data, map[hunting.API]hunting.Limits(limits), names...)
 	if err != nil {
 		return work{}, err
 	}

@@ -16,7 +16,8 @@ import (
 // site is a tenant, the emulators and a database that is set up for its table.
 type site struct {
 	*stack.Emulators
-	bench *Bench
+	bench  *Bench
+	tables int
 }
 
 // open starts the emulators. limits may be nil: nobody waits then.
@@ -28,12 +29,12 @@ func (b *Bench) open(ctx context.Context, data *tenant.Tenant, limits map[huntin
 	if err != nil {
 		return nil, err
 	}
-	s := &site{Emulators: e, bench: b}
-	if _, err := s.Setup(ctx, b.App, "none"); err != nil {
-		return nil, errors.Join(err, e.Close())
-	}
 	if len(tables) == 0 {
 		tables = []string{benchTable}
+	}
+	s := &site{Emulators: e, bench: b, tables: len(tables)}
+	if _, err := s.Setup(ctx, b.App, "none"); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	if err := s.Configure(ctx, tables); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -59,10 +60,10 @@ type work struct {
 	allCPU      time.Duration // of every process of the stack, the handler's too
 }
 
-// copyOnce starts the handler, fires the timer once, and waits until nothing is
-// left to copy.
+// copyOnce starts the handler, fires the timer once, and waits until no table has
+// anything left to copy.
 func (s *site) copyOnce(ctx context.Context, changes map[string]string) (work, error) {
-	f := &watcher{done: make(chan int64, 1), failed: make(chan string, 1)}
+	f := &watcher{tables: s.tables, done: make(chan int64, 1), failed: make(chan string, 1)}
 	host, err := s.StartHost(ctx, s.bench.App, settings(changes), funchost.Options{OnLine: f.line})
 	if err != nil {
 		return work{}, err
@@ -96,7 +97,7 @@ func (s *site) measure(ctx context.Context, host *funchost.Host, f *watcher) (wo
 	select {
 	case w.rows = <-f.done:
 	case reason := <-f.failed:
-		return w, fmt.Errorf("copy %s: %s", benchTable, reason)
+		return w, fmt.Errorf("copy: %s", reason)
 	case <-host.Done():
 		return w, fmt.Errorf("the Functions host stopped: %w", host.Wait())
 	case <-ctx.Done():

@@ -8,8 +8,9 @@ import (
 
 // watcher follows the handler's log. The host calls it from one goroutine.
 type watcher struct {
+	tables int // that still have something to copy
 	rows   int64
-	done   chan int64  // rows of a table that has no more to copy
+	done   chan int64  // rows, once no table has any left
 	failed chan string // why a table's invocation failed
 }
 
@@ -28,6 +29,9 @@ func (f *watcher) line(l funchost.Line) {
 	case r.Msg == "run ended":
 		f.rows += r.Rows
 		if !r.More {
+			f.tables--
+		}
+		if f.tables == 0 {
 			send(f.done, f.rows)
 		}
 	case r.Level == "ERROR":
