@@ -88,6 +88,7 @@ func TestScale_ManyInvocationsWithKills(t *testing.T) {
 	if offs := s.count("put off"); offs < kills+1 {
 		t.Errorf("the wake-up was put off %d times, by the kills alone: the time budget of an invocation was not the limit", offs)
 	}
+	t.Logf("rows=%d slices=%d kills=%d put_off=%d fetched_again=%d", ended.RecordCount, s.count("slice verified"), kills, s.count("put off"), seen.again())
 	// Two slices are in flight; only those that were not frozen yet when the
 	// process was killed may be read again.
 	if n := seen.again(); n > 2*kills {
