@@ -11,7 +11,7 @@ import (
 // eventTables have the columns of the made-up rows, or take any.
 var eventTables = []string{
 	benchTable, "DeviceEvents", "DeviceFileEvents", "DeviceProcessEvents", "DeviceLogonEvents", "DeviceRegistryEvents", "DeviceImageLoadEvents",
-	"DeviceNetworkInfo", "DeviceInfo", "DeviceFileCertificateInfo", "EmailEvents", "CloudAppEvents",
+	"DeviceNetworkInfo", "DeviceInfo", "DeviceFileCertificateInfo", "DeviceTvmInfoGathering", "DeviceTvmCertificateInfo",
 }
 
 // memoryFigures lets the handler meet the largest answers that its default
