@@ -78,8 +78,8 @@ func TestSchedules_UnderTheFunctionsHost(t *testing.T) {
 func calm(t *testing.T, tables ...table) *world {
 	t.Helper()
 	s := scriptOf(7, false)
-	s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-	s.outage, s.quota, s.ticks, s.tables = false, 0, 1, tables
+	s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+	s.outage, s.quota, s.skew, s.ticks, s.tables = false, 0, 0, 1, tables
 	w, err := newWorld(t.Context(), ground(t), s)
 	if err != nil {
 		t.Fatal(err)
@@ -171,11 +171,12 @@ func TestScriptOf_ReachesEveryKindOfSchedule(t *testing.T) {
 		seen[fmt.Sprint("quota ", s.quota > 0)] = true
 		seen[fmt.Sprint("processes ", s.processes)] = true
 		seen[fmt.Sprint("brief tokens ", s.shortLived)] = true
+		seen[fmt.Sprint("skew ", s.skew > 0)] = true
 		for _, x := range s.tables {
 			seen[x.load], seen[x.column] = true, true
 		}
 	}
-	if len(seen) != 2+2+2+2+2+3+2 {
+	if len(seen) != 2+2+2+2+2+2+3+2 {
 		t.Errorf("kinds of schedules: %v", seen)
 	}
 }

@@ -50,7 +50,7 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 	w.dice.rest()
 	w.log.Info("CHAOS faults end")
 	for range healTicks {
-		if err := sleep(ctx, time.Until(w.source.lastChange().Add(settle))); err != nil {
+		if err := sleep(ctx, time.Until(w.source.lastChange().Add(settle+w.plan.skew))); err != nil {
 			return Verdict{}, err
 		}
 		began := time.Now()

@@ -57,7 +57,7 @@ func (m *mailbox) process(i int) (*process, error) {
 	if old := m.processes[i]; old != nil {
 		m.world.tasks.Go(old.stop)
 	}
-	p, err := m.world.newProcess(m)
+	p, err := m.world.newProcess(m, i)
 	if err == nil {
 		m.processes[i] = p
 	}
@@ -182,7 +182,12 @@ func (m *mailbox) deliver(x *message) {
 
 // serve runs the migrate function on a message.
 func (p *process) serve(x *message) (again bool) {
-	ctx, cancel := context.WithTimeout(host.WithLogger(p.ctx, p.world.log), 2*time.Minute)
+	limit := 2 * time.Minute
+	if r, ok := p.world.dice.strikes("timeout", p.world.plan.timeout); ok {
+		p.world.dice.count("clock: functionTimeout")
+		limit = pauseOf(r, 800*time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(host.WithLogger(p.ctx, p.world.log), limit)
 	defer cancel()
 	return p.migrate.Serve(ctx, p.invocation(x)).Redeliver
 }

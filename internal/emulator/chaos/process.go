@@ -30,6 +30,7 @@ import (
 type process struct {
 	world *world
 	line  *line
+	clock skewedClock
 	ctx   context.Context // ends when the process is killed
 	end   context.CancelFunc
 
@@ -43,8 +44,8 @@ type process struct {
 	work   map[string]int // deliveries under way by table
 }
 
-func (w *world) newProcess(mail *mailbox) (*process, error) {
-	p := &process{world: w, work: map[string]int{}}
+func (w *world) newProcess(mail *mailbox, place int) (*process, error) {
+	p := &process{world: w, work: map[string]int{}, clock: skewedClock{w.plan.skewOf(place)}}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	p.line = newLine(p)
 	if err := p.wire(mail); err != nil {
@@ -67,7 +68,7 @@ func (p *process) wire(mail *mailbox) error {
 		Transport: p.line,
 		Retry:     policy.RetryOptions{MaxRetries: 3, TryTimeout: 10 * time.Second, RetryDelay: 2 * time.Millisecond, MaxRetryDelay: 20 * time.Millisecond},
 	}}
-	store, err := state.New(state.Config{Storage: storage, Lease: cfg.Migration.Lease, Version: "chaos", Logger: w.log})
+	store, err := state.New(state.Config{Storage: storage, Lease: cfg.Migration.Lease, Version: "chaos", Logger: w.log, Clock: p.clock.Now})
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (p *process) wire(mail *mailbox) error {
 	}
 	calls, err := quota.New(quota.Config{
 		Storage: storage, Cloud: cfg.Defender.Cloud, Tenant: cfg.Defender.TenantID, PerMinute: perMinute, Minute: window,
-		FreeShare: cfg.Defender.FreeShare,
+		FreeShare: cfg.Defender.FreeShare, Clock: p.clock.Now,
 	})
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func (p *process) wire(mail *mailbox) error {
 		LookBack: cfg.Defender.LookBack, Parallel: w.plan.parallel, Memory: cfg.Migration.MemoryBudget << 20, Limits: plan.Limits{Rows: cfg.Migration.RowTarget, Bytes: cfg.Migration.ByteTarget},
 		Poll: 40 * time.Millisecond, Pause: cfg.Defender.Pause, Nearby: 300 * time.Millisecond, PutOff: 10 * time.Millisecond, Waiting: 100 * time.Millisecond,
 	}, pipeline.Ports{
-		Source: client, Quota: hurried{calls}, Sink: sink{p.adx}, Journal: p.adx, Store: leases{store}, Waker: waker, Clock: wallClock{},
+		Source: client, Quota: hurried{calls, p.clock}, Sink: sink{p.adx}, Journal: p.adx, Store: leases{store}, Waker: waker, Clock: p.clock,
 	}, w.log)
 	audit := auditor{p.adx, client.API()}
 	p.migrate = &migrate.Function{Pipeline: watched{lane, p}, Parse: parseWakeUp, Auditor: audit}
@@ -240,10 +241,13 @@ func (w watched) Migrate(ctx context.Context, req pipeline.Request) error {
 
 // hurried keeps nobody from calling for long: an instant that the service named
 // in minutes comes in a fraction of a second.
-type hurried struct{ *quota.Quota }
+type hurried struct {
+	*quota.Quota
+	clock skewedClock
+}
 
 func (h hurried) Hold(ctx context.Context, until time.Time) error {
-	return h.Quota.Hold(ctx, time.Now().Add(min(time.Until(until), 250*time.Millisecond)))
+	return h.Quota.Hold(ctx, h.clock.Now().Add(min(until.Sub(h.clock.Now()), 250*time.Millisecond)))
 }
 
 type leases struct{ *state.Store }
@@ -283,11 +287,12 @@ func parseWakeUp(text string) (pipeline.Request, error) {
 	return pipeline.Request{Key: plan.Key{Instance: w.Instance, Source: w.Table}, Trigger: w.Trigger, Again: w.Again}, err
 }
 
-type wallClock struct{}
+// skewedClock is a process's wall clock, ahead by so much.
+type skewedClock struct{ ahead time.Duration }
 
-func (wallClock) Now() time.Time { return time.Now() }
+func (c skewedClock) Now() time.Time { return time.Now().Add(c.ahead) }
 
-func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
+func (skewedClock) Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -55,13 +55,27 @@ type script struct {
 	latency    time.Duration // of ingestion
 	quota      int           // calls in a window of quotaWindow; 0: practically none
 	shortLived bool          // Defender's tokens
+	skew       time.Duration // most that the clocks of processes are off; see skewOf
 	outage     bool          // ADX refuses every ingestion for good while the faults last
 
 	// Chances of a fault, by boundary.
-	hunting, live, storage, line, kusto, ingestion, kill, freeze, lease, queue float64
+	hunting, live, storage, line, kusto, ingestion, kill, freeze, lease, queue, timeout float64
 }
 
 const quotaWindow = 3 * time.Second
+
+// mostSkew bounds how far clocks are off. It is less than settle, since a process
+// whose clock is behind leaves the rows of that time for later.
+const mostSkew = time.Second
+
+// skewOf is how far the clock of the process in a place is ahead: of two
+// processes one is ahead and one behind.
+func (s script) skewOf(place int) time.Duration {
+	if place%2 == 0 {
+		return s.skew
+	}
+	return -s.skew
+}
 
 // sources of each kind. A schedule names each at most once.
 var sources = map[kind][]string{
@@ -107,6 +121,10 @@ func scriptOf(seed uint64, hosted bool) script {
 	s.kill, s.freeze, s.lease = chance(0.025), chance(0.008), chance(0.02)
 	s.queue = chance(0.4)
 	s.outage = r.IntN(20) == 0
+	s.timeout = chance(0.1)
+	if r.IntN(3) == 0 {
+		s.skew = time.Duration(between(r, 100, int(mostSkew/time.Millisecond))) * time.Millisecond
+	}
 	if hosted {
 		// Few and slow: each is to meet a signal. Slow ingestion keeps runs open.
 		s.kill, s.ticks = max(s.kill, 0.01), 4
@@ -166,7 +184,7 @@ func (s script) String() string {
 	if s.outage {
 		mode += " outage"
 	}
-	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v | hunting=%.2f live=%.2f storage=%.3f line=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f | %s",
-		s.seed, mode, s.api, s.rowLimit, s.rowTarget, s.processes, s.parallel, s.budget, s.quota, quotaWindow,
-		s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, strings.Join(tables, ", "))
+	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f line=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f | %s",
+		s.seed, mode, s.api, s.rowLimit, s.rowTarget, s.processes, s.parallel, s.budget, s.quota, quotaWindow, s.skew,
+		s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, strings.Join(tables, ", "))
 }

@@ -32,6 +32,7 @@ type truth struct {
 	table
 	marks    map[int64]time.Time // watermark by row id; zero: none
 	versions []version           // of a snapshot, oldest first
+	expired  map[int64]string    // rows that the service holds no longer, by id
 }
 
 // version is the whole of a snapshot table from a moment on.
@@ -60,7 +61,7 @@ func newSource(s script, d *dice) (*source, error) {
 	out.data.Run(time.Now)
 	r := d.roll("source")
 	for _, t := range s.tables {
-		tr := &truth{table: t, marks: map[int64]time.Time{}}
+		tr := &truth{table: t, marks: map[int64]time.Time{}, expired: map[int64]string{}}
 		out.tables[t.source] = tr
 		if err := out.fill(r, tr); err != nil {
 			return nil, err
@@ -153,7 +154,9 @@ func (s *source) live(r *rand.Rand, midRun bool) error {
 		}
 		return s.refresh(r, t)
 	}
-	switch r.IntN(5) {
+	switch r.IntN(6) {
+	case 5:
+		return s.expire(r, t)
 	case 0:
 		s.dice.count("source: rows at one instant")
 		return s.arrive(r, t, between(r, 20, 150), s.data.Now())
@@ -167,6 +170,39 @@ func (s *source) live(r *rand.Rand, midRun bool) error {
 		s.dice.count("source: new rows")
 		return s.arrive(r, t, between(r, 1, 40), s.data.Now())
 	}
+}
+
+// expire drops the oldest rows of an event table, as the service does after thirty
+// days. What nobody has copied by then nobody will.
+func (s *source) expire(r *rand.Rand, t *truth) error {
+	if !s.dice.atMost(3, "source: rows expired") {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var stamps []time.Time
+	for _, at := range t.marks {
+		if !at.IsZero() {
+			stamps = append(stamps, at)
+		}
+	}
+	if len(stamps) == 0 {
+		return nil
+	}
+	slices.SortFunc(stamps, time.Time.Compare)
+	until := stamps[r.IntN(1+len(stamps)/20)]
+	_, err := s.data.Delete(t.source, func(_ int, text []byte) bool {
+		id, ok := idOf(text)
+		at := t.marks[id]
+		if !ok || at.IsZero() || at.After(until) {
+			return false
+		}
+		t.expired[id] = string(text)
+		delete(t.marks, id)
+		return true
+	})
+	s.changed = time.Now()
+	return err
 }
 
 // refresh reloads a snapshot table: some rows go, some come, all are stamped.

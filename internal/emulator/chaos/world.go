@@ -46,6 +46,9 @@ type world struct {
 // newWorld makes the surroundings and the configuration; nothing runs yet.
 func newWorld(ctx context.Context, g *Ground, s script) (_ *world, err error) {
 	w := &world{ground: g, plan: s, name: fmt.Sprintf("c%d%s", s.seed, suffix()), dice: newDice(s.seed), story: &story{began: time.Now()}}
+	if s.skew > 0 {
+		w.dice.count("clock: processes differ")
+	}
 	w.log = slog.New(slog.NewTextHandler(w.story, nil))
 	shared := *g.Emulators
 	w.Emulators = &shared
