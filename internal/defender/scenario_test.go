@@ -109,12 +109,12 @@ func TestScenario_P23_TokenOfEachAttempt(t *testing.T) {
 }
 
 func TestScenario_O22_RetryAfterAsADate(t *testing.T) {
-	at := time.Date(2026, 10, 21, 7, 27, 15, 0, time.UTC)
+	at := time.Date(2026, 10, 21, 9, 0, 0, 0, time.UTC) // our clock is wrong; the date is of the service's
 	c, _, _ := start(t, func(cfg *defender.Config) { cfg.Now = func() time.Time { return at } },
-		status(429, "", "Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT"))
+		status(429, "", "Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT", "Date", "Wed, 21 Oct 2026 07:27:15 GMT"))
 	_, _, err := fetch(t, c)
 	if until, ok := fault.Until(err); !ok || !until.Equal(at.Add(45*time.Second)) {
-		t.Errorf("got %v, want a wait until 07:28:00", err)
+		t.Errorf("got %v, want a wait of 45 seconds", err)
 	}
 }
 

@@ -25,7 +25,11 @@ const (
 // else as the message says, else at the next cycle if the tenant's processor
 // time is used up, else in about a minute. Always after now, at most a day.
 func retryAt(header http.Header, message string, now time.Time) time.Time {
-	wait, ok := headerWait(header.Get("Retry-After"), now)
+	sent := now // by the service's clock, which a date is of
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		sent = date
+	}
+	wait, ok := headerWait(header.Get("Retry-After"), sent)
 	if !ok {
 		wait, ok = messageWait(message)
 	}
@@ -40,14 +44,15 @@ func retryAt(header http.Header, message string, now time.Time) time.Time {
 	return now.Add(min(max(wait, time.Second), longestWait))
 }
 
-// headerWait reads Retry-After: seconds or an HTTP date.
-func headerWait(value string, now time.Time) (time.Duration, bool) {
+// headerWait reads Retry-After of an answer sent at that time: seconds or an HTTP
+// date.
+func headerWait(value string, sent time.Time) (time.Duration, bool) {
 	value = strings.TrimSpace(value)
 	if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 0 {
 		return time.Duration(min(seconds, longestWait.Seconds()) * float64(time.Second)), true
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return at.Sub(now), true
+		return at.Sub(sent), true
 	}
 	return 0, false
 }
