@@ -125,13 +125,14 @@ func TestUnknown_SeesRunsThatNobodyVouchesFor(t *testing.T) {
 	app := w.client(t, "app")
 	look := func() (id, command string) {
 		t.Helper()
-		id, command, err := app.Unknown(t.Context(), "DeviceInfoRaw")
+		id, command, err := app.Unknown(t.Context(), "DeviceInfoRaw", "d2a0009")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return id, command
 	}
 	w.run(t, `.set-or-append DeviceInfoRaw <| print dynamic({}), "", int(null), datetime(null)`,
+		`.set-or-append DeviceInfoRaw <| print dynamic({}), "d2a0009", int(1), datetime(null)`,
 		`.set-or-append DeviceInfoRaw <| print dynamic({}), "d2a0001", int(1), datetime(null)`,
 		`.set-or-append DeviceInfoRaw <| print dynamic({}), "d2a0002", int(1), datetime(null)`)
 	if err := app.Void(t.Context(), "DeviceInfoRaw", "d2a0002", 1); err != nil {
@@ -145,9 +146,24 @@ func TestUnknown_SeesRunsThatNobodyVouchesFor(t *testing.T) {
 	if id != "d2a0002" {
 		t.Fatalf("got %q; a slice that is hidden does not hide its run", id)
 	}
+	shared := plan.Row{SourceTable: "DeviceOther", DestinationTable: "DeviceNetworkInfoRaw"}
+	if err := app.Deliver(t.Context(), plan.Outgoing{Tag: "t2", Config: &shared}); err != nil {
+		t.Fatal(err)
+	}
+	if id, _ := look(); id != "d2a0002" {
+		t.Errorf("got %q; the other source has a table of its own", id)
+	}
 	w.run(t, command)
 	if id, _ := look(); id != "" {
 		t.Errorf("after %s: got %q", command, id)
+	}
+	w.run(t, `.set-or-append DeviceInfoRaw <| print dynamic({}), "d2a0003", int(1), datetime(null)`)
+	shared.DestinationTable = "DeviceInfoRaw"
+	if err := app.Deliver(t.Context(), plan.Outgoing{Tag: "t3", Config: &shared}); err != nil {
+		t.Fatal(err)
+	}
+	if id, _ := look(); id != "" {
+		t.Errorf("got %q; it may be the other source's run under way", id)
 	}
 }
 

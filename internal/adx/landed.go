@@ -70,26 +70,37 @@ func foreignQuery(destination, appID string, since time.Time) string {
 		" | take 1 | project RunId"
 }
 
-// Unknown returns a RunId in the table that stands in no row of
+// Unknown returns a RunId in the table, other than own, that stands in no row of
 // MigrationConfiguration and is not hidden as a whole, and the command that hides
-// it as Void does; "" when there is none.
-func (c *Client) Unknown(ctx context.Context, destination string) (runID, command string, err error) {
+// it as Void does; "" when there is none. Where several sources share the table it
+// is "" too: the run of another one may be under way.
+func (c *Client) Unknown(ctx context.Context, destination, own string) (runID, command string, err error) {
 	type row struct {
 		RunID string `kusto:"RunId"`
 	}
-	found, err := rows[row](ctx, c, unknownQuery(destination))
+	found, err := rows[row](ctx, c, unknownQuery(destination, own))
 	if err != nil {
 		return "", "", fmt.Errorf("look for unknown runs in %s: %w", destination, err)
 	}
 	if len(found) == 0 {
 		return "", "", nil
 	}
+	type source struct {
+		SourceTable string `kusto:"SourceTable"`
+	}
+	sources, err := rows[source](ctx, c, configurationTable+" | where DestinationTable == "+kql.String(destination)+" | distinct SourceTable, Instance | take 2")
+	if err != nil {
+		return "", "", fmt.Errorf("look for the sources of %s: %w", destination, err)
+	}
+	if len(sources) > 1 {
+		return "", "", nil
+	}
 	return found[0].RunID, ".set-or-append " + voidTable + " <| print TableName = " + kql.String(destination) +
 		", RunId = " + kql.String(found[0].RunID) + ", Slice = int(-1), Timestamp = now()", nil
 }
 
-func unknownQuery(destination string) string {
-	return kql.Name(destination) + " | where isnotempty(RunId) | distinct RunId" +
+func unknownQuery(destination, own string) string {
+	return kql.Name(destination) + " | where isnotempty(RunId) and RunId != " + kql.String(own) + " | distinct RunId" +
 		" | join kind=leftanti (" + configurationTable + " | where isnotempty(RunId) | distinct RunId) on RunId" +
 		" | join kind=leftanti (" + voidTable + " | where Slice == -1 | distinct RunId) on RunId" +
 		" | top 1 by RunId asc"

@@ -39,6 +39,14 @@ var blobName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.json\.gz$`
 
 var errUploadOver = errors.New("the upload has ended")
 
+// Ready asks for the staging containers if their list is not fresh.
+func (c *Client) Ready(ctx context.Context) error {
+	if _, err := c.staging.current(ctx); err != nil {
+		return fmt.Errorf("prepare staging: %w", err)
+	}
+	return nil
+}
+
 // Stage uploads what produce writes as one blob of ADX's staging storage and
 // commits it only after produce returned nil. name must be new and needs no more
 // than letters, digits, dots and dashes; it ends in .json.gz.

@@ -168,6 +168,14 @@ func (c *Client) ask(ctx context.Context, t plan.Table, query string, w io.Write
 	return res, err
 }
 
+// Ready gets a token, which is kept by the credential.
+func (c *Client) Ready(ctx context.Context) error {
+	if _, err := c.cfg.Credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{c.cfg.Scope}}); err != nil {
+		return fmt.Errorf("get a token for %s: %w", c.cfg.Scope, err)
+	}
+	return nil
+}
+
 // post sends the query with a token and returns the answer's head.
 func (c *Client) post(ctx context.Context, watch *watchdog, query, claims string) (*http.Response, string, error) {
 	token, err := c.cfg.Credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{c.cfg.Scope}, Claims: claims})

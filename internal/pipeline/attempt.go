@@ -76,9 +76,10 @@ func (a *attempt) work(ctx context.Context) error {
 
 // served reports whether a scheduled wake-up has had its purpose: a run that ended
 // after it was sent, with nothing left open. After a long wait many of them come at
-// once. The margin is for clocks that differ.
+// once. The margin is for clocks that differ. A message that comes again had not its
+// purpose: its work was cut off, maybe between two runs.
 func (a *attempt) served() bool {
-	return a.req.Trigger == Scheduled && a.state.OpenRun == "" && !a.req.Inserted.IsZero() &&
+	return !a.req.Redelivered && a.req.Trigger == Scheduled && a.state.OpenRun == "" && !a.req.Inserted.IsZero() &&
 		a.req.Inserted.Add(5*time.Second).Before(a.state.Settled)
 }
 

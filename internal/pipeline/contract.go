@@ -25,6 +25,9 @@ type Source interface {
 	// an error w holds a prefix that the caller must discard. An answer of exactly
 	// the row cap is an error of kind Split.
 	Fetch(ctx context.Context, t plan.Table, s plan.Slice, w io.Writer) (plan.Received, error)
+	// Ready gets what a call needs beforehand, which is a token: a call is taken
+	// from the quota only when it can begin at once.
+	Ready(ctx context.Context) error
 	// API names the interface in use, for the audit row.
 	API() string
 }
@@ -41,6 +44,8 @@ type Quota interface {
 
 // Sink is ADX as the place where rows land.
 type Sink interface {
+	// Ready gets what Stage needs beforehand: the containers that ADX lends.
+	Ready(ctx context.Context) error
 	// Stage uploads what produce writes as one blob and commits it, under a name
 	// that must not exist yet, only after produce returned nil. Rows and Bytes of
 	// the result are left zero.
@@ -55,10 +60,11 @@ type Sink interface {
 	// Foreign returns the RunId of a row of another app that came into the table
 	// since the instant; "" when there is none.
 	Foreign(ctx context.Context, destination, appID string, since time.Time) (string, error)
-	// Unknown returns a RunId in the table that stands in no configuration row and
-	// is not hidden as a whole, and the command that hides it, for a person to run;
-	// "" when there is none.
-	Unknown(ctx context.Context, destination string) (runID, command string, err error)
+	// Unknown returns a RunId in the table, other than own, that stands in no
+	// configuration row and is not hidden as a whole, and the command that hides
+	// it, for a person to run; "" when there is none, and for a table that several
+	// sources share.
+	Unknown(ctx context.Context, destination, own string) (runID, command string, err error)
 	// Void records that the slice is hidden from every view; slice -1 hides the
 	// whole run. Repeating it is harmless.
 	Void(ctx context.Context, destination, runID string, slice int) error

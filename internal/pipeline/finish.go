@@ -30,6 +30,9 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 			return false, err
 		}
 	}
+	if err := r.undisputed(ctx); err != nil {
+		return false, err
+	}
 	status := plan.Success
 	if r.table.Load == plan.Snapshot && r.ledger.Total > 0 {
 		torn, err := r.torn(ctx)
@@ -48,6 +51,21 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	return r.ledger.More, r.checkpoint(ctx, status)
+}
+
+// undisputed asks again, for a table without a state when the run began, for rows
+// that nobody vouches for: they may have been on their way.
+func (r *run) undisputed(ctx context.Context) error {
+	if !r.state.Rebuilt || r.table.Load == plan.Snapshot {
+		return nil
+	}
+	id, command, err := r.Sink.Unknown(ctx, r.table.Destination, r.ledger.RunID)
+	if err != nil || id == "" {
+		return err
+	}
+	return fault.As(fault.Permanent, fmt.Errorf(
+		"%s holds rows of run %s, which nobody vouches for and which came in after run %s had begun to copy the same time: hide them with: %s",
+		r.table.Destination, id, r.ledger.RunID, command))
 }
 
 // torn takes the closing call of a snapshot and compares it with the plan.
@@ -98,7 +116,10 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 		audit.FailureReason = fmt.Sprintf("the table changed during each of %d attempts to copy it whole", maxRestarts+1)
 	}
 	r.state.Watermark, r.state.OpenRun, r.state.Settled = mark, "", r.Clock.Now()
-	r.state.NotBefore = time.Time{}
+	r.state.NotBefore, r.state.Rebuilt = time.Time{}, false
+	if l.Rewind != nil && r.state.Rewind != nil && l.Rewind.Equal(*r.state.Rewind) {
+		r.state.Rewind = nil // obeyed; a later command stays
+	}
 	if r.table.Load != plan.Snapshot && r.state.Nulls < 0 {
 		r.state.Nulls = l.Nulls
 	}

@@ -24,7 +24,7 @@ func (a *attempt) plan(ctx context.Context) (*plan.Ledger, error) {
 	l := &plan.Ledger{
 		Format: plan.LedgerFormat, RunID: plan.RunID(a.cfg.AppID, a.Clock.Now(), randomID(8)),
 		Generation: a.state.Generation, Instance: a.req.Key.Instance, Table: a.table, API: a.Source.API(),
-		Started: a.Clock.Now(), Next: 1, Attempts: 1, Restarts: a.state.Restarts,
+		Started: a.Clock.Now(), Next: 1, Attempts: 1, Restarts: a.state.Restarts, Rewind: a.state.Rewind,
 	}
 	var err error
 	if a.table.Load == plan.Snapshot {
@@ -45,7 +45,7 @@ func (a *attempt) plan(ctx context.Context) (*plan.Ledger, error) {
 	if err := a.held.SaveLedger(ctx, l); err != nil {
 		return nil, err
 	}
-	a.state.OpenRun, a.state.Rewind = l.RunID, nil
+	a.state.OpenRun = l.RunID
 	a.state.NotBefore = time.Time{}
 	if err := a.held.SaveState(ctx, a.state); err != nil {
 		return nil, err
@@ -64,19 +64,19 @@ func rowsPlanned(l *plan.Ledger) (n int64) {
 // alone refuses to run where another app writes the same raw table, and where a
 // table without a state holds rows that nobody vouches for: their run may have
 // ended or not, so to copy again could repeat them and to hide them could lose
-// them. A snapshot's run repeats nothing, whatever was there before.
+// them. finish asks again. A snapshot's run repeats nothing, whatever was there
+// before.
 func (a *attempt) alone(ctx context.Context) error {
 	if a.state.Rebuilt && a.table.Load != plan.Snapshot {
-		id, command, err := a.Sink.Unknown(ctx, a.table.Destination)
+		id, command, err := a.Sink.Unknown(ctx, a.table.Destination, "")
 		if err != nil {
 			return err
 		}
 		if id != "" {
 			return fault.As(fault.Permanent, fmt.Errorf(
-				"%s holds rows of run %s, which neither the state of the table, now gone, nor MigrationConfiguration knows: to have them copied again, hide them with: %s; to keep them, append a configuration row with this RunId and the LastRefreshedTime up to which they are complete",
-				a.table.Destination, id, command))
+				"%s holds rows of run %s, which neither the state of the table, now gone, nor MigrationConfiguration knows. The next run copies what is newer than %s: if they are, hide them with: %s; if they shall stay, append a configuration row with this RunId and the LastRefreshedTime up to which they are complete",
+				a.table.Destination, id, stampOrNone(a.state.Watermark), command))
 		}
-		a.state.Rebuilt = false
 	}
 	if a.state.Settled.IsZero() {
 		return nil
@@ -98,6 +98,9 @@ func (a *attempt) alone(ctx context.Context) error {
 // pause; what remains is for the caller.
 func (a *attempt) call(ctx context.Context, calls *int, f func(context.Context) error) error {
 	for try := 0; ; try++ {
+		if err := a.Source.Ready(ctx); err != nil {
+			return err
+		}
 		if err := a.Quota.Take(ctx, a.req.Key.String(), a.table.Load == plan.Snapshot); err != nil {
 			return err
 		}
@@ -139,7 +142,7 @@ func (a *attempt) limits() plan.Limits {
 func (a *attempt) planWindow(ctx context.Context, l *plan.Ledger) error {
 	from := a.state.Watermark
 	if a.state.Rewind != nil {
-		from, l.Rewound = *a.state.Rewind, true
+		from = *a.state.Rewind
 		l.Note(fmt.Sprintf("the watermark was set by the user to %s (ours was %s): rows after it are copied again", stampOrNone(from), stampOrNone(a.state.Watermark)))
 	}
 	if !from.After(beginning) {

@@ -171,6 +171,78 @@ func TestMigrate_RowsThatNobodyVouchesForStopATableWithoutState(t *testing.T) {
 	})
 }
 
+func TestMigrate_RowsThatNobodyVouchesForMayStillBeOnTheirWay(t *testing.T) {
+	w := newWorld(106)
+	w.fill(100, 10)
+	w.delay = 3 * time.Minute
+	w.ill = append(w.ill, &mishap{call: "enqueue", after: true, do: func(*process) error { return errDead }})
+	if err := w.wake(pipeline.Scheduled); !errors.Is(err, errDead) {
+		t.Fatal(err)
+	}
+	w.mend()
+	clear(w.states)
+	clear(w.ledgers)
+	w.run(3 * hour)
+	last := w.last()
+	if last.Status != plan.Failed || !strings.Contains(last.FailureReason, w.extents[0].runID) || w.count(key.Source, plan.Success) > 0 {
+		t.Fatalf("audit: %s", w.story())
+	}
+	w.voids[fmt.Sprint(w.extents[0].runID, -1)] = true
+	w.run(3 * hour)
+	w.check(t, w.now.Add(-2*hour))
+	if w.last().Status != plan.Success {
+		t.Errorf("audit: %s", w.story())
+	}
+}
+
+// A restarted snapshot leaves rows that show nowhere; they accuse nobody later.
+func TestMigrate_SnapshotBegunAgainThenIncremental(t *testing.T) {
+	w := snapshot(71)
+	w.before(2, "fetch", w.exchange)
+	w.run(10 * time.Minute)
+	w.edit(func(r *plan.Row) { r.LoadType = "Incr" })
+	w.run(5 * hour)
+	if w.last().Status != plan.Success {
+		t.Errorf("audit: %s", w.story())
+	}
+}
+
+func TestMigrate_RedeliveredBetweenTwoRunsGoesOn(t *testing.T) {
+	w := newWorld(1)
+	w.fill(300, 700)
+	w.before(1, "count", func(*process) error { return fault.As(fault.Split, errors.New("too heavy")) })
+	w.before(1, "foreign", func(*process) error { return fault.As(fault.Retry, errors.New("ADX 503")) })
+	w.run(50 * time.Minute)
+	w.check(t, w.now.Add(-2*hour))
+}
+
+func TestMigrate_LedgerOfARewoundRunLost(t *testing.T) {
+	w := newWorld(9)
+	w.fill(100, 10)
+	w.run(time.Minute)
+	w.now = w.now.Add(5 * time.Minute)
+	n := len(w.extents)
+	back := w.now.Add(-9 * hour)
+	w.edit(func(r *plan.Row) { r.RunID, r.Generation, r.LastRefreshedTime, r.LastRefreshedTimeInString = "", 0, back, "" })
+	w.now = w.now.Add(5 * time.Minute)
+	w.before(2, "fetch", kill)
+	if err := w.wake(pipeline.Scheduled); !errors.Is(err, errDead) {
+		t.Fatal(err)
+	}
+	w.mend()
+	clear(w.ledgers)
+	w.run(3 * hour)
+	again := 0
+	for _, e := range w.extents[n:] {
+		if !w.voids[fmt.Sprint(e.runID, -1)] {
+			again += len(e.ids)
+		}
+	}
+	if again < 80 || again > 100 {
+		t.Errorf("%d rows were copied again, want those of nine of ten hours, once: %s", again, w.story())
+	}
+}
+
 func TestMigrate_CopiesOfOurRowsAreTheUsersWord(t *testing.T) {
 	t.Run("off and on between two attempts", func(t *testing.T) {
 		w := newWorld(103)

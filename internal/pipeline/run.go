@@ -253,23 +253,22 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 // blob is nobody's until the ledger names it: an earlier one, left by a killed
 // process, is never read.
 //
-// The tables of the process share its memory: the fetch begins when there is room.
+// The tables of the process share its memory: an answer is read when there is room.
 func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Received, error) {
-	if err := r.memory.Acquire(ctx, SliceMemory); err != nil {
-		return plan.Blob{}, plan.Received{}, fault.As(fault.Retry, fmt.Errorf("wait for memory: %w", err))
-	}
-	defer r.memory.Release(SliceMemory)
-	if r.spent() {
-		return plan.Blob{}, plan.Received{}, &putOff{delay: r.cfg.PutOff, reason: "time budget spent"}
+	if err := r.Sink.Ready(ctx); err != nil {
+		return plan.Blob{}, plan.Received{}, err
 	}
 	var blob plan.Blob
 	var received plan.Received
 	calls := 0
 	err := r.call(ctx, &calls, func(ctx context.Context) error {
 		name := fmt.Sprintf("%s-%06d-%d-%s.json.gz", r.ledger.RunID, s.No, r.state.Generation, randomID(8))
+		room := &room{ctx: ctx, memory: r.memory}
+		defer room.leave()
 		var err error
 		blob, err = r.Sink.Stage(ctx, name, func(w io.Writer) (err error) {
-			received, err = r.Source.Fetch(ctx, r.table, s, w)
+			room.w = w
+			received, err = r.Source.Fetch(ctx, r.table, s, room)
 			return err
 		})
 		return err
@@ -295,8 +294,21 @@ func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Receive
 		r.log.Info("slice changed since it was counted", "slice", s.No, "counted", s.Rows, "rows", received.Rows)
 		return blob, received, nil
 	}
+	if counts[0] < received.Rows && received.Rows < s.Rows && r.expiring(s) {
+		r.log.Info("rows of the slice expired since they were counted", "slice", s.No, "counted", s.Rows, "rows", received.Rows, "now", counts[0])
+		r.mu.Lock()
+		r.ledger.Note(fmt.Sprintf("slice %d: %d rows expired at Defender between their count and their copy", s.No, s.Rows-received.Rows))
+		r.mu.Unlock()
+		return blob, received, nil
+	}
 	return plan.Blob{}, plan.Received{}, fault.As(fault.Split,
 		fmt.Errorf("%d rows received, %d counted, %d counted again: %w", received.Rows, s.Rows, counts[0], errUnequal))
+}
+
+// expiring reports whether rows of the slice are about as old as what Defender
+// still holds: they grow fewer between any two calls.
+func (r *run) expiring(s plan.Slice) bool {
+	return s.Part == plan.PartWindow && r.table.ArrivalTime() && s.Window.From.Before(r.Clock.Now().Add(time.Hour-r.cfg.LookBack))
 }
 
 // split divides a planned slice in the ledger. At the smallest slice the cause

@@ -468,10 +468,12 @@ func (p *process) Foreign(_ context.Context, _, appID string, since time.Time) (
 	return id, err
 }
 
-func (p *process) Unknown(context.Context, string) (id, command string, err error) {
+func (p *process) Ready(context.Context) error { return nil }
+
+func (p *process) Unknown(_ context.Context, destination, own string) (id, command string, err error) {
 	err = p.effect("unknown", func() error {
 		for _, e := range p.extents {
-			known := e.runID == "" || p.voids[fmt.Sprint(e.runID, -1)]
+			known := e.destination != destination || e.runID == "" || e.runID == own || p.voids[fmt.Sprint(e.runID, -1)]
 			for _, r := range p.config {
 				known = known || r.RunID == e.runID
 			}

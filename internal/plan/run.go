@@ -61,14 +61,14 @@ type Ledger struct {
 	API        string
 	Started    time.Time
 
-	Window       Window    // zero for a snapshot
-	More         bool      // the window was cut short: another run follows at once
-	SnapshotTime time.Time // Defender's now at the plan; zero unless a snapshot
-	Total        int64     // snapshot: rows at the plan
-	Newest       time.Time // snapshot: newest ingestion_time() at the plan; zero when null
-	Restarts     int       // snapshot: how often it was begun again
-	Nulls        int64     // rows without a watermark, counted at the plan
-	Rewound      bool      // the watermark was set back by the user
+	Window       Window     // zero for a snapshot
+	More         bool       // the window was cut short: another run follows at once
+	SnapshotTime time.Time  // Defender's now at the plan; zero unless a snapshot
+	Total        int64      // snapshot: rows at the plan
+	Newest       time.Time  // snapshot: newest ingestion_time() at the plan; zero when null
+	Restarts     int        // snapshot: how often it was begun again
+	Nulls        int64      // rows without a watermark, counted at the plan
+	Rewind       *time.Time `json:",omitempty"` // the watermark set by the user that this run obeys
 
 	Probe     string    // id of the one-row probe under way; "" when none
 	ProbeSent time.Time // when it was sent

@@ -42,7 +42,7 @@ type TableState struct {
 	Width      float64    // bytes a row, learned; 0 until then
 	Nulls      int64      // rows without watermark copied; or NullsNotCopied, NullsUnknown
 	Settled    time.Time  // when the last run ended; rows of other apps are looked for since then
-	Rebuilt    bool       // there was no state, and ADX was not yet asked for runs that nobody knows
+	Rebuilt    bool       // there was no state, and no run has ended since
 	Restarts   int        // snapshots abandoned in a row because the table changed meanwhile
 	Rewind     *time.Time // a watermark that the user set; the next run begins there
 

@@ -16,6 +16,20 @@ func endMutants() []mutant {
 			attemptFile, "		a.state.Rewind = &mark\n", "		_ = mark\n", pipelineTests("^TestMigrate_WatermarkSetByTheUserIsTakenUp$")),
 		one("snapshot-begun-for-ever", "a snapshot of a busy table is begun again and again",
 			finishFile, "	r.state.Restarts++\n", "", closing),
+		one("rewind-forgotten-at-the-plan", "a watermark that the user set back is forgotten with its run's ledger",
+			planningFile, "	a.state.OpenRun = l.RunID\n", "	a.state.OpenRun, a.state.Rewind = l.RunID, nil\n", pipelineTests("^TestMigrate_LedgerOfARewoundRunLost$")),
+		one("late-rows-of-a-lost-run", "a run of a table without state ends although rows of a lost one came in beside it",
+			finishFile, "	if !r.state.Rebuilt || r.table.Load == plan.Snapshot {", "	if true {", pipelineTests("^TestMigrate_RowsThatNobodyVouchesFor")),
+		one("lost-run-copied-again", "a table without state is copied again beside the rows of a lost run",
+			planningFile, "	if a.state.Rebuilt && a.table.Load != plan.Snapshot {", "	if false {", pipelineTests("^TestMigrate_RowsThatNobodyVouchesFor")),
+		one("redelivery-is-served", "a message that comes again between two runs is dropped",
+			attemptFile, "	return !a.req.Redelivered && a.req.Trigger", "	return a.req.Trigger", pipelineTests("^TestMigrate_RedeliveredBetweenTwoRunsGoesOn$")),
+		one("expired-is-divided", "rows that expired between count and copy make a slice be divided without end",
+			runFile, "received.Rows < s.Rows && r.expiring(s) {", "received.Rows < s.Rows && false {", pipelineTests("^TestMigrate_RowsExpireWhileTheyAreCopied$")),
+		one("fewer-is-expired", "an answer with fewer rows than counted twice counts as expired",
+			runFile, "	if counts[0] < received.Rows && received.Rows < s.Rows && r.expiring(s) {", "	if received.Rows < s.Rows && r.expiring(s) {", pipelineTests("^TestMigrate_")),
+		one("call-before-token", "a call is taken from the quota before there is a token for it",
+			planningFile, "		if err := a.Source.Ready(ctx); err != nil {\n			return err\n		}\n", "", pipelineTests("^TestMigrate_TakesACall")),
 	}
 }
 

@@ -1,0 +1,80 @@
+package pipeline_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// ageing is a source whose calls take time, while its oldest rows expire.
+type ageing struct{ *process }
+
+func (a ageing) pass(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now = a.now.Add(d)
+	held := a.now.Add(-a.cfg.LookBack)
+	kept := a.rows[:0:0]
+	for _, r := range a.rows {
+		if r.at.After(held) {
+			kept = append(kept, r)
+		}
+	}
+	a.rows = kept
+}
+
+func (a ageing) Count(ctx context.Context, q plan.CountQuery) (plan.Counts, error) {
+	a.pass(3 * time.Second)
+	return a.process.Count(ctx, q)
+}
+
+func (a ageing) Tally(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
+	a.pass(3 * time.Second)
+	return a.process.Tally(ctx, t, parts, width)
+}
+
+func (a ageing) Fetch(ctx context.Context, t plan.Table, s plan.Slice, w io.Writer) (plan.Received, error) {
+	a.pass(8 * time.Second)
+	return a.process.Fetch(ctx, t, s, w)
+}
+
+// TestMigrate_RowsExpireWhileTheyAreCopied is the first run of every table that is
+// older than Defender's memory: its first slice is smaller with each look.
+func TestMigrate_RowsExpireWhileTheyAreCopied(t *testing.T) {
+	for _, perSecond := range []int{1, 5, 20} {
+		t.Run(fmt.Sprint(perSecond, " rows a second"), func(t *testing.T) {
+			w := newWorld(8)
+			w.cap, w.cfg.Limits.Rows, w.cfg.Budget = 100_000, 95_000, 15*time.Minute
+			from := w.now.Add(-w.cfg.LookBack)
+			for i := range perSecond * 3600 {
+				w.add(from.Add(time.Duration(i) * time.Second / time.Duration(perSecond)).Truncate(plan.Tick))
+			}
+			for i := range 1000 {
+				w.add(w.now.Add(-time.Duration(i+60) * time.Minute))
+			}
+			p := &process{world: w}
+			a := ageing{p}
+			lane := pipeline.New(w.cfg, pipeline.Ports{Source: a, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+			if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
+				t.Fatal(err)
+			}
+			last := w.last()
+			if last.Status != plan.Success || last.Calls > 5 || !strings.Contains(last.Note, "expired at Defender") {
+				t.Errorf("want Success within 5 calls, and a note: %s", w.story())
+			}
+			arrived := w.arrived("")
+			for _, r := range w.rows {
+				if arrived[r.id] != 1 && r.at.Before(w.now.Add(-w.cfg.Settle)) {
+					t.Fatalf("a row of %v is there %d times", r.at, arrived[r.id])
+				}
+			}
+		})
+	}
+}
