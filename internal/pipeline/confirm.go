@@ -93,7 +93,7 @@ func (r *run) closing(ctx context.Context) (bool, error) {
 		s := &r.ledger.Slices[i]
 		l := landed[s.No]
 		switch {
-		case s.State == plan.Verified && l.Rows > s.Blob.Rows && !s.Surplus:
+		case s.State == plan.Verified && l.Rows > max(s.Blob.Rows, s.Surplus):
 			if err := r.surplus(ctx, s, l); err != nil {
 				return false, err
 			}
@@ -252,12 +252,52 @@ func (r *run) surplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) e
 	if err != nil {
 		return err
 	}
-	s.Surplus = true
+	r.enqueueAudit(*r.surplusRow(s, l, command))
+	return r.held.SaveState(ctx, r.state)
+}
+
+func (r *run) surplusRow(s *plan.LedgerSlice, l plan.Landed, command string) *plan.Audit {
+	s.Surplus = l.Rows
 	r.log.Error("slice taken in more than once", "slice", s.No, "rows", l.Rows, "sent_rows", s.Blob.Rows)
 	audit := plan.Audit{Status: plan.Surplus, RecordCount: l.Rows - s.Blob.Rows,
 		FailureReason: fmt.Sprintf("slice %d: %d rows in ADX, %d sent: the service took the blob in more than once; remove the copies with: %s", s.No, l.Rows, s.Blob.Rows, command)}
 	full := r.fill(audit, r.ledger)
 	full.RecordCount = audit.RecordCount
-	r.enqueueAudit(*full)
-	return r.held.SaveState(ctx, r.state)
+	return full
+}
+
+// afterwards looks once more at the run that ended last, before the next one: a
+// copy may have come in when it was over. One look, a schedule later, is enough
+// for what queued ingestion holds back.
+func (a *attempt) afterwards(ctx context.Context) error {
+	if a.state.LastRun == "" {
+		return nil
+	}
+	l, err := a.held.Ledger(ctx, a.state.LastRun)
+	if err != nil {
+		return err
+	}
+	if l != nil {
+		landed, err := a.Sink.Landed(ctx, l.Table.Destination, l.RunID)
+		if err != nil {
+			return fmt.Errorf("look for copies of run %s in %s: %w", l.RunID, l.Table.Destination, err)
+		}
+		r := newRun(a, l)
+		a.log = a.base
+		for i := range l.Slices {
+			s := &l.Slices[i]
+			if found := landed[s.No]; s.State == plan.Verified && s.Sends > 0 && found.Rows > max(s.Blob.Rows, s.Surplus) {
+				command, err := a.Sink.Surplus(ctx, l.Table.Destination, l.RunID, s.No, s.Blob.Rows)
+				if err != nil {
+					return err
+				}
+				a.enqueueAudit(*r.surplusRow(s, found, command))
+			}
+		}
+	}
+	a.state.LastRun = ""
+	if err := a.held.SaveState(ctx, a.state); err != nil {
+		return err
+	}
+	return a.flush(ctx)
 }

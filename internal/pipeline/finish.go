@@ -116,7 +116,7 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 		audit.FailureReason = fmt.Sprintf("the table changed during each of %d attempts to copy it whole", maxRestarts+1)
 	}
 	r.state.Watermark, r.state.OpenRun, r.state.Settled = mark, "", r.Clock.Now()
-	r.state.NotBefore, r.state.Rebuilt = time.Time{}, false
+	r.state.NotBefore, r.state.Rebuilt, r.state.LastRun = time.Time{}, false, l.RunID
 	if l.Rewind != nil && r.state.Rewind != nil && l.Rewind.Equal(*r.state.Rewind) {
 		r.state.Rewind = nil // obeyed; a later command stays
 	}

@@ -144,7 +144,9 @@ func TestMemory_WhoWaitsForAnAnswerHoldsNone(t *testing.T) {
 	lane := pipeline.New(w.cfg, pipeline.Ports{Source: u, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
 	ctx, end := context.WithCancel(t.Context())
 	var silent sync.WaitGroup
-	silent.Go(func() { _ = lane.Migrate(ctx, pipeline.Request{Key: plan.Key{Source: "Silent"}, Trigger: pipeline.Scheduled}) })
+	silent.Go(func() {
+		_ = lane.Migrate(ctx, pipeline.Request{Key: plan.Key{Source: "Silent"}, Trigger: pipeline.Scheduled})
+	})
 	<-u.waiting
 	if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
 		t.Error(err)

@@ -18,6 +18,9 @@ var beginning = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
 // plan opens a new run: it counts, packs, and writes ledger and state. It
 // returns nil where there is nothing to copy yet.
 func (a *attempt) plan(ctx context.Context) (*plan.Ledger, error) {
+	if err := a.afterwards(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.alone(ctx); err != nil {
 		return nil, err
 	}

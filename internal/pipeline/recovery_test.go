@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,6 +208,44 @@ func TestMigrate_SnapshotBegunAgainThenIncremental(t *testing.T) {
 	}
 }
 
+// A copy that comes in when its run is over is reported by the next run.
+func TestMigrate_ACopyAfterTheEndIsReported(t *testing.T) {
+	w := newWorld(12)
+	w.fill(100, 10)
+	w.run(time.Minute)
+	copied := w.extents[1]
+	w.extents = append(w.extents, copied)
+	w.run(3 * hour)
+	if w.count(key.Source, plan.Surplus) != 1 {
+		t.Errorf("want one Surplus row: %s", w.story())
+	}
+	for _, a := range w.audits {
+		if a.Status == plan.Surplus && (a.RunID != copied.runID || a.RecordCount != int64(len(copied.ids)) || !strings.Contains(a.FailureReason, ".delete")) {
+			t.Errorf("audit: %s", w.story())
+		}
+	}
+}
+
+// Two copies are reported at once; of a third that comes later somebody has to
+// hear as well.
+func TestMigrate_AThirdCopyIsReportedToo(t *testing.T) {
+	w := newWorld(12)
+	w.fill(100, 10)
+	w.fate = func(in pipeline.Ingestion) fate {
+		if in.Slice == 2 {
+			return twin
+		}
+		return well
+	}
+	w.run(time.Minute)
+	i := slices.IndexFunc(w.extents, func(e extent) bool { return e.slice == 2 })
+	w.extents = append(w.extents, w.extents[i])
+	w.run(3 * hour)
+	if n := w.count(key.Source, plan.Surplus); n != 2 {
+		t.Errorf("%d Surplus rows, want 2: %s", n, w.story())
+	}
+}
+
 func TestMigrate_RedeliveredBetweenTwoRunsGoesOn(t *testing.T) {
 	w := newWorld(1)
 	w.fill(300, 700)
@@ -223,7 +262,9 @@ func TestMigrate_LedgerOfARewoundRunLost(t *testing.T) {
 	w.now = w.now.Add(5 * time.Minute)
 	n := len(w.extents)
 	back := w.now.Add(-9 * hour)
-	w.edit(func(r *plan.Row) { r.RunID, r.Generation, r.LastRefreshedTime, r.LastRefreshedTimeInString = "", 0, back, "" })
+	w.edit(func(r *plan.Row) {
+		r.RunID, r.Generation, r.LastRefreshedTime, r.LastRefreshedTimeInString = "", 0, back, ""
+	})
 	w.now = w.now.Add(5 * time.Minute)
 	w.before(2, "fetch", kill)
 	if err := w.wake(pipeline.Scheduled); !errors.Is(err, errDead) {

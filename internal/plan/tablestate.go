@@ -38,6 +38,7 @@ type TableState struct {
 	Generation int64      // raised by every attempt before any other effect
 	Watermark  time.Time  // every row up to and including it is in ADX; zero: nothing yet
 	OpenRun    string     // RunId of the open run; "" when none
+	LastRun    string     // RunId of the run that ended last, until ADX was asked once more for copies of it
 	NotBefore  time.Time  // waits longer than a message can carry
 	Width      float64    // bytes a row, learned; 0 until then
 	Nulls      int64      // rows without watermark copied; or NullsNotCopied, NullsUnknown
