@@ -57,8 +57,8 @@ type Failure struct {
 	Story    []string
 }
 
-// OK reports whether nothing went wrong.
-func (r Report) OK() bool { return r.Failed == 0 }
+// OK reports whether nothing went wrong, and whether enough could be judged.
+func (r Report) OK() bool { return r.Failed == 0 && r.Stalled*10 <= r.Schedules }
 
 // Line is the run's last line.
 func (r Report) Line() string {
@@ -188,9 +188,13 @@ func (r *Report) add(p played) {
 	r.Total.Surplus += v.Surplus
 	r.Total.Reported += v.Reported
 	if p.stalled {
-		// The machine stood still for longer than rows may take to show.
+		// The machine stood still for longer than rows may take to show: what is
+		// missing may have come too late. What is repeated has no excuse.
 		r.Stalled++
-		return
+		if v.Repeated == 0 {
+			return
+		}
+		v.Missing, v.FalseSuccess = 0, 0
 	}
 	r.Total.Missing += v.Missing
 	r.Total.Repeated += v.Repeated
@@ -204,7 +208,7 @@ func (r *Report) add(p played) {
 func (o Options) progress(r Report, p played) {
 	switch {
 	case o.Out == nil:
-	case !p.verdict.OK() && !p.stalled:
+	case !p.verdict.OK() && (!p.stalled || p.verdict.Repeated > 0):
 		fmt.Fprintf(o.Out, "FAILED %s\n", p.plan)
 		for _, c := range p.verdict.Complaints {
 			fmt.Fprintf(o.Out, "  %s\n", c)

@@ -80,13 +80,15 @@ func (o *oracle) command(text string) {
 		o.lie("%s %s: no time in %q", t.source, what, stamp)
 		return
 	}
-	if lacks := o.lacking(t, mark); lacks > 0 {
-		o.lie("%s: %s up to %s of run %s, while %d rows were not queryable", t.source, what, stamp, says["RunId"], lacks)
+	lacks, twice := o.faulty(t, mark)
+	if lacks+twice > 0 {
+		o.lie("%s: %s up to %s of run %s, while %d rows were not queryable and %d were shown again", t.source, what, stamp, says["RunId"], lacks, twice)
 	}
 }
 
-// lacking counts the rows up to a watermark that nobody could query now.
-func (o *oracle) lacking(t *truth, mark time.Time) (n int) {
+// faulty counts the rows up to a watermark that nobody could query now, and those
+// shown more than once, other than by the service's own doing.
+func (o *oracle) faulty(t *truth, mark time.Time) (lacks, twice int) {
 	s := o.world.source
 	s.mu.Lock()
 	due := map[int64]bool{}
@@ -96,10 +98,27 @@ func (o *oracle) lacking(t *truth, mark time.Time) (n int) {
 		}
 	}
 	s.mu.Unlock()
-	if err := o.visible(t, "", func(id int64) { delete(due, id) }); err != nil {
+	shown := map[int64]bool{}
+	if err := o.scan(t.destination(), func(r copied) {
+		id, ok := idOf(r.record)
+		if r.void || !ok {
+			return
+		}
+		delete(due, id)
+		if shown[id] && !o.isTwin(r) {
+			twice++
+		}
+		shown[id] = true
+	}); err != nil {
 		o.lie("%s: %v", t.source, err)
 	}
-	return len(due)
+	return len(due), twice
+}
+
+func (o *oracle) isTwin(r copied) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.twins[fmt.Sprintf("%s/%d", r.run, r.slice)] != ""
 }
 
 // judgeSnapshot holds a whole copy against what the table has been.
@@ -341,13 +360,24 @@ func (o *oracle) removeSurplus(ctx context.Context, v *Verdict) error {
 	o.mu.Lock()
 	twins := o.twins
 	o.mu.Unlock()
+	ended := map[string]bool{}
+	last := map[string]string{} // run by table: a copy that comes after its end waits for the next run
+	for _, a := range audits {
+		if a.Status == "Success" {
+			ended[last[a.SourceTable]], last[a.SourceTable] = true, a.RunID
+		}
+	}
 	for _, t := range w.plan.tables {
 		first := map[string]kql.Datetime{}
 		more := map[string]copied{}
+		unreported := map[string]bool{}
 		if err := o.scan(t.destination(), func(r copied) {
 			key := fmt.Sprintf("%s/%d", r.run, r.slice)
 			if twins[key] == "" {
 				return
+			}
+			if at, known := first[key]; known && at != r.ingested && !r.void && ended[r.run] {
+				unreported[key] = true
 			}
 			if at, known := first[key]; !known || r.ingested < at {
 				first[key] = r.ingested
@@ -355,6 +385,9 @@ func (o *oracle) removeSurplus(ctx context.Context, v *Verdict) error {
 			more[key] = r
 		}); err != nil {
 			return err
+		}
+		for key := range unreported {
+			v.complain("%s: slice %s is there twice, and no Surplus row says so", t.source, key)
 		}
 		for key, r := range more {
 			text := fmt.Sprintf(".delete table %s records <| %s | where RunId == %s and Slice == %d and ingestion_time() > %s",
