@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/emulator/hunting"
 	"github.com/defender2adx/defender2adx/internal/emulator/stack"
 	"github.com/defender2adx/defender2adx/internal/emulator/tenant"
 )
@@ -33,7 +34,7 @@ func coldstartFigures(ctx context.Context, b *Bench) error {
 			return err
 		}
 	}
-	s, err := b.open(ctx, data, nil, tables...)
+	s, err := b.open(ctx, data, hunting.Options{}, tables...)
 	if err != nil {
 		return err
 	}

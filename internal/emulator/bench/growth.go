@@ -1,6 +1,10 @@
 package bench
 
-import "context"
+import (
+	"context"
+
+	"github.com/defender2adx/defender2adx/internal/emulator/hunting"
+)
 
 // growthFigures copies a table of narrow rows by the default settings, at three
 // sizes.
@@ -34,7 +38,7 @@ func (b *Bench) copyLean(ctx context.Context, rows int) (work, error) {
 	if err != nil {
 		return work{}, err
 	}
-	s, err := b.open(ctx, data, nil)
+	s, err := b.open(ctx, data, hunting.Options{})
 	if err != nil {
 		return work{}, err
 	}

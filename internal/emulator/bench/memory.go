@@ -64,7 +64,7 @@ func (b *Bench) drift(ctx context.Context, api string, limit int64, tables, rows
 		l.Bytes = limit
 		limits[name] = l
 	}
-	s, err := b.open(ctx, data, map[hunting.API]hunting.Limits(limits), names...)
+	s, err := b.open(ctx, data, hunting.Options{Limits: limits}, names...)
 	if err != nil {
 		return work{}, err
 	}

@@ -20,12 +20,12 @@ type site struct {
 	tables int
 }
 
-// open starts the emulators. limits may be nil: nobody waits then.
-func (b *Bench) open(ctx context.Context, data *tenant.Tenant, limits map[hunting.API]hunting.Limits, tables ...string) (*site, error) {
-	if limits == nil {
-		limits = stack.Unhurried()
+// open starts the emulators. Without limits nobody waits.
+func (b *Bench) open(ctx context.Context, data *tenant.Tenant, o hunting.Options, tables ...string) (*site, error) {
+	if o.Limits == nil {
+		o.Limits = stack.Unhurried()
 	}
-	e, err := stack.Start(ctx, stack.Options{Data: data, Hunting: hunting.Options{Limits: limits}})
+	e, err := stack.Start(ctx, stack.Options{Data: data, Hunting: o})
 	if err != nil {
 		return nil, err
 	}
