@@ -246,6 +246,26 @@ func TestMigrate_AThirdCopyIsReportedToo(t *testing.T) {
 	}
 }
 
+// Rows that have grown since their width was learned cost two refusals and not one
+// for each slice.
+func TestMigrate_RowsThatHaveGrownArePackedAgain(t *testing.T) {
+	w := newWorld(21)
+	w.cfg.Limits.Bytes = 40_000_000
+	w.fill(60, 10)
+	w.run(time.Minute)
+	w.now = w.now.Add(time.Hour)
+	w.fill(600, 0.8)
+	w.now = w.now.Add(time.Hour)
+	w.cap = 12
+	fetches, blobs := w.tried["fetch"], len(w.sent)
+	w.run(time.Minute)
+	w.check(t, w.now.Add(-30*time.Minute))
+	refused, sent := w.tried["fetch"]-fetches-(len(w.sent)-blobs), len(w.sent)-blobs
+	if w.last().Status != plan.Success || sent < 50 || refused > 4 {
+		t.Errorf("%d blobs, %d answers refused: %s", sent, refused, w.story())
+	}
+}
+
 func TestMigrate_RedeliveredBetweenTwoRunsGoesOn(t *testing.T) {
 	w := newWorld(1)
 	w.fill(300, 700)

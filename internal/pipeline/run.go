@@ -31,7 +31,8 @@ type run struct {
 	bytes   int64
 
 	learning bool    // no width was known when the run was taken up, none received yet
-	guess    float64 // the least width that a refusal showed
+	guess    float64 // the least width that refusals showed
+	refused  int     // answers refused as too large since the width was learned
 
 	stopped atomic.Bool // no further slice begins in this round of fetchAll
 }
@@ -112,7 +113,7 @@ func (r *run) fetchAll(ctx context.Context) error {
 			}
 			return err
 		}
-		if unlearned {
+		if unlearned || r.guess > r.state.Width {
 			if err := r.learn(ctx); err != nil {
 				return err
 			}
@@ -328,28 +329,34 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 	r.log.Warn("slice divided", "slice", s.No, "into", []int{a.No, b.No}, "rows", s.Rows, "cause", cause.Error())
 	r.ledger.Slice(s.No).State = plan.Retired
 	r.ledger.Add(a, b)
-	if r.learning && fault.KindOf(cause) == fault.Split && !errors.Is(cause, errUnequal) && s.Rows > 0 {
-		// All that is known of the width: the answer was larger than the cap.
-		r.guess = max(refusedBytes, float64(s.Rows)*cmp.Or(r.state.Width, plan.DefaultWidth)) * 1.25 / float64(s.Rows)
+	if fault.KindOf(cause) == fault.Split && !errors.Is(cause, errUnequal) && s.Rows > 0 {
+		// All that is known of the width: the answer was larger than the cap. One
+		// slice may be odd; two, and the rows have grown.
+		r.refused++
+		if r.learning || r.refused > 1 {
+			r.guess = max(refusedBytes, float64(s.Rows)*cmp.Or(r.state.Width, plan.DefaultWidth)) * 1.25 / float64(s.Rows)
+			r.stopped.Store(true)
+		}
 	}
 	return r.held.SaveLedger(ctx, r.ledger)
 }
 
-// learn takes the row width from what was received and, where slices packed by
-// the assumed width are far off, packs the rest of the run again.
+// learn takes the row width from what was received, or from what was refused, and
+// where slices packed by another width are far off packs the rest of the run again.
 func (r *run) learn(ctx context.Context) error {
 	before := r.limits().Target()
 	if r.state.Width == 0 {
 		before = r.limits().Unlearned(math.MaxInt64)
 	}
 	switch {
-	case r.rows > 0:
+	case r.learning && r.rows > 0:
 		r.state.Width, r.learning = float64(r.bytes)/float64(r.rows), false
 	case r.guess > 0:
 		r.state.Width = r.guess
 	default:
 		return nil
 	}
+	r.guess, r.refused = 0, 0
 	if err := r.held.SaveState(ctx, r.state); err != nil {
 		return err
 	}
