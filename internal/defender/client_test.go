@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -448,5 +449,32 @@ func TestClient_PublishedAnswers(t *testing.T) {
 				t.Errorf("Fetch = %v waits until %v, want after %v", err, until, now)
 			}
 		})
+	}
+}
+
+// lengths are those of the writes that came.
+type lengths []int
+
+func (l *lengths) Write(p []byte) (int, error) {
+	*l = append(*l, len(p))
+	return len(p), nil
+}
+
+type closed struct{}
+
+func (closed) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestFetch_SaysFirstThatTheAnswerHasBegun(t *testing.T) {
+	c, _, _ := start(t, nil, status(200, oneRow), status(502, "<html>"), status(200, oneRow))
+	var got lengths
+	if _, err := c.Fetch(t.Context(), table, slice, &got); err != nil || len(got) < 2 || got[0] != 0 || slices.Contains(got[1:], 0) {
+		t.Errorf("writes of %v bytes, %v; want an empty one and then rows", got, err)
+	}
+	got = nil
+	if _, err := c.Fetch(t.Context(), table, slice, &got); err == nil || len(got) > 0 {
+		t.Errorf("an error page: writes of %v bytes, %v", got, err)
+	}
+	if _, err := c.Fetch(t.Context(), table, slice, closed{}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("got %v, want the writer's error", err)
 	}
 }

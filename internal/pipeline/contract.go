@@ -21,9 +21,10 @@ type Source interface {
 	// whole). Result i belongs to parts[i], ordered by Lo, ranges without rows
 	// absent. Parts must be disjoint.
 	Tally(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error)
-	// Fetch writes the slice's rows to w as gzip of newline-delimited JSON. After
-	// an error w holds a prefix that the caller must discard. An answer of exactly
-	// the row cap is an error of kind Split.
+	// Fetch makes an empty write when the answer begins to arrive, before it takes
+	// memory for it, then writes the slice's rows to w as gzip of newline-delimited
+	// JSON. After an error w holds a prefix that the caller must discard. An answer
+	// of exactly the row cap is an error of kind Split.
 	Fetch(ctx context.Context, t plan.Table, s plan.Slice, w io.Writer) (plan.Received, error)
 	// Ready gets what a call needs beforehand, which is a token: a call is taken
 	// from the quota only when it can begin at once.

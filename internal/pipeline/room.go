@@ -10,9 +10,9 @@ import (
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
 
-// room is a slice's share of the process's memory. It is taken with the first byte
-// of the answer, since until then, which is most of the time, nothing is held; the
-// service waits meanwhile.
+// room is a slice's share of the process's memory. It is taken with the first
+// write, which is empty and says that the answer has begun: until then, which is
+// most of the time, nothing is held. The service waits meanwhile.
 type room struct {
 	ctx    context.Context
 	memory *semaphore.Weighted
@@ -26,6 +26,9 @@ func (r *room) Write(p []byte) (int, error) {
 			return 0, fault.As(fault.Retry, fmt.Errorf("wait for memory: %w", err))
 		}
 		r.taken = true
+	}
+	if len(p) == 0 {
+		return 0, nil
 	}
 	return r.w.Write(p)
 }
