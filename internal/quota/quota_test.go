@@ -257,7 +257,7 @@ func TestHold_BindsEveryWorker(t *testing.T) {
 		if u, err := b.Usage(t.Context()); err != nil || u.NotBefore.Sub(got).Abs() > 100*time.Millisecond {
 			t.Errorf("Usage shows a hold until %v (%v), want %v", u.NotBefore, err, got)
 		}
-		time.Sleep(until.Sub(time.Now()) + 1200*time.Millisecond)
+		time.Sleep(time.Until(until) + 1200*time.Millisecond)
 		for _, q := range []*quota.Quota{a, b} {
 			if err := q.Take(t.Context(), "DeviceInfo", false); err != nil {
 				t.Errorf("after the hold: %v", err)

@@ -45,7 +45,7 @@ func TestGenerate_same_seed_same_bytes(t *testing.T) {
 		}
 		return [32]byte(h.Sum(nil))
 	}
-	if sum(7) != sum(7) {
+	if first, second := sum(7), sum(7); first != second {
 		t.Error("the same seed gave other bytes")
 	}
 	if sum(7) == sum(8) {
