@@ -24,6 +24,7 @@ func FuzzCopy(f *testing.F) {
 		"{ \"results\" : [ { \"a\" : \"\\ud800\xff\" } ,\n { } ] , \"error\" : null }",
 		`{"results":[{"a":1,"a":2},{"a":01}]}`,
 		`{"results":[{"a":"abcdefgh\"ijklmnop\\"}]} x`,
+		`{"results":[{"a@odata.type":"#x","a":1,"b":2},{"a@odata.type":"#x","a":{"a@odata.type":"#x","a":3}},{"a@odata.type":"#x","b":4}]}`,
 		`{"results":null,"error":{"code":"c","message":"m"}}`,
 	} {
 		f.Add([]byte(body))

@@ -323,6 +323,13 @@ name:
 		q := &s.names
 		next := q.names[q.at].next[0]
 		known := &q.names[next]
+		if known.joined != nil && bytes.HasPrefix(p[i:], known.joined) {
+			out = append(out, p[from:i]...)
+			from = i + len(known.raw) + len(known.value)
+			i += len(known.joined)
+			q.at = known.joins
+			goto value
+		}
 		if next > 0 && known.begins(p[i:]) {
 			q.at = next
 		} else {
@@ -341,6 +348,11 @@ name:
 			}
 			goto annotation
 		}
+	}
+	if class[p[i]] == space { // after an annotation that was found in one piece
+		out, i = gap(out, p, from, i)
+		from = i
+		goto name
 	}
 	if p[i] != '"' {
 		reason = "want a member name"

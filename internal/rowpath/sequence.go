@@ -3,6 +3,7 @@ package rowpath
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 const (
@@ -43,6 +44,11 @@ type memberName struct {
 	drop  bool      // it is an annotation
 	value []byte    // of an annotation when it was first seen, with the comma behind; nil if it was no short string
 	next  [4]int    // the names that followed it, the last one first; 0 none
+
+	// Of an annotation with a value: both and the name that first followed, which is
+	// no annotation, so that one comparison finds all three; nil until then.
+	joined []byte
+	joins  int // that name
 }
 
 // reset forgets all names: those of another table would only be in the way.
@@ -108,6 +114,9 @@ func (q *sequence) follow(i int) {
 	}
 	copy(next[1:k+1], next[:k])
 	next[0] = i
+	if last := &q.names[q.at]; last.value != nil && last.joined == nil && !q.names[i].drop {
+		last.joined, last.joins = slices.Concat(last.raw, last.value, q.names[i].raw), i
+	}
 	q.at = i
 }
 

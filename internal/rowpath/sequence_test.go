@@ -35,6 +35,8 @@ func TestCopy_NamesThatAreNotTheOnesExpected(t *testing.T) {
 			[]string{`{"a":1}`, `{"a":1}`, `{"a":1}`, `{"a":1}`}},
 		{"an annotation between, at the end and alone", []string{`{"b":1,` + noted + `"a":1}`, `{"b":1,"a@odata.type":"#Int64"}`, `{"a@odata.type":"#Int64"}`, `{"b":1,` + noted + `"a":1}`},
 			[]string{`{"b":1,"a":1}`, `{"b":1}`, `{}`, `{"b":1,"a":1}`}},
+		{"another name after an annotation, and white space", []string{`{` + noted + `"a":1}`, `{` + noted + `"ab":2}`, `{` + noted + `"b":3,` + noted + `"a": 4}`, `{` + noted + `"a":{` + noted + `"a":[5]}}`, `{` + noted + ` "a":6}`},
+			[]string{`{"a":1}`, `{"ab":2}`, `{"b":3,"a":4}`, `{"a":{"a":[5]}}`, `{"a":6}`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
