@@ -425,3 +425,15 @@ func TestMigrate_ASliceThatPanicsIsAnError(t *testing.T) {
 		t.Errorf("%v, want a permanent error and its audit row: %s", err, w.story())
 	}
 }
+
+func TestMigrate_APlanThatFailsSaysItsCalls(t *testing.T) {
+	w := newWorld(31)
+	w.fill(30, 10)
+	w.before(1, "count", func(*process) error { return fault.As(fault.Permanent, errors.New("no such table")) })
+	if err := w.wake(pipeline.Scheduled); fault.KindOf(err) != fault.Permanent {
+		t.Fatal(err)
+	}
+	if got := w.last(); got.Status != plan.Failed || got.RunID != "" || got.Calls != 1 {
+		t.Errorf("want one call in the audit row: %s", w.story())
+	}
+}
