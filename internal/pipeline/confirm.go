@@ -80,9 +80,8 @@ func (r *run) look(ctx context.Context) error {
 }
 
 // closing looks once more before the checkpoint at every slice of the run: those
-// verified must still be there whole, and of those retired nothing may have come
-// in after all. It reports whether all is well; otherwise the ledger says what is
-// left to do.
+// verified must still be there whole, and copies are reported. It reports whether
+// all is well; otherwise the ledger says what is left to do.
 func (r *run) closing(ctx context.Context) (bool, error) {
 	landed, err := r.Sink.Landed(ctx, r.table.Destination, r.ledger.RunID)
 	if err != nil {
@@ -248,22 +247,26 @@ func (r *run) void(ctx context.Context, no int) error {
 // surplus reports a slice that the service took in more than once. Only a person
 // may delete; the run goes on.
 func (r *run) surplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) error {
+	if err := r.reportSurplus(ctx, s, l); err != nil {
+		return err
+	}
+	return r.held.SaveState(ctx, r.state)
+}
+
+// reportSurplus puts the audit row of copies into the outbox and saves nothing.
+func (r *run) reportSurplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) error {
 	command, err := r.Sink.Surplus(ctx, r.table.Destination, r.ledger.RunID, s.No, s.Blob.Rows)
 	if err != nil {
 		return err
 	}
-	r.enqueueAudit(*r.surplusRow(s, l, command))
-	return r.held.SaveState(ctx, r.state)
-}
-
-func (r *run) surplusRow(s *plan.LedgerSlice, l plan.Landed, command string) *plan.Audit {
 	s.Surplus = l.Rows
 	r.log.Error("slice taken in more than once", "slice", s.No, "rows", l.Rows, "sent_rows", s.Blob.Rows)
 	audit := plan.Audit{Status: plan.Surplus, RecordCount: l.Rows - s.Blob.Rows,
 		FailureReason: fmt.Sprintf("slice %d: %d rows in ADX, %d sent: the service took the blob in more than once; remove the copies with: %s", s.No, l.Rows, s.Blob.Rows, command)}
 	full := r.fill(audit, r.ledger)
 	full.RecordCount = audit.RecordCount
-	return full
+	r.enqueueAudit(*full)
+	return nil
 }
 
 // afterwards looks once more at the run that ended last, before the next one: a
@@ -287,11 +290,9 @@ func (a *attempt) afterwards(ctx context.Context) error {
 		for i := range l.Slices {
 			s := &l.Slices[i]
 			if found := landed[s.No]; s.State == plan.Verified && s.Sends > 0 && found.Rows > max(s.Blob.Rows, s.Surplus) {
-				command, err := a.Sink.Surplus(ctx, l.Table.Destination, l.RunID, s.No, s.Blob.Rows)
-				if err != nil {
+				if err := r.reportSurplus(ctx, s, found); err != nil {
 					return err
 				}
-				a.enqueueAudit(*r.surplusRow(s, found, command))
 			}
 		}
 	}

@@ -97,8 +97,8 @@ func (a *attempt) alone(ctx context.Context) error {
 
 // call takes a call from the tenant's quota and makes it. A snapshot's calls go
 // first: it must be whole before its source changes, while events can wait. A
-// wait that the service asks for holds every other caller too. Unavailable is tried twice more after a
-// pause; what remains is for the caller.
+// wait that the service asks for holds every other caller too. Unavailable is
+// tried twice more after a pause; what remains is for the caller.
 func (a *attempt) call(ctx context.Context, calls *int, f func(context.Context) error) error {
 	for try := 0; ; try++ {
 		if err := a.Source.Ready(ctx); err != nil {
@@ -301,6 +301,16 @@ func (a *attempt) tallyGroups(ctx context.Context, l *plan.Ledger, cells, groups
 	if len(large) == 0 {
 		return cells, nil
 	}
+	counted, err := a.countFinely(ctx, l, large, target)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Refine(cells, large, counted), nil
+}
+
+// countFinely counts parts that hold more than the target by buckets. What is too
+// heavy to count so is divided blindly; each part is counted before it is fetched.
+func (a *attempt) countFinely(ctx context.Context, l *plan.Ledger, large []plan.Slice, target int64) ([][]plan.BucketCount, error) {
 	counted, refused, err := a.tally(ctx, l.Attempts, &l.Calls, a.table, large, plan.TallyWidth(large, target))
 	if fault.KindOf(err) == fault.Unavailable {
 		counted, refused, err = make([][]plan.BucketCount, len(large)), all(large, err), nil
@@ -309,12 +319,10 @@ func (a *attempt) tallyGroups(ctx context.Context, l *plan.Ledger, cells, groups
 		return nil, err
 	}
 	for i := range refused {
-		// Too heavy to count finely: divide blindly; each part is counted before it
-		// is fetched.
 		a.log.Warn("bucket counts refused, dividing evenly", "error", refused[i].Error())
 		counted[i] = plan.Evenly(large[i], target)
 	}
-	return plan.Refine(cells, large, counted), nil
+	return counted, nil
 }
 
 // tallyParts is how many parts are counted in one call at most: each is a branch
@@ -404,25 +412,18 @@ func (a *attempt) finer(ctx context.Context, l *plan.Ledger, cells []plan.Slice)
 	if len(large) == 0 {
 		return cells, nil
 	}
-	counted, refused, err := a.tally(ctx, l.Attempts, &l.Calls, a.table, large, plan.TallyWidth(large, target))
-	if fault.KindOf(err) == fault.Unavailable {
-		counted, refused, err = make([][]plan.BucketCount, len(large)), all(large, err), nil
-	}
+	counted, err := a.countFinely(ctx, l, large, target)
 	if err != nil {
 		return nil, err
 	}
 	var out []plan.Slice
 	at := 0
 	for _, c := range cells {
-		switch {
-		case at == len(large) || c.Lo != large[at].Lo:
+		if at == len(large) || c.Lo != large[at].Lo {
 			out = append(out, c)
 			continue
-		case refused[at] != nil:
-			out = append(out, plan.BucketCells(c, plan.Evenly(c, target))...)
-		default:
-			out = append(out, plan.BucketCells(c, counted[at])...)
 		}
+		out = append(out, plan.BucketCells(c, counted[at])...)
 		at++
 	}
 	return out, nil

@@ -292,16 +292,7 @@ type skewedClock struct{ ahead time.Duration }
 
 func (c skewedClock) Now() time.Time { return time.Now().Add(c.ahead) }
 
-func (skewedClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (skewedClock) Sleep(ctx context.Context, d time.Duration) error { return sleep(ctx, d) }
 
 // auditor writes the audit rows of what never reaches a pipeline.
 type auditor struct {
