@@ -282,15 +282,22 @@ func (a *attempt) afterwards(ctx context.Context) error {
 	}
 	if l != nil {
 		landed, err := a.Sink.Landed(ctx, l.Table.Destination, l.RunID)
+		if fault.KindOf(err) == fault.Permanent {
+			// The table may be gone by now: nothing of the next run depends on it.
+			a.log.Warn("no look for copies", "run_id", l.RunID, "error", err.Error())
+			landed, err = nil, nil
+		}
 		if err != nil {
 			return fmt.Errorf("look for copies of run %s in %s: %w", l.RunID, l.Table.Destination, err)
 		}
 		r := newRun(a, l)
 		a.log = a.base
+		said := len(a.state.Outbox)
 		for i := range l.Slices {
 			s := &l.Slices[i]
 			if found := landed[s.No]; s.State == plan.Verified && s.Sends > 0 && found.Rows > max(s.Blob.Rows, s.Surplus) {
 				if err := r.reportSurplus(ctx, s, found); err != nil {
+					a.state.Outbox = a.state.Outbox[:min(said, len(a.state.Outbox))] // all are said at once, or none
 					return err
 				}
 			}

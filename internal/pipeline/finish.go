@@ -123,8 +123,8 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 	if r.table.Load != plan.Snapshot && r.state.Nulls < 0 {
 		r.state.Nulls = l.Nulls
 	}
-	if r.rows > 0 {
-		r.state.Width = float64(r.bytes) / float64(r.rows)
+	if n := l.Rows(); n > 0 { // of all attempts; a guess does not stay
+		r.state.Width = float64(l.Bytes) / float64(n)
 	}
 	user := r.state.Table
 	r.state.Table.RunID = l.RunID

@@ -266,6 +266,50 @@ func TestMigrate_RowsThatHaveGrownArePackedAgain(t *testing.T) {
 	}
 }
 
+// A service that refuses for a while, whatever the size, must not shrink what comes
+// after, in this run or the next.
+func TestMigrate_RefusalsDoNotShrinkSlicesWithoutEnd(t *testing.T) {
+	w := newWorld(22)
+	w.cfg.Limits = plan.Limits{Rows: 15, Bytes: 40_000_000}
+	w.fill(60, 10)
+	w.run(time.Minute)
+	width := func() float64 {
+		var s plan.TableState
+		if err := json.Unmarshal(w.states[key].body, &s); err != nil {
+			t.Fatal(err)
+		}
+		return s.Width
+	}
+	learned := width()
+	w.now = w.now.Add(time.Hour)
+	w.fill(600, 0.8)
+	w.now = w.now.Add(time.Hour)
+	before := w.calls
+	w.repeatedly(1, 14, "fetch", func(*process) error { return fault.As(fault.Split, errors.New("low memory")) })
+	w.run(time.Minute)
+	w.check(t, w.now.Add(-30*time.Minute))
+	if calls := w.calls - before; w.last().Status != plan.Success || calls > 150 {
+		t.Errorf("%d calls for 600 rows in slices of 15: %s", calls, w.story())
+	}
+	if now := width(); now > 2*learned {
+		t.Errorf("%v bytes a row were learned, then %v", learned, now)
+	}
+}
+
+// The table of the last run may be gone when the next one begins.
+func TestMigrate_TheLastRunsTableIsGone(t *testing.T) {
+	w := newWorld(14)
+	w.fill(30, 10)
+	w.run(time.Minute)
+	w.fill(10, 0.1)
+	w.before(1, "landed", func(*process) error { return fault.As(fault.Permanent, errors.New("no such table")) })
+	w.run(3 * hour)
+	w.check(t, w.now.Add(-2*hour))
+	if w.last().Status != plan.Success || w.count(key.Source, plan.Failed) > 0 {
+		t.Errorf("audit: %s", w.story())
+	}
+}
+
 func TestMigrate_RedeliveredBetweenTwoRunsGoesOn(t *testing.T) {
 	w := newWorld(1)
 	w.fill(300, 700)

@@ -32,7 +32,7 @@ type run struct {
 
 	learning bool    // no width was known when the run was taken up, none received yet
 	guess    float64 // the least width that refusals showed
-	refused  int     // answers refused as too large since the width was learned
+	refused  int     // answers refused as too large or too heavy in this attempt
 
 	stopped atomic.Bool // no further slice begins in this round of fetchAll
 }
@@ -331,9 +331,10 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 	r.ledger.Add(a, b)
 	if fault.KindOf(cause) == fault.Split && !errors.Is(cause, errUnequal) && s.Rows > 0 {
 		// All that is known of the width: the answer was larger than the cap. One
-		// slice may be odd; two, and the rows have grown.
+		// slice may be odd; two, and the rows have grown. Once in an attempt: a service
+		// that refuses for other reasons must not shrink slices without end.
 		r.refused++
-		if r.learning || r.refused > 1 {
+		if r.learning || r.refused == 2 {
 			r.guess = max(refusedBytes, float64(s.Rows)*cmp.Or(r.state.Width, plan.DefaultWidth)) * 1.25 / float64(s.Rows)
 			r.stopped.Store(true)
 		}
@@ -356,7 +357,7 @@ func (r *run) learn(ctx context.Context) error {
 	default:
 		return nil
 	}
-	r.guess, r.refused = 0, 0
+	r.guess = 0
 	if err := r.held.SaveState(ctx, r.state); err != nil {
 		return err
 	}

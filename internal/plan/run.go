@@ -47,7 +47,7 @@ type LedgerSlice struct {
 	// Refetch: Voiding because the staged blob is gone, so the rows must be read
 	// at the source again.
 	Refetch bool
-	Surplus int64 `json:",omitempty"` // rows in ADX when they were reported as taken in more than once
+	Surplus int64 `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
 	Cut     int64 // rows whose longest values were cut to fit ADX's size limit
 }
 
