@@ -5,9 +5,10 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 APP     := build/app
-NODE    := internal/emulator/node_modules/.package-lock.json
+NODE    := emulator/node_modules/.package-lock.json
 STACK   := build/devstack
-SOURCES := $(shell find handler functions internal infra -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*') go.mod go.sum
+SOURCES := $(shell find handler functions internal infra -name '*.go' -not -name '*_test.go') $(wildcard infra/kql/*.kql) go.mod go.sum
+WORKSHOP := $(shell find emulator -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*')
 
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell if command -v $${CC:-cc} >/dev/null 2>&1; then echo -race; fi)
@@ -31,19 +32,19 @@ test: $(NODE) ## Run every test, with the race detector where a C compiler is fo
 
 .PHONY: mutants
 mutants: $(NODE) ## Put known bugs in one at a time: the tests must catch each (ONLY=text for some)
-	@$(GO) run ./internal/emulator/cmd/mutants $(if $(ONLY),--only $(ONLY))
+	@$(GO) run ./emulator/cmd/devstack mutants $(if $(ONLY),--only $(ONLY))
 
 .PHONY: chaos
 chaos: $(APP)/handler $(NODE) ## Break everything by seeded schedules (N=200 SEED=1) and compare by content
-	@$(GO) run ./internal/emulator/cmd/chaos --n $(or $(N),200) --seed $(or $(SEED),1) --app $(APP)
+	@$(GO) run ./emulator/cmd/devstack chaos --n $(or $(N),200) --seed $(or $(SEED),1) --app $(APP)
 
 .PHONY: bench
 bench: $(APP)/handler $(NODE) ## Measure: one line a figure (SHORT=1 only shows that it works)
-	@$(GO) run ./internal/emulator/cmd/bench --app $(APP) $(if $(SHORT),--short)
+	@$(GO) run ./emulator/cmd/devstack bench --app $(APP) $(if $(SHORT),--short)
 
 .PHONY: fuzz
 fuzz: ## Fuzz everything that reads foreign bytes, FUZZTIME (1m) for each target
-	@grep -rlE '^func Fuzz' --include='*_test.go' internal functions handler | grep -v node_modules | while read f; do \
+	@grep -rlE '^func Fuzz' --include='*_test.go' internal emulator functions handler | grep -v node_modules | while read f; do \
 		for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+).*/\1/p' $$f); do \
 			echo "fuzz: $$t in $$(dirname $$f)"; \
 			$(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(or $(FUZZTIME),1m) ./$$(dirname $$f) || exit 1; \
@@ -51,18 +52,18 @@ fuzz: ## Fuzz everything that reads foreign bytes, FUZZTIME (1m) for each target
 
 .PHONY: scale
 scale: $(NODE) ## Move 5 million rows over many invocations with kills between them (ROWS=n)
-	D2A_SCALE_ROWS=$(or $(ROWS),5000000) $(GO) test ./internal/emulator/stack -count=1 -timeout 60m -run TestScale -v
+	D2A_SCALE_ROWS=$(or $(ROWS),5000000) $(GO) test ./emulator/stack -count=1 -timeout 60m -run TestScale -v
 
 .PHONY: lint
 lint: ## Check format, vet, and the import rules of .golangci.yml
 	$(GO) vet ./...
-	$(GO) tool -modfile=tools/go.mod golangci-lint run
+	$(GO) tool -modfile=tools/lint.mod golangci-lint run
 
 .PHONY: package
 package: ## Build build/app and the deployable build/defender2adx.zip (linux/amd64)
 	@rm -rf $(APP) build/defender2adx.zip
 	@GOOS=linux GOARCH=amd64 $(MAKE) --no-print-directory $(APP)/handler
-	$(GO) run ./internal/emulator/cmd/devstack package --app $(APP) --zip build/defender2adx.zip
+	$(GO) run ./tools/package $(APP) build/defender2adx.zip
 
 .PHONY: build
 build: $(APP)/handler ## Build build/app, the folder that is deployed
@@ -78,10 +79,10 @@ $(APP)/handler: $(SOURCES) host.json $(wildcard functions/*/function.json)
 	@cp host.json $(APP)/host.json
 	@for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
 
-$(STACK): $(SOURCES)
+$(STACK): $(SOURCES) $(WORKSHOP)
 	@mkdir -p build
-	$(GO) build -o $@ ./internal/emulator/cmd/devstack
+	$(GO) build -o $@ ./emulator/cmd/devstack
 
-$(NODE): internal/emulator/package-lock.json
-	npm ci --prefix internal/emulator --no-audit --no-fund --ignore-scripts --loglevel=error
+$(NODE): emulator/package-lock.json
+	npm ci --prefix emulator --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/defender2adx/defender2adx/emulator/kusto"
 	"github.com/defender2adx/defender2adx/internal/adx"
-	"github.com/defender2adx/defender2adx/internal/emulator/kusto"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )

@@ -11,9 +11,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"github.com/defender2adx/defender2adx/emulator/certs"
+	"github.com/defender2adx/defender2adx/emulator/kusto"
 	"github.com/defender2adx/defender2adx/internal/adx"
-	"github.com/defender2adx/defender2adx/internal/emulator/certs"
-	"github.com/defender2adx/defender2adx/internal/emulator/kusto"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 )
 

@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/defender2adx/defender2adx/emulator/azurite"
+	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/internal/blobstore"
-	"github.com/defender2adx/defender2adx/internal/emulator/azurite"
-	"github.com/defender2adx/defender2adx/internal/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
 

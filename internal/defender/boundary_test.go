@@ -12,10 +12,10 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"github.com/defender2adx/defender2adx/emulator/hunting"
+	"github.com/defender2adx/defender2adx/emulator/identity"
+	"github.com/defender2adx/defender2adx/emulator/tenant"
 	"github.com/defender2adx/defender2adx/internal/defender"
-	"github.com/defender2adx/defender2adx/internal/emulator/hunting"
-	"github.com/defender2adx/defender2adx/internal/emulator/identity"
-	"github.com/defender2adx/defender2adx/internal/emulator/tenant"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 

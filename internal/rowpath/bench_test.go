@@ -9,7 +9,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/defender2adx/defender2adx/internal/emulator/bench/answers"
+	"github.com/defender2adx/defender2adx/emulator/bench/answers"
 	"github.com/defender2adx/defender2adx/internal/rowpath"
 )
 

@@ -15,9 +15,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/lease"
 
+	"github.com/defender2adx/defender2adx/emulator/azurite"
+	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/internal/blobstore"
-	"github.com/defender2adx/defender2adx/internal/emulator/azurite"
-	"github.com/defender2adx/defender2adx/internal/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
 

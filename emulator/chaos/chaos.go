@@ -1,0 +1,232 @@
+// Package chaos proves that every row arrives once, whatever breaks: it plays
+// schedules of faults over the product's real adapters and the emulators, and
+// judges them by content.
+//
+// A schedule is a function of a seed: tables and rows, which faults strike at
+// which boundary and how often, a number of ticks. Then the faults stop, and
+// within a bounded number of ticks everything must be well without anybody's
+// help. What is decided is decided by the seed; the order in which goroutines
+// meet the decisions is not, so a replay is alike and not the same.
+//
+// Most schedules run the adapters inside this process, with killed processes cut
+// off from everything at a random request. Some run the built handler under the
+// local Functions host and send real signals.
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/stack"
+)
+
+// Options of a run of the simulator.
+type Options struct {
+	Schedules int
+	Seed      uint64 // of the first schedule; the others follow
+	HostEvery int    // every n-th schedule runs under the Functions host; 0: none
+	HostOnly  bool   // all do
+	App       stack.App
+	Parallel  int // schedules at a time; zero is 8
+	Verbose   bool
+	Out       io.Writer
+}
+
+// Report is the outcome of a run.
+type Report struct {
+	Schedules, Hosted, Failed, Stalled int
+	Kills                              int
+	Faults                             map[string]int
+	Total                              Verdict
+	Took                               time.Duration
+	Failures                           []Failure
+}
+
+// Failure is a schedule that went wrong.
+type Failure struct {
+	Seed     uint64
+	Hosted   bool
+	Schedule string
+	Verdict  Verdict
+	Story    []string
+}
+
+// OK reports whether nothing went wrong, and whether enough could be judged.
+func (r Report) OK() bool { return r.Failed == 0 && r.Stalled*10 <= r.Schedules }
+
+// Line is the run's last line.
+func (r Report) Line() string {
+	faults := 0
+	for _, n := range r.Faults {
+		faults += n
+	}
+	return fmt.Sprintf("chaos: schedules=%d faults=%d kills=%d rows=%d missing=%d repeated=%d false_success=%d",
+		r.Schedules, faults, r.Kills, r.Total.Rows, r.Total.Missing, r.Total.Repeated, r.Total.FalseSuccess)
+}
+
+// Run plays the schedules on the ground.
+func Run(ctx context.Context, g *Ground, o Options) (Report, error) {
+	began := time.Now()
+	report := Report{Faults: map[string]int{}}
+	var mu sync.Mutex
+	var firstErr error
+	if o.Parallel <= 0 {
+		o.Parallel = 8
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	seats := make(chan struct{}, o.Parallel)
+	var wait sync.WaitGroup
+	for i := range o.Schedules {
+		select {
+		case seats <- struct{}{}:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		seed := o.Seed + uint64(i)
+		hosted := o.HostOnly || o.HostEvery > 0 && seed%uint64(o.HostEvery) == 0
+		wait.Go(func() {
+			defer func() { <-seats }()
+			one, err := play(ctx, g, scriptOf(seed, hosted), o)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				if ctx.Err() == nil {
+					firstErr = fmt.Errorf("seed %d: %w", seed, err)
+					cancel()
+				}
+				return
+			}
+			report.add(one)
+			o.progress(report, one)
+		})
+	}
+	wait.Wait()
+	report.Took = time.Since(began)
+	if firstErr == nil {
+		firstErr = ctx.Err()
+	}
+	return report, firstErr
+}
+
+// played is one schedule's outcome.
+type played struct {
+	plan    script
+	verdict Verdict
+	faults  map[string]int
+	stalled bool
+	took    time.Duration
+	story   []string
+}
+
+// patience bounds one schedule: what hangs is a failure.
+const patience = 6 * time.Minute
+
+func play(ctx context.Context, g *Ground, s script, o Options) (played, error) {
+	began := time.Now()
+	out := played{plan: s}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	w, err := newWorld(ctx, g, s)
+	if err != nil {
+		return out, err
+	}
+	defer w.close()
+	if s.hosted {
+		out.verdict, err = w.runHosted(ctx, o.App)
+	} else {
+		out.verdict, err = w.runInProcess(ctx)
+	}
+	if err != nil {
+		return out, fmt.Errorf("%s: %w\n%s", s, err, strings.Join(w.story.last(40), "\n"))
+	}
+	out.faults = w.dice.done()
+	out.took = time.Since(began)
+	out.stalled = w.source.stalled >= settle
+	if !out.verdict.OK() {
+		out.story = w.tell()
+	}
+	return out, nil
+}
+
+// tell is the audit log and the last lines of a schedule that failed.
+func (w *world) tell() []string {
+	var out []string
+	audits, err := w.Audits()
+	if err != nil {
+		out = append(out, err.Error())
+	}
+	for _, a := range audits {
+		out = append(out, fmt.Sprintf("audit %-8s %s run=%s rows=%d %s %s", a.Status, a.SourceTable, a.RunID, a.RecordCount, a.FailureReason, a.Note))
+	}
+	return append(out, w.story.last(told)...)
+}
+
+func (r *Report) add(p played) {
+	r.Schedules++
+	if p.plan.hosted {
+		r.Hosted++
+	}
+	for name, n := range p.faults {
+		r.Faults[name] += n
+		if strings.HasPrefix(name, "process: killed") {
+			r.Kills += n
+		}
+	}
+	v := p.verdict
+	r.Total.Rows += v.Rows
+	r.Total.Runs += v.Runs
+	r.Total.Promises += v.Promises
+	r.Total.Surplus += v.Surplus
+	r.Total.Reported += v.Reported
+	if p.stalled {
+		// The machine stood still for longer than rows may take to show: what is
+		// missing may have come too late. What is repeated has no excuse.
+		r.Stalled++
+		if v.Repeated == 0 {
+			return
+		}
+		v.Missing, v.FalseSuccess = 0, 0
+	}
+	r.Total.Missing += v.Missing
+	r.Total.Repeated += v.Repeated
+	r.Total.FalseSuccess += v.FalseSuccess
+	if !v.OK() {
+		r.Failed++
+		r.Failures = append(r.Failures, Failure{p.plan.seed, p.plan.hosted, p.plan.String(), v, p.story})
+	}
+}
+
+func (o Options) progress(r Report, p played) {
+	switch {
+	case o.Out == nil:
+	case !p.verdict.OK() && (!p.stalled || p.verdict.Repeated > 0):
+		fmt.Fprintf(o.Out, "FAILED %s\n", p.plan)
+		for _, c := range p.verdict.Complaints {
+			fmt.Fprintf(o.Out, "  %s\n", c)
+		}
+	case o.Verbose:
+		fmt.Fprintf(o.Out, "ok in %.1fs: %s\n", p.took.Seconds(), p.plan)
+	case r.Schedules%10 == 0 || r.Schedules == o.Schedules:
+		fmt.Fprintf(o.Out, "%d of %d schedules, %d rows, %d kills, %d failed\n", r.Schedules, o.Schedules, r.Total.Rows, r.Kills, r.Failed)
+	}
+}
+
+// Table lists the faults by kind.
+func (r Report) Table() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
+		fmt.Fprintf(&b, "%8d  %s\n", r.Faults[name], name)
+	}
+	fmt.Fprintf(&b, "%d schedules (%d under the Functions host, %d undecided because the machine stood still), %d runs ended with success, %d promises judged, %d rows, surplus %d (%d removed by the command of a Surplus row), %.0f s\n",
+		r.Schedules, r.Hosted, r.Stalled, r.Total.Runs, r.Total.Promises, r.Total.Rows, r.Total.Surplus, r.Total.Reported, r.Took.Seconds())
+	return b.String()
+}

@@ -1,0 +1,182 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/emulator/azurite"
+	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
+	"github.com/defender2adx/defender2adx/emulator/stack"
+)
+
+// shared is the ground of all tests.
+var shared = sync.OnceValues(func() (*Ground, error) { return NewGround(context.Background()) })
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if g, err := shared(); err == nil {
+		if err := g.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func ground(t *testing.T) *Ground {
+	t.Helper()
+	g, err := shared()
+	if errors.Is(err, azurite.ErrNotInstalled) {
+		azuritetest.SkipNotInstalled(t, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func report(t *testing.T, r Report, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Failures {
+		t.Errorf("%s\n%s\nreplay: make chaos SEED=%d N=1\n%s", f.Schedule, strings.Join(f.Verdict.Complaints, "\n"), f.Seed, strings.Join(f.Story, "\n"))
+	}
+	t.Logf("%s\n%s", r.Line(), r.Table())
+}
+
+func TestSchedules_EndWithEveryRowOnce(t *testing.T) {
+	r, err := Run(t.Context(), ground(t), Options{Schedules: 20, Seed: 1, Parallel: 10})
+	report(t, r, err)
+	if r.Kills == 0 || len(r.Faults) < 20 || r.Total.Promises == 0 {
+		t.Errorf("%d kills, %d kinds of faults, %d promises judged: the schedules proved little", r.Kills, len(r.Faults), r.Total.Promises)
+	}
+}
+
+func TestSchedules_UnderTheFunctionsHost(t *testing.T) {
+	g := ground(t)
+	app, err := stack.BuildApp(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), g, Options{Schedules: 1, Seed: 21, HostOnly: true, App: app})
+	report(t, r, err)
+	if r.Kills == 0 {
+		t.Error("no handler was killed")
+	}
+}
+
+// calm is a world without faults, its tables copied.
+func calm(t *testing.T, tables ...table) *world {
+	t.Helper()
+	s := scriptOf(7, false)
+	s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+	s.outage, s.quota, s.skew, s.ticks, s.tables = false, 0, 0, 1, tables
+	w, err := newWorld(t.Context(), ground(t), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	w.dice.rest()
+	if v, err := w.runInProcess(t.Context()); err != nil || !v.OK() {
+		t.Fatalf("without faults: %+v, %v\n%s", v, err, strings.Join(w.story.last(50), "\n"))
+	}
+	return w
+}
+
+func TestOracle_SeesWhatIsWrong(t *testing.T) {
+	events := table{source: "DeviceEvents", kind: arrival, load: "Full", column: "None", rows: 300, largest: 10}
+	whole := table{source: "DeviceTvmSoftwareInventory", kind: snapshot, load: "Snapshot", column: "None", rows: 300, largest: 10}
+	const claim = `.set-or-append ['MigrationAuditLog'] with (tags = '[]') <| print ['Status'] = "Success", ['SourceTable'] = "%s", ['RunId'] = "%s", ['WindowTo'] = datetime(2999-01-01T00:00:00Z)`
+	tests := []struct {
+		name, do, claim                 string
+		missing, repeated, falseSuccess int
+	}{
+		{"nothing", "", "", 0, 0, 0},
+		{"a row lost", ".delete table DeviceEventsRaw records <| DeviceEventsRaw | where tolong(Records.ReportId) == 7", "", 1, 0, 1},
+		{"a row twice", ".set-or-append DeviceEventsRaw <| DeviceEventsRaw | where tolong(Records.ReportId) == 7", "", 0, 1, 1},
+		{"a value changed", ".set-or-append DeviceEventsRaw <| DeviceEventsRaw | where tolong(Records.ReportId) == 7 | extend Records = bag_merge(dynamic({\"DeviceId\": \"other\"}), Records)", "", 0, 1, 1},
+		{"Success before its rows", ".delete table DeviceEventsRaw records <| DeviceEventsRaw | where tolong(Records.ReportId) == 7", "DeviceEvents", 1, 0, 2},
+		{"Success of a torn snapshot", ".delete table DeviceTvmSoftwareInventoryRaw records <| DeviceTvmSoftwareInventoryRaw | where RunId == 'NEWEST' and tolong(Records.ReportId) == 307", "DeviceTvmSoftwareInventory", 1, 0, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := calm(t, events, whole)
+			audits, err := w.Audits()
+			if err != nil {
+				t.Fatal(err)
+			}
+			newest := map[string]string{}
+			for _, a := range audits {
+				newest[a.SourceTable] = a.RunID
+			}
+			if tt.do != "" {
+				if err := w.mgmt(t.Context(), strings.ReplaceAll(tt.do, "NEWEST", newest[whole.source])); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.claim != "" {
+				w.oracle.command(fmt.Sprintf(claim, tt.claim, newest[tt.claim]))
+			}
+			v, err := w.oracle.judge(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.Missing != tt.missing || v.Repeated != tt.repeated || v.FalseSuccess != tt.falseSuccess || v.OK() != (tt.name == "nothing") {
+				t.Errorf("missing %d, repeated %d, false success %d, want %d, %d, %d: %q",
+					v.Missing, v.Repeated, v.FalseSuccess, tt.missing, tt.repeated, tt.falseSuccess, v.Complaints)
+			}
+		})
+	}
+}
+
+func TestDice_DecideBySeedKindAndCount(t *testing.T) {
+	rolls := func(seed uint64, kinds ...string) map[string][]int {
+		d, out := newDice(seed), map[string][]int{}
+		for _, k := range kinds {
+			out[k] = append(out[k], d.roll(k).IntN(1000))
+		}
+		return out
+	}
+	one := rolls(3, "a", "b", "a", "b", "a")
+	if diff := cmp.Diff(one, rolls(3, "b", "a", "a", "a", "b")); diff != "" {
+		t.Errorf("another order of kinds changes decisions:\n%s", diff)
+	}
+	if cmp.Equal(one, rolls(4, "a", "b", "a", "b", "a")) {
+		t.Error("two seeds decide alike")
+	}
+	if one["a"][0] == one["a"][1] && one["a"][1] == one["a"][2] {
+		t.Errorf("every decision of a kind is %d", one["a"][0])
+	}
+}
+
+func TestScriptOf_ReachesEveryKindOfSchedule(t *testing.T) {
+	seen := map[string]bool{}
+	for seed := range uint64(200) {
+		s := scriptOf(seed, false)
+		if s.String() != scriptOf(seed, false).String() {
+			t.Fatalf("seed %d makes two schedules", seed)
+		}
+		seen[string(s.api)] = true
+		seen[fmt.Sprint("outage ", s.outage)] = true
+		seen[fmt.Sprint("quota ", s.quota > 0)] = true
+		seen[fmt.Sprint("processes ", s.processes)] = true
+		seen[fmt.Sprint("brief tokens ", s.shortLived)] = true
+		seen[fmt.Sprint("skew ", s.skew > 0)] = true
+		for _, x := range s.tables {
+			seen[x.load], seen[x.column] = true, true
+		}
+	}
+	if len(seen) != 2+2+2+2+2+2+3+2 {
+		t.Errorf("kinds of schedules: %v", seen)
+	}
+}

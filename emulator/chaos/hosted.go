@@ -1,0 +1,182 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/stack"
+)
+
+const (
+	// hostedTick is how long a tick under faults may go on, and hostedHeal how long
+	// one without: a table whose worker was killed waits for a lease of 15 s.
+	hostedTick = 6 * time.Second
+	hostedHeal = 75 * time.Second
+	// frozenFor outlasts that lease.
+	frozenFor = 17 * time.Second
+)
+
+// instance is one Functions host with its handler process.
+type instance struct {
+	*funchost.Host
+	name string
+}
+
+// runHosted plays a schedule over the built handler under two local Functions
+// hosts on one queue, as after a scale-out.
+func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err error) {
+	var hosts []*instance
+	defer func() {
+		for _, h := range hosts {
+			// A frozen handler could not be ended politely.
+			_ = h.ThawHandler()
+			stopping, done := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+			err = errors.Join(err, h.Stop(stopping))
+			done()
+		}
+	}()
+	for i := range w.plan.processes {
+		h, err := w.startHost(ctx, app, fmt.Sprintf("host %d", i+1))
+		if err != nil {
+			return Verdict{}, err
+		}
+		hosts = append(hosts, h)
+	}
+	w.hook()
+	faulty, stop := context.WithCancel(ctx)
+	struck := make(chan struct{})
+	go func() { defer close(struck); w.strike(faulty, hosts) }()
+	for range w.plan.ticks {
+		if err := stack.Tick(ctx, hosts[0].Host); err != nil {
+			w.log.Warn("tick", "error", err.Error())
+		}
+		if err := sleep(ctx, hostedTick); err != nil {
+			stop()
+			<-struck
+			return Verdict{}, err
+		}
+	}
+	stop()
+	<-struck
+	w.dice.rest()
+	w.log.Info("CHAOS faults end")
+	for range healTicks {
+		if err := sleep(ctx, time.Until(w.source.lastChange().Add(settle))); err != nil {
+			return Verdict{}, err
+		}
+		began := time.Now()
+		if err := stack.Tick(ctx, hosts[0].Host); err != nil {
+			w.log.Warn("tick", "error", err.Error())
+		}
+		for time.Since(began) < hostedHeal {
+			healed, err := w.healed(ctx, began)
+			if err != nil {
+				return Verdict{}, err
+			}
+			if healed {
+				return w.oracle.judge(ctx)
+			}
+			if err := sleep(ctx, 200*time.Millisecond); err != nil {
+				return Verdict{}, err
+			}
+		}
+	}
+	v, err := w.oracle.judge(ctx)
+	v.complain("not healed within %d ticks of the end of all faults", healTicks)
+	return v, err
+}
+
+func (w *world) startHost(ctx context.Context, app stack.App, name string) (*instance, error) {
+	log := w.log.With("host", name)
+	var started atomic.Pointer[funchost.Host]
+	kill := func(where string) {
+		if h := started.Load(); h != nil && h.KillHandler(syscall.SIGKILL) == nil {
+			w.dice.count("process: killed " + where)
+			log.Info("CHAOS killed", "where", where)
+		}
+	}
+	settings := w.settings()
+	settings["MIGRATION_SCHEDULE"] = "0 0 0 1 1 *" // ticks come from us
+	host, err := w.StartHost(ctx, app, settings, funchost.Options{
+		OnLine: func(l funchost.Line) { log.Info(l.Text) },
+		Timing: funchost.Timing{QueueLease: 3 * time.Second, QueuePolling: 200 * time.Millisecond, QueueVisibility: 300 * time.Millisecond, RestartWindow: time.Millisecond},
+		Faults: funchost.Faults{
+			BeforeCall: func(_ context.Context, inv funchost.Invocation) {
+				if _, ok := w.dice.strikes("kill before an invocation", w.plan.kill*4); ok && inv.Function == "migrate" {
+					kill("before an invocation")
+				}
+			},
+			AfterCall: func(_ context.Context, inv funchost.Invocation, err error) error {
+				if _, ok := w.dice.strikes("kill after an invocation", w.plan.kill*4); ok && inv.Function == "migrate" {
+					kill("after an invocation")
+				}
+				return err
+			},
+			Deliver: func(funchost.Invocation) funchost.Delivery {
+				if _, ok := w.dice.strikes("deliver", w.plan.queue); ok {
+					w.dice.count("queue: delivered twice")
+					return funchost.DeliverTwice
+				}
+				return funchost.DeliverOnce
+			},
+			Complete: func(funchost.Invocation, bool) funchost.Completion {
+				r, ok := w.dice.strikes("complete", w.plan.queue)
+				switch {
+				case !ok:
+					return funchost.CompleteNormally
+				case r.IntN(2) == 0:
+					w.dice.count("queue: delete lost")
+					return funchost.DropCompletion
+				}
+				w.dice.count("queue: receipt overtaken")
+				return funchost.StaleReceipt
+			},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	started.Store(host)
+	return &instance{host, name}, nil
+}
+
+// strike kills and freezes handlers until ctx ends.
+func (w *world) strike(ctx context.Context, hosts []*instance) {
+	r := w.dice.roll("strike")
+	for ctx.Err() == nil {
+		if sleep(ctx, 200*time.Millisecond+pauseOf(r, 2500*time.Millisecond)) != nil {
+			return
+		}
+		h := hosts[r.IntN(len(hosts))]
+		if w.plan.freeze > 0 && r.IntN(2) == 0 && w.dice.atMost(1, "process: frozen beyond its lease") {
+			w.freezeHost(ctx, h)
+			continue
+		}
+		if w.plan.kill > 0 && h.KillHandler(syscall.SIGKILL) == nil {
+			w.dice.count("process: killed in mid-work")
+			w.log.Info("CHAOS killed", "host", h.name)
+		}
+		if sleep(ctx, pauseOf(r, 4*time.Second)) != nil {
+			return
+		}
+	}
+}
+
+func (w *world) freezeHost(ctx context.Context, h *instance) {
+	if h.FreezeHandler() != nil {
+		return
+	}
+	w.log.Info("CHAOS frozen", "host", h.name)
+	// For its whole time, even if the faults end meanwhile: it thaws into a world
+	// that went on without it.
+	_ = sleep(context.WithoutCancel(ctx), frozenFor)
+	if err := h.ThawHandler(); err != nil {
+		w.log.Warn("thaw", "error", err.Error())
+	}
+	w.log.Info("CHAOS thawed", "host", h.name)
+}

@@ -1,0 +1,232 @@
+// Command devstack runs Defender2ADX on one machine without Azure.
+//
+//	devstack demo       the whole stack, one scheduled run, a closing comparison
+//	devstack up         the whole stack until Ctrl-C
+//	devstack emulators  the emulators and Azurite alone, for any client
+//	devstack chaos      schedules of faults, each judged by content
+//	devstack bench      calls, quota, memory, speed, start
+//	devstack mutants    known bugs put in one at a time: would the tests notice?
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/hunting"
+	"github.com/defender2adx/defender2adx/emulator/stack"
+	"github.com/defender2adx/defender2adx/emulator/tenant"
+)
+
+type commands struct {
+	Demo      demoCommand      `cmd:"" help:"Run everything once and compare source and ADX row by row."`
+	Up        upCommand        `cmd:"" help:"Run everything until Ctrl-C. HOST=func uses Core Tools on the PATH."`
+	Emulators emulatorsCommand `cmd:"" help:"Run the emulators and Azurite alone until SIGTERM."`
+	Chaos     chaosCommand     `cmd:"" help:"Play schedules of faults over the product and judge them by content."`
+	Bench     benchCommand     `cmd:"" help:"Measure the built handler against the emulators, one line a figure."`
+	Mutants   mutantsCommand   `cmd:"" help:"Put known bugs in, one at a time: the tests must catch each."`
+}
+
+// source says what the Defender emulator serves.
+type source struct {
+	Data  string  `help:"Folder of <Table>.jsonl files to serve as they stand, instead of the sample tenant." type:"existingdir"`
+	Scale float64 `help:"Size of the sample tenant; 1 is about 300,000 rows." default:"1"`
+	Seed  uint64  `help:"Seed of the sample tenant." default:"1"`
+}
+
+func (s source) tenant(now time.Time) (*tenant.Tenant, error) {
+	var data *tenant.Tenant
+	var err error
+	if s.Data != "" {
+		data, err = tenant.Load(s.Data, tenant.LoadOptions{Now: now})
+	} else {
+		data, err = tenant.Generate(tenant.Options{Seed: s.Seed, Scale: s.Scale, Now: now})
+	}
+	if err != nil {
+		return nil, err
+	}
+	data.Run(time.Now)
+	return data, nil
+}
+
+// app is where the built handler is.
+type app struct {
+	App string `help:"Folder of the built app (make build)." default:"build/app" type:"existingdir"`
+}
+
+func (a app) open() (stack.App, error) {
+	// The host starts the handler from its own folder.
+	root, err := filepath.Abs(a.App)
+	if err != nil {
+		return stack.App{}, err
+	}
+	built := stack.App{Root: root}
+	return built, built.Check()
+}
+
+func main() {
+	var cli commands
+	parser := kong.Must(&cli, kong.Name("devstack"), kong.Description("Defender2ADX on one machine, without Azure."), kong.UsageOnError())
+	command, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err = command.Run(&process{ctx})
+	if err != nil && !errors.Is(err, errFailed) {
+		fmt.Fprintln(os.Stderr, "devstack:", err)
+	}
+	if err != nil {
+		stop()
+		os.Exit(1)
+	}
+}
+
+// errFailed ends a command whose own output has said what failed.
+var errFailed = errors.New("failed")
+
+type process struct{ ctx context.Context }
+
+type demoCommand struct {
+	source
+	app
+	Timeout time.Duration `help:"Give up after this long." default:"10m"`
+}
+
+var errDifferent = errors.New("source and ADX differ")
+
+func (c demoCommand) Run(p *process) (err error) {
+	app, err := c.open()
+	if err != nil {
+		return err
+	}
+	data, err := c.tenant(time.Now())
+	if err != nil {
+		return err
+	}
+	e, err := stack.Start(p.ctx, stack.Options{Data: data, Hunting: hunting.Options{Limits: stack.Unhurried()}})
+	if err != nil {
+		return err
+	}
+	var display stack.Display = stack.Plain{Out: os.Stdout}
+	if term.IsTerminal(int(os.Stdout.Fd())) {
+		display = stack.NewTerminal(os.Stdout)
+	}
+	outcome, err := stack.Demo{App: app, Data: c.Data != "", Display: display, Timeout: c.Timeout}.Run(p.ctx, e)
+	if err := errors.Join(err, e.Close()); err != nil {
+		return err
+	}
+	fmt.Println(outcome.Line())
+	if !outcome.OK() {
+		return errDifferent
+	}
+	return nil
+}
+
+type upCommand struct {
+	source
+	app
+	Host string `help:"own: the local Functions host; func: Core Tools on the PATH." enum:"own,func," default:"own" env:"HOST"`
+}
+
+func (c upCommand) Run(p *process) error {
+	app, err := c.open()
+	if err != nil {
+		return err
+	}
+	data, err := c.tenant(time.Now())
+	if err != nil {
+		return err
+	}
+	e, err := stack.Start(p.ctx, stack.Options{Data: data})
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.serve(p.ctx, e, app), e.Close())
+}
+
+func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App) error {
+	load := "recommended"
+	if c.Data != "" {
+		load = "none"
+	}
+	out, err := e.Setup(ctx, app, load)
+	if err != nil {
+		return err
+	}
+	fmt.Print(out)
+	if c.Host == "func" {
+		return coreTools(ctx, e, app)
+	}
+	host, err := e.StartHost(ctx, app, nil, funchost.Options{OnLine: func(l funchost.Line) { fmt.Println(l.Text) }})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nrunning until Ctrl-C\n  tables     %[1]s/api/tables\n  setup      %[1]s/api/setup\n  tick       curl -X POST -H 'Content-Type: application/json' -d '{\"input\":\"\"}' %[1]s/admin/functions/schedule\n  one table  curl -X POST %[1]s/api/tables/DeviceInfo/migrate\n  Kusto      %[2]s (database %[3]s, CA %[4]s)\n\n",
+		host.URL(), e.ClusterURL, stack.Database, e.Certs.CAFile)
+	select {
+	case <-ctx.Done():
+	case <-host.Done():
+		return host.Wait()
+	}
+	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer done()
+	return host.Stop(stopping)
+}
+
+// coreTools runs `func start` in the app's folder.
+func coreTools(ctx context.Context, e *stack.Emulators, app stack.App) error {
+	if _, err := exec.LookPath("func"); err != nil {
+		return errors.New("HOST=func: Azure Functions Core Tools (func) are not on the PATH")
+	}
+	if err := e.WriteLocalSettings(app); err != nil {
+		return err
+	}
+	defer os.Remove(filepath.Join(app.Root, "local.settings.json"))
+	cmd := exec.CommandContext(ctx, "func", "start")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = app.Root, os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 15 * time.Second
+	if err := cmd.Run(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("func start: %w", err)
+	}
+	return nil
+}
+
+type emulatorsCommand struct {
+	source
+	JSON          bool          `help:"Print one line of JSON with every address, name and credential." name:"json"`
+	IngestLatency time.Duration `help:"How long ADX takes over a blob." default:"1s"`
+}
+
+func (c emulatorsCommand) Run(p *process) error {
+	data, err := c.tenant(time.Now())
+	if err != nil {
+		return err
+	}
+	e, err := stack.Start(p.ctx, stack.Options{Data: data, IngestLatency: c.IngestLatency})
+	if err != nil {
+		return err
+	}
+	d := e.Describe()
+	if c.JSON {
+		if err := json.NewEncoder(os.Stdout).Encode(d); err != nil {
+			return errors.Join(err, e.Close())
+		}
+	} else {
+		fmt.Printf("Graph and MDE  %s\nEntra ID       %s\nKey Vault      %s\nKusto          %s (database %s)\nstorage        %s\nCA             %s\n(--json prints everything, credentials included; ends with Ctrl-C)\n",
+			d.Graph, d.Authority, d.KeyVault, d.Kusto, d.Database, d.Blob, d.CAFile)
+	}
+	<-p.ctx.Done()
+	return e.Close()
+}

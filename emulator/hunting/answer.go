@@ -1,0 +1,292 @@
+package hunting
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/defender2adx/defender2adx/emulator/engine"
+)
+
+// maxResultBytes bounds every answer's text.
+const maxResultBytes = 256 << 20
+
+// answer is a result in the making: JSON text, compressed as it grows if the client
+// takes that.
+type answer struct {
+	api     API
+	cols    []engine.Column
+	keys    []string // "Name": of each column
+	dress   *dresser // nil: rows go out as they stand
+	awkward Awkward
+
+	rows   int
+	size   int64 // of the text, the head left out
+	limit  int64
+	stopAt int64 // nothing behind this size is kept; 0: no limit
+	reset  bool  // the connection breaks there
+
+	zip  *gzip.Writer // nil: not compressed
+	kept pieces
+	line []byte
+}
+
+// newAnswer begins an answer: for Graph with its head, for the others with the rows.
+func (c *call) newAnswer(cols []engine.Column) *answer {
+	a := &answer{api: c.api, cols: cols, limit: c.limits.Bytes, awkward: c.s.o.Awkward}
+	if a.stopAt, a.reset = c.fault.ResetAt, c.fault.ResetAt > 0; c.fault.EndAt > 0 && (!a.reset || c.fault.EndAt < a.stopAt) {
+		a.stopAt, a.reset = c.fault.EndAt, false
+	}
+	for _, col := range cols {
+		a.keys = append(a.keys, string(engine.FormatJSON(nil, engine.TypeString, col.Name))+":")
+	}
+	a.dress = newDresser(a.awkward, c.api, cols)
+	if takesGzip(c.r) {
+		a.zip, _ = gzip.NewWriterLevel(&a.kept, gzip.BestSpeed) // the level is valid
+	}
+	if c.api == Graph {
+		_, _ = a.text().Write(a.head(0)) // memory takes everything
+	}
+	return a
+}
+
+// takesGzip reads Accept-Encoding.
+func takesGzip(r *http.Request) bool {
+	for _, part := range strings.Split(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		coding, q, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if coding != "gzip" && coding != "*" {
+			continue
+		}
+		_, weight, found := strings.Cut(q, "=")
+		v, err := strconv.ParseFloat(strings.TrimSpace(weight), 64)
+		return !found || err != nil || v > 0
+	}
+	return false
+}
+
+func (a *answer) text() io.Writer {
+	if a.zip != nil {
+		return a.zip
+	}
+	return &a.kept
+}
+
+// head is what comes before the rows.
+func (a *answer) head(took time.Duration) []byte {
+	if a.api == Graph {
+		type column struct {
+			Name string `json:"name"`
+			Type string `json:"type"`
+		}
+		list := make([]column, len(a.cols))
+		for i, c := range a.cols {
+			list[i] = column{c.Name, c.Type.WireName()}
+		}
+		schema := mustJSON(list)
+		if a.awkward.PascalSchema {
+			schema = mustJSON(pascal(a.cols))
+		}
+		b := []byte(`{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#microsoft.graph.security.huntingQueryResults","schema":`)
+		return append(append(b, schema...), `,"results":`...)
+	}
+	b := append([]byte(`{"Stats":`), mustJSON(statistics(a, took))...)
+	b = append(append(b, `,"Schema":`...), mustJSON(pascal(a.cols))...)
+	return append(b, `,"Results":`...)
+}
+
+type pascalColumn struct{ Name, Type string }
+
+func pascal(cols []engine.Column) []pascalColumn {
+	list := make([]pascalColumn, len(cols))
+	for i, c := range cols {
+		list[i] = pascalColumn{c.Name, c.Type.WireName()}
+	}
+	return list
+}
+
+// statistics are what the older APIs say of a query; most of it is of no meaning
+// here. Source: api-advanced-hunting.
+func statistics(a *answer, took time.Duration) any {
+	type m = map[string]any
+	none := m{"hits": 0, "misses": 0, "total": 0}
+	spent := engine.Timespan(took / 100).String()
+	return struct {
+		ExecutionTime float64
+		Usage         any `json:"resource_usage"`
+		Statistics    any `json:"dataset_statistics"`
+	}{
+		ExecutionTime: took.Seconds(),
+		Usage: m{
+			"cache":  m{"memory": none, "disk": none},
+			"cpu":    m{"user": spent, "kernel": "00:00:00", "total cpu": spent},
+			"memory": m{"peak_per_node": a.size},
+		},
+		Statistics: []m{{"table_row_count": a.rows, "table_size": a.size}},
+	}
+}
+
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings and numbers always marshal
+	}
+	return b
+}
+
+// add appends a row: its own text if it still has one.
+func (a *answer) add(r engine.Record) error {
+	line := a.line[:0]
+	if a.rows == 0 {
+		line = append(line, '[')
+	} else {
+		line = append(line, ',')
+	}
+	switch {
+	case r.Raw != nil && a.dress == nil:
+		line = append(line, r.Raw...)
+	case r.Raw != nil:
+		line = a.dress.row(line, r.Raw)
+	case a.dress != nil:
+		line = a.dress.row(line, a.built(nil, r))
+	default:
+		line = a.built(line, r)
+	}
+	a.line = line
+	a.rows++
+	return a.put(line)
+}
+
+func (a *answer) built(b []byte, r engine.Record) []byte {
+	b = append(b, '{')
+	for i, c := range a.cols {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, a.keys[i]...)
+		b = engine.FormatJSON(b, c.Type, r.Values[i])
+	}
+	return append(b, '}')
+}
+
+func (a *answer) put(text []byte) error {
+	before := a.size
+	if a.size += int64(len(text)); a.size > a.limit {
+		return resultTooLarge()
+	}
+	if a.stopAt > 0 {
+		text = text[:min(int64(len(text)), max(0, a.stopAt-before))]
+	}
+	_, err := a.text().Write(text)
+	return err
+}
+
+// finish writes what comes behind the rows.
+func (a *answer) finish() error {
+	end := "]}"
+	if a.rows == 0 {
+		end = "[]}"
+		if a.awkward.NoEmptyResults && a.api == Graph {
+			end = "null}"
+		}
+	}
+	if err := a.put([]byte(end)); err != nil || a.zip == nil {
+		return err
+	}
+	if a.reset && a.stopped() {
+		return a.zip.Flush() // the stream breaks off
+	}
+	return a.zip.Close()
+}
+
+// stopped reports whether part of the text was left out.
+func (a *answer) stopped() bool { return a.stopAt > 0 && a.size > a.stopAt }
+
+// pieces is text in memory that is never copied to grow.
+type pieces [][]byte
+
+const pieceBytes = 128 << 10
+
+// Write implements io.Writer.
+func (p *pieces) Write(b []byte) (int, error) {
+	written := len(b)
+	for len(b) > 0 {
+		n := len(*p) - 1
+		if n < 0 || len((*p)[n]) == cap((*p)[n]) {
+			*p = append(*p, make([]byte, 0, pieceBytes))
+			n++
+		}
+		last := (*p)[n]
+		k := min(len(b), cap(last)-len(last))
+		(*p)[n] = append(last, b[:k]...)
+		b = b[k:]
+	}
+	return written, nil
+}
+
+// send writes the answer, or as much of it as the fault lets through.
+func (c *call) send(a *answer, took time.Duration) {
+	h := c.w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	if c.api == Graph {
+		h.Set("Content-Type", "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8")
+		h.Set("OData-Version", "4.0")
+	}
+	if a.zip != nil {
+		h.Set("Content-Encoding", "gzip")
+		h.Set("Vary", "Accept-Encoding")
+	}
+	c.entry.Status, c.entry.Rows, c.entry.Bytes = http.StatusOK, a.rows, a.size
+	c.w.WriteHeader(http.StatusOK)
+	if c.api != Graph {
+		var head pieces
+		if a.zip == nil {
+			_, _ = head.Write(a.head(took)) // memory takes everything
+		} else { // a stream of its own, as gzip allows: it tells the size of what follows
+			zip := gzip.NewWriter(&head)
+			_, _ = zip.Write(a.head(took))
+			_ = zip.Close()
+		}
+		a.kept = append(head, a.kept...)
+	}
+	if !c.transmit(a.kept) {
+		return
+	}
+	if a.reset && a.stopped() {
+		_ = http.NewResponseController(c.w).Flush() // the break must come behind what was sent
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (c *call) transmit(text pieces) bool {
+	if c.fault.Drip <= 0 {
+		for _, p := range text {
+			if _, err := c.w.Write(p); err != nil {
+				return false
+			}
+		}
+		return true
+	}
+	size := c.fault.DripBytes
+	if size <= 0 {
+		size = 4096
+	}
+	control := http.NewResponseController(c.w)
+	for _, p := range text {
+		for len(p) > 0 {
+			n := min(size, len(p))
+			if _, err := c.w.Write(p[:n]); err != nil {
+				return false
+			}
+			p = p[n:]
+			if control.Flush() != nil || !pause(c.r.Context(), c.fault.Drip) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,93 @@
+package kusto
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
+
+	"github.com/defender2adx/defender2adx/emulator/azurite"
+)
+
+// Storage is what a cluster owns of storage: signed https addresses, secrets until
+// they expire.
+type Storage struct {
+	Containers []string // for staging (TempStorage); rights to read, add, create and write
+	Queue      string   // for messages; rights to read, add, update and process
+	Table      string   // for the status; rights to read, add and update
+}
+
+// String keeps the signatures out of logs.
+func (s Storage) String() string {
+	return fmt.Sprintf("%d containers, queue and table (signed addresses redacted)", len(s.Containers))
+}
+
+// GoString keeps the signatures out of logs.
+func (s Storage) GoString() string { return s.String() }
+
+// Names of what NewStorage makes. Two staging containers, as a real cluster has
+// several.
+const (
+	queueName = "ingestions"
+	tableName = "ingestionstatus"
+)
+
+func containerNames() []string { return []string{"staging-0", "staging-1"} }
+
+// NewStorage makes a cluster's containers, queue and table in Azurite, unless they
+// exist, and signs addresses to them through the TLS front, good until expiry.
+func NewStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, expiry time.Time) (Storage, error) {
+	var s Storage
+	blobs, err := azblob.NewClientFromConnectionString(a.ConnectionString(), nil)
+	if err != nil {
+		return s, fmt.Errorf("make staging containers: %w", err)
+	}
+	for _, name := range containerNames() {
+		if _, err := blobs.CreateContainer(ctx, name, nil); err != nil && !bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
+			return s, fmt.Errorf("make container %s: %w", name, err)
+		}
+		address, err := front.ContainerSAS(name, expiry)
+		if err != nil {
+			return s, err
+		}
+		s.Containers = append(s.Containers, address)
+	}
+	queues, err := azqueue.NewServiceClientFromConnectionString(a.ConnectionString(), nil)
+	if err != nil {
+		return s, fmt.Errorf("make queue %s: %w", queueName, err)
+	}
+	if _, err := queues.CreateQueue(ctx, queueName, nil); err != nil && !queueerror.HasCode(err, queueerror.QueueAlreadyExists) {
+		return s, fmt.Errorf("make queue %s: %w", queueName, err)
+	}
+	if s.Queue, err = front.QueueSAS(queueName, expiry); err != nil {
+		return s, err
+	}
+	tables, err := aztables.NewServiceClientFromConnectionString(a.ConnectionString(), nil)
+	if err != nil {
+		return s, fmt.Errorf("make table %s: %w", tableName, err)
+	}
+	if _, err := tables.CreateTable(ctx, tableName, nil); err != nil && !hasCode(err, aztables.TableAlreadyExists) {
+		return s, fmt.Errorf("make table %s: %w", tableName, err)
+	}
+	s.Table, err = front.TableSAS(tableName, expiry)
+	return s, err
+}
+
+// transport lets the storage SDKs use the cluster's client.
+type transport struct{ client *http.Client }
+
+func (t transport) Do(r *http.Request) (*http.Response, error) { return t.client.Do(r) }
+
+func (c *Cluster) storageOptions() azcore.ClientOptions {
+	o := azcore.ClientOptions{Transport: transport{c.opts.Client}}
+	o.Retry.MaxRetries = 1 // the loops above try again
+	o.Retry.RetryDelay = 50 * time.Millisecond
+	return o
+}

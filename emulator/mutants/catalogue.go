@@ -1,0 +1,31 @@
+package mutants
+
+import "slices"
+
+// The files that most mutants change.
+const (
+	attemptFile  = "internal/pipeline/attempt.go"
+	confirmFile  = "internal/pipeline/confirm.go"
+	finishFile   = "internal/pipeline/finish.go"
+	answerFile   = "internal/pipeline/pipeline.go"
+	planningFile = "internal/pipeline/planning.go"
+	runFile      = "internal/pipeline/run.go"
+	queryFile    = "internal/defender/query.go"
+)
+
+// catalogue returns every mutant. Most are what other collectors of the same
+// data do, or did until it lost rows.
+func catalogue() []mutant {
+	return slices.Concat(windowMutants(), countMutants(), sendMutants(), fenceMutants(), endMutants(), answerMutants())
+}
+
+// pipelineTests are tests of the pipeline against a world in memory.
+func pipelineTests(run string) suite { return suite{pkg: "internal/pipeline", run: run} }
+
+// anySchedule is the test in which everything fails by chance.
+const anySchedule = "^TestMigrate_AnyFaultSchedule$"
+
+// one is a mutant of a single edit.
+func one(name, bug, file, old, new string, tests suite) mutant {
+	return mutant{name: name, bug: bug, edits: []edit{{file, old, new}}, tests: tests}
+}

@@ -1,0 +1,66 @@
+package mutants
+
+// endMutants end a run as something that it is not.
+func endMutants() []mutant {
+	closing := pipelineTests("^TestMigrate_SnapshotThatChanges")
+	return []mutant{
+		one("snapshot-not-closed", "a snapshot of a table that changed meanwhile counts as whole",
+			finishFile, "	if r.table.Load == plan.Snapshot && r.ledger.Total > 0 {", "	if r.table.Load == plan.Snapshot && r.ledger.Total < 0 {", closing),
+		one("snapshot-closed-by-count-alone", "a snapshot counts as whole when as many rows left as came",
+			finishFile, " && counts.Newest.Equal(r.ledger.Newest)", "", closing),
+		one("torn-is-success", "a snapshot that is never whole ends as Success",
+			finishFile, "			status = plan.Torn\n", "			status = plan.Success\n", closing),
+		one("switched-off-is-ignored", "a table that was switched off is copied on",
+			attemptFile, "	if !a.table.Active && a.req.Trigger != Forced {\n		return a.skip", "	if !a.table.Active && a.req.Trigger == Forced {\n		return a.skip", pipelineTests("^TestMigrate_SwitchedOffAndOn$")),
+		one("rewind-is-ignored", "a watermark that the user set back is ignored",
+			attemptFile, "		a.state.Rewind = &mark\n", "		_ = mark\n", pipelineTests("^TestMigrate_WatermarkSetByTheUserIsTakenUp$")),
+		one("snapshot-begun-for-ever", "a snapshot of a busy table is begun again and again",
+			finishFile, "	r.state.Restarts++\n", "", closing),
+		one("rewind-forgotten-at-the-plan", "a watermark that the user set back is forgotten with its run's ledger",
+			planningFile, "	a.state.OpenRun = l.RunID\n", "	a.state.OpenRun, a.state.Rewind = l.RunID, nil\n", pipelineTests("^TestMigrate_LedgerOfARewoundRunLost$")),
+		one("late-rows-of-a-lost-run", "a run of a table without state ends although rows of a lost one came in beside it",
+			finishFile, "	if !r.state.Rebuilt || r.table.Load == plan.Snapshot {", "	if true {", pipelineTests("^TestMigrate_RowsThatNobodyVouchesFor")),
+		one("lost-run-copied-again", "a table without state is copied again beside the rows of a lost run",
+			planningFile, "	if a.state.Rebuilt && a.table.Load != plan.Snapshot {", "	if false {", pipelineTests("^TestMigrate_RowsThatNobodyVouchesFor")),
+		one("redelivery-is-served", "a message that comes again between two runs is dropped",
+			attemptFile, "	return !a.req.Redelivered && a.req.Trigger", "	return a.req.Trigger", pipelineTests("^TestMigrate_RedeliveredBetweenTwoRunsGoesOn$")),
+		one("expired-is-divided", "rows that expired between count and copy make a slice be divided without end",
+			runFile, "received.Rows < s.Rows && r.expiring(s) {", "received.Rows < s.Rows && false {", pipelineTests("^TestMigrate_RowsExpireWhileTheyAreCopied$")),
+		one("fewer-is-expired", "an answer with fewer rows than counted twice counts as expired",
+			runFile, "	if counts[0] < received.Rows && received.Rows < s.Rows && r.expiring(s) {", "	if received.Rows < s.Rows && r.expiring(s) {", pipelineTests("^TestMigrate_")),
+		one("call-before-token", "a call is taken from the quota before there is a token for it",
+			planningFile, "		if err := a.Source.Ready(ctx); err != nil {\n			return err\n		}\n", "", pipelineTests("^TestMigrate_TakesACall")),
+	}
+}
+
+// answerMutants tell the queue the wrong thing: work is dropped, or repeated
+// that only a person can mend.
+func answerMutants() []mutant {
+	function := suite{"functions/migrate", "^TestServe"}
+	waits := pipelineTests("^TestMigrate_ALongWait")
+	return []mutant{
+		one("wait-is-success", "a wake-up that has to wait is answered and forgotten",
+			answerFile, "	if err := a.Waker.Wake(ctx, a.req.Key, a.req.Trigger, 0, delay); err != nil {\n		return fmt.Errorf(\"migrate %s: %w\", a.req.Key, err)\n	}\n", "", waits),
+		one("wait-not-remembered", "a wait of hours is forgotten after the first",
+			answerFile, "			a.state.NotBefore = a.Clock.Now().Add(delay)\n", "", waits),
+		one("wait-not-shared", "a wait that one table was told does not hold the others",
+			planningFile, "			if holdErr := a.Quota.Hold(ctx, until); holdErr != nil {", "			if holdErr := error(nil); holdErr != nil {", waits),
+		one("wait-shortened", "a shorter wait ends a longer one",
+			"internal/quota/quota.go", "		if !until.After(r.NotBefore) {", "		if until.Equal(r.NotBefore) {", suite{"internal/quota", "^TestHold_"}),
+		one("wait-not-seen-by-sleepers", "who sleeps for its turn does not see that everybody has to wait",
+			"internal/quota/quota.go", " && !held.After(now), nil", " && !held.IsZero() || now.Sub(slot) <= late, nil", suite{"internal/quota", "^TestHold_"}),
+		one("more-than-the-quota", "callers come a little closer together than the quota allows",
+			"internal/quota/rate.go", "later(next, slot).Add(r.interval)", "later(next, slot).Add(r.interval * 9 / 10)", suite{"internal/quota", "^TestRate_NoWindowExceedsTheLimit$"}),
+		one("wait-slept", "a long wait is slept by the process",
+			planningFile, "			if wait > a.cfg.Nearby", "			if wait < 0", waits),
+		one("retry-is-success", "a failure that repeating may mend is answered as done",
+			"functions/migrate/migrate.go", "	case fault.None:\n", "	case fault.None, fault.Retry, fault.Wait:\n", function),
+		one("permanent-is-redelivered", "a failure that only a person can mend is delivered again",
+			"functions/migrate/migrate.go", "		return host.Reply{Logs: []string{fmt.Sprintf(\"%s: %v\", req.Key, err)}}", "		return host.Reply{Redeliver: true, Logs: []string{fmt.Sprintf(\"%s: %v\", req.Key, err)}}", function),
+		one("permanent-becomes-retry", "the pipeline hands a permanent failure on as one to repeat",
+			answerFile, "		return fault.As(fault.Permanent, fmt.Errorf(\"migrate %s: %w\", a.req.Key, err))", "		return fault.As(fault.Retry, fmt.Errorf(\"migrate %s: %w\", a.req.Key, err))",
+			pipelineTests("^TestMigrate_UnknownTable$")),
+		one("held-is-success", "a wake-up for a table in work is dropped although the holder may be dead",
+			answerFile, "	case req.Again == 0", "	case req.Again == 0 && req.Trigger != Scheduled", pipelineTests("^TestMigrate_ATableInWork")),
+	}
+}

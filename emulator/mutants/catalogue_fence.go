@@ -1,0 +1,44 @@
+package mutants
+
+// fenceMutants let two workers, or two lives of one worker, act on one table.
+func fenceMutants() []mutant {
+	frozen := pipelineTests("^TestMigrate_FrozenProcess")
+	return []mutant{
+		one("new-run-after-failure", "after a failure a new run is planned and the open one forgotten",
+			attemptFile, "	if a.state.OpenRun == \"\" {\n		return nil, nil\n	}\n	ledger, err := a.held.Ledger", "	if a.state.OpenRun != \"\" {\n		a.state.OpenRun = \"\"\n	}\n	if a.state.OpenRun == \"\" {\n		return nil, nil\n	}\n	ledger, err := a.held.Ledger",
+			pipelineTests(anySchedule)),
+		one("open-ledger-not-adopted", "when the state is gone the open run is forgotten",
+			attemptFile, "	ledger, err := a.held.OpenLedger(ctx)\n", "	ledger, err := (*plan.Ledger)(nil), error(nil)\n",
+			pipelineTests("^TestMigrate_StateBlobGone")),
+		one("forsaken-run-not-hidden", "a run whose ledger is gone is copied again beside what arrived of it",
+			attemptFile, "	if err := a.Sink.Void(ctx, a.state.Table.Destination, a.state.OpenRun, -1); err != nil {\n		return err\n	}\n", "",
+			pipelineTests("^TestMigrate_LedgerGone$")),
+		one("generation-not-raised", "a takeover keeps the generation of the one before",
+			attemptFile, "	a.state.Generation++\n", "", frozen),
+		one("generation-not-in-ledger", "a takeover writes its generation into the state alone",
+			attemptFile, "	ledger.Generation = a.state.Generation\n", "", frozen),
+		one("ledger-not-fenced", "a takeover leaves the ledger as its predecessor wrote it",
+			attemptFile, "	return a.held.SaveLedger(ctx, ledger)\n}\n\n// forsake", "	return nil\n}\n\n// forsake", frozen),
+		one("etag-not-checked", "a writer writes over what another has written since",
+			"internal/state/held.go", " && stampOf(changed.Stored.Body).Writer == h.writer {", " {",
+			suite{"internal/state", "^TestSaveLedger_OverAnUnseenVersionIsFenced$"}),
+		one("lease-deadline-not-checked", "a process that slept past its lease sends its blob",
+			runFile, "	if !r.Clock.Now().Before(r.held.Deadline()) {", "	if r.held.Deadline().Before(time.Time{}) {", frozen),
+		one("lease-counted-from-the-end", "a lease counts from the answer and not from the request",
+			"internal/state/lease.go", "			l.extend(start)\n", "			_ = start\n			l.extend(l.clock.read())\n", suite{"internal/state", "^TestLease_"}),
+		one("outbox-without-tags", "rows are appended under no tag of their own",
+			attemptFile, "	a.state.Outbox = append(a.state.Outbox, plan.Outgoing{Tag: a.tag(), Audit: &audit})\n", "	a.state.Outbox = append(a.state.Outbox, plan.Outgoing{Audit: &audit})\n",
+			pipelineTests("^TestMigrate_CopiesEveryRowOnce$|^TestMigrate_ALostReply")),
+		one("outbox-tag-of-the-delivery", "a row gets a new tag each time it is delivered",
+			attemptFile, "		if err := a.Journal.Deliver(ctx, out); err != nil {\n			errs", "		out.Tag += randomID(4)\n		if err := a.Journal.Deliver(ctx, out); err != nil {\n			errs",
+			pipelineTests("^TestMigrate_ALostReply")),
+		one("append-without-tag", "ADX adds a row again that it has under the same tag",
+			"internal/adx/append.go", "ingestIfNotExists = '[\"` + tag + `\"]') <| print", "persistDetails = true) <| print",
+			suite{"internal/adx", "^TestAppendCommand_FollowsTheTablesColumns$"}),
+		one("audit-after-the-checkpoint", "the audit row is thought of only after the watermark has moved",
+			finishFile, "	r.enqueueAudit(*r.fill(audit, l))\n	if err := r.held.SaveState(ctx, r.state); err != nil {\n		return err\n	}\n	r.log.Info(\"run ended\"", "	if err := r.held.SaveState(ctx, r.state); err != nil {\n		return err\n	}\n	r.enqueueAudit(*r.fill(audit, l))\n	r.log.Info(\"run ended\"",
+			pipelineTests("^TestMigrate_KilledRightAfterTheCheckpoint")),
+		one("another-app-not-noticed", "two apps copy into one database",
+			planningFile, "	if err != nil || other == \"\" {", "	if err != nil || other != a.cfg.AppID {", pipelineTests("^TestMigrate_AnotherAppOnTheDatabase$")),
+	}
+}

@@ -1,0 +1,283 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/funchost"
+)
+
+// Demo is one scheduled run of the whole product against the emulators.
+type Demo struct {
+	App     App
+	Data    bool // the tenant came from files: configure its tables, Full on arrival time
+	Display Display
+	Timeout time.Duration
+}
+
+// Display shows how tables get on. Its methods are called by one goroutine at a
+// time.
+type Display interface {
+	Say(line string)
+	// Planned: the table's run will copy rows.
+	Planned(table string, rows int64)
+	// Moved: rows more are verified in ADX.
+	Moved(table string, rows int64)
+	// Ended: the table is done, with or without success.
+	Ended(table string, e Ended)
+	// Close ends the drawing.
+	Close()
+}
+
+// Ended is how a table's run ended.
+type Ended struct {
+	Status              string
+	Rows, Slices, Calls int64
+	Took                time.Duration
+	Problem             string // "" after a success
+}
+
+// Outcome is the closing comparison of a demo.
+type Outcome struct {
+	Tables, SourceRows, ADXRows, Missing, Repeated, Calls int
+	Failed                                                int // tables without a successful run
+	Took                                                  time.Duration
+}
+
+// OK reports whether every row of every table arrived once.
+func (o Outcome) OK() bool { return o.Missing == 0 && o.Repeated == 0 && o.Failed == 0 }
+
+// Line is the demo's last line.
+func (o Outcome) Line() string {
+	return fmt.Sprintf("demo: tables=%d source_rows=%d adx_rows=%d missing=%d repeated=%d calls=%d seconds=%d",
+		o.Tables, o.SourceRows, o.ADXRows, o.Missing, o.Repeated, o.Calls, int(o.Took.Round(time.Second).Seconds()))
+}
+
+// Run sets the database up, fires the timer once, follows every table to the end
+// of its run, and compares.
+func (d Demo) Run(ctx context.Context, e *Emulators) (Outcome, error) {
+	defer d.Display.Close()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	tables, err := d.prepare(ctx, e)
+	if err != nil {
+		return Outcome{}, err
+	}
+	f := newFollower(d.Display, tables)
+	host, err := e.StartHost(ctx, d.App, map[string]string{
+		// Nobody should wait for a quota here; the emulated limit is raised alike.
+		"DEFENDER_CALLS_PER_MINUTE": "100000",
+		"MIGRATION_SETTLE":          "0s",
+	}, funchost.Options{OnLine: f.line, OnEvent: f.event})
+	if err != nil {
+		return Outcome{}, err
+	}
+	stop := func() error {
+		stopping, done := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+		defer done()
+		return host.Stop(stopping)
+	}
+	if err := Tick(ctx, host); err != nil {
+		return Outcome{}, errors.Join(err, stop())
+	}
+	waitErr := f.wait(ctx, host)
+	if err := errors.Join(waitErr, stop()); err != nil {
+		return Outcome{}, err
+	}
+	return d.conclude(e, tables, f, began)
+}
+
+func (d Demo) prepare(ctx context.Context, e *Emulators) ([]Configured, error) {
+	d.Display.Say("handler setup: control tables, raw tables, mappings, policies, view")
+	load := "recommended"
+	if d.Data {
+		load = "none"
+	}
+	if _, err := e.Setup(ctx, d.App, load); err != nil {
+		return nil, err
+	}
+	if d.Data {
+		var tables []string
+		for _, t := range e.Data.TableNames() {
+			if e.Data.Count(t) > 0 {
+				tables = append(tables, t)
+			}
+		}
+		if err := e.Configure(ctx, tables); err != nil {
+			return nil, err
+		}
+		// Tables outside the catalogue get their raw tables now.
+		if _, err := e.Setup(ctx, d.App, "none"); err != nil {
+			return nil, err
+		}
+	}
+	all, err := e.Configured()
+	if err != nil {
+		return nil, err
+	}
+	var active []Configured
+	for _, c := range all {
+		if c.Active {
+			active = append(active, c)
+		}
+	}
+	d.Display.Say(fmt.Sprintf("%d tables are configured; the timer fires once", len(active)))
+	return active, nil
+}
+
+// conclude compares every table row by row.
+func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began time.Time) (Outcome, error) {
+	d.Display.Say("comparing source and ADX, row by row")
+	results, err := e.CompareAll(tables)
+	if err != nil {
+		return Outcome{}, err
+	}
+	out := Outcome{Tables: len(tables), Calls: int(e.Hunting.Readout().Calls), Failed: f.failed()}
+	for i, r := range results {
+		out.SourceRows += r.Source
+		out.ADXRows += r.Arrived
+		out.Missing += r.Missing
+		out.Repeated += r.Repeated
+		if !r.OK() {
+			d.Display.Say(fmt.Sprintf("%s: %d rows at the source, %d in ADX, %d missing, %d repeated", tables[i].Source, r.Source, r.Arrived, r.Missing, r.Repeated))
+		}
+	}
+	out.Took = time.Since(began)
+	return out, nil
+}
+
+// follower reads the handler's log and the host's events.
+type follower struct {
+	mu      sync.Mutex
+	display Display
+	open    map[string]bool
+	ended   map[string]Ended
+	began   time.Time
+	changed chan struct{}
+}
+
+func newFollower(d Display, tables []Configured) *follower {
+	f := &follower{display: d, open: map[string]bool{}, ended: map[string]Ended{}, began: time.Now(), changed: make(chan struct{}, 1)}
+	for _, t := range tables {
+		f.open[t.Source] = true
+	}
+	return f
+}
+
+// record is a line of the handler's log, as far as the demo looks.
+type record struct {
+	Level, Msg, Table, Status, Error string
+	Rows, Slices, Calls              int64
+	DurMS                            int64 `json:"dur_ms"`
+	More                             bool
+}
+
+func (f *follower) line(l funchost.Line) {
+	var r record
+	if json.Unmarshal([]byte(l.Text), &r) != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch r.Msg {
+	case "planned":
+		f.display.Planned(r.Table, r.Rows)
+	case "slice verified":
+		f.display.Moved(r.Table, r.Rows)
+	case "run ended":
+		if !r.More {
+			f.end(r.Table, Ended{Status: r.Status, Rows: r.Rows, Slices: r.Slices, Calls: r.Calls, Took: time.Duration(r.DurMS) * time.Millisecond})
+		}
+	case "migrate":
+		f.end(r.Table, Ended{Status: "Failed", Problem: r.Error})
+	default:
+		if r.Level == "ERROR" || r.Level == "WARN" {
+			f.display.Say(fmt.Sprintf("%s: %s %s %s", r.Level, r.Table, r.Msg, r.Error))
+		}
+	}
+}
+
+func (f *follower) event(ev funchost.Event) {
+	switch ev.Kind {
+	case funchost.InvocationFailed, funchost.MessagePoisoned, funchost.FunctionRefused:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.display.Say(fmt.Sprintf("%v: %s: %v", ev.Kind, ev.Invocation.Function, ev.Err))
+	}
+}
+
+func (f *follower) end(table string, e Ended) {
+	if !f.open[table] {
+		return
+	}
+	delete(f.open, table)
+	f.ended[table] = e
+	f.display.Ended(table, e)
+	select {
+	case f.changed <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when every table ended, the host gave up, or time is over.
+func (f *follower) wait(ctx context.Context, host *funchost.Host) error {
+	for {
+		f.mu.Lock()
+		left := len(f.open)
+		f.mu.Unlock()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-f.changed:
+		case <-host.Done():
+			return fmt.Errorf("the Functions host stopped with %d tables left: %w", left, host.Wait())
+		case <-ctx.Done():
+			return fmt.Errorf("%d tables are not done: %w", left, context.Cause(ctx))
+		}
+	}
+}
+
+func (f *follower) failed() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, e := range f.ended {
+		if e.Status != "Success" {
+			n++
+		}
+	}
+	return n
+}
+
+// Plain writes a line for each table that ended, for logs and pipes.
+type Plain struct {
+	Out io.Writer
+}
+
+// Say writes a line.
+func (p Plain) Say(line string) { fmt.Fprintln(p.Out, line) }
+
+// Planned says nothing.
+func (p Plain) Planned(string, int64) {}
+
+// Moved says nothing.
+func (p Plain) Moved(string, int64) {}
+
+// Ended writes the table's line.
+func (p Plain) Ended(table string, e Ended) { fmt.Fprintln(p.Out, e.line(table)) }
+
+// Close does nothing.
+func (p Plain) Close() {}
+
+func (e Ended) line(table string) string {
+	if e.Problem != "" {
+		return fmt.Sprintf("%-42s %s: %s", table, e.Status, e.Problem)
+	}
+	return fmt.Sprintf("%-42s %-8s %9d rows %4d slices %3d calls %6.1f s", table, e.Status, e.Rows, e.Slices, e.Calls, e.Took.Seconds())
+}

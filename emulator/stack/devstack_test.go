@@ -1,0 +1,128 @@
+package stack_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/Azure/azure-kusto-go/azkustodata"
+	"github.com/Azure/azure-kusto-go/azkustodata/kql"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+
+	"github.com/defender2adx/defender2adx/emulator/azurite"
+	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
+	"github.com/defender2adx/defender2adx/emulator/stack"
+)
+
+// Any client can be pointed at what `devstack emulators --json` prints, and
+// SIGTERM ends all of it.
+func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
+	if _, err := azurite.NodeModules(); err != nil {
+		azuritetest.SkipNotInstalled(t, err)
+	}
+	binary := filepath.Join(t.TempDir(), "devstack")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/devstack").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	cmd := exec.Command(binary, "emulators", "--json", "--scale", "0.01")
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	stopped := false
+	t.Cleanup(func() {
+		if !stopped {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	must(t, err)
+	var d stack.Description
+	must(t, json.Unmarshal([]byte(line), &d))
+
+	pem, err := os.ReadFile(d.CAFile)
+	must(t, err)
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		t.Fatalf("no certificate in %s", d.CAFile)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	options := azcore.ClientOptions{Transport: client, Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: d.Authority}}
+	app, err := azidentity.NewClientSecretCredential(d.TenantID, d.ClientID, d.ClientSecret,
+		&azidentity.ClientSecretCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+	must(t, err)
+
+	t.Run("hunting with a client secret", func(t *testing.T) {
+		token, err := app.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://graph.microsoft.com/.default"}})
+		must(t, err)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.Graph+"/v1.0/security/runHuntingQuery", strings.NewReader(`{"Query":"DeviceInfo | count"}`))
+		must(t, err)
+		req.Header.Set("Authorization", "Bearer "+token.Token)
+		req.Header.Set("Content-Type", "application/json")
+		reply, err := client.Do(req)
+		must(t, err)
+		defer reply.Body.Close()
+		var answer struct{ Results []map[string]any }
+		if err := json.NewDecoder(reply.Body).Decode(&answer); err != nil || reply.StatusCode != http.StatusOK || len(answer.Results) != 1 {
+			t.Errorf("status %d, %v, %v", reply.StatusCode, answer, err)
+		}
+	})
+
+	t.Setenv("IDENTITY_ENDPOINT", d.IdentityEndpoint)
+	t.Setenv("IDENTITY_HEADER", d.IdentityHeader)
+	own, err := azidentity.NewManagedIdentityCredential(nil)
+	must(t, err)
+	t.Run("the vault with the managed identity", func(t *testing.T) {
+		secrets, err := azsecrets.NewClient(d.KeyVault, own, &azsecrets.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: client}, DisableChallengeResourceVerification: true})
+		must(t, err)
+		got, err := secrets.GetSecret(t.Context(), d.SecretName, "", nil)
+		if err != nil || got.Value == nil || *got.Value != d.ClientSecret {
+			t.Errorf("the secret is not the application's: %v", err)
+		}
+	})
+	t.Run("Kusto with the managed identity", func(t *testing.T) {
+		kusto, err := azkustodata.New(azkustodata.NewConnectionStringBuilder(d.Kusto).WithTokenCredential(own), azkustodata.WithHttpClient(client))
+		must(t, err)
+		defer kusto.Close()
+		if _, err := kusto.Query(t.Context(), d.Database, kql.New("print 1")); err != nil {
+			t.Error(err)
+		}
+		if _, err := kusto.Mgmt(t.Context(), d.Database, kql.New(".create table NotAllowed (A: string)")); err == nil || !strings.Contains(err.Error(), "Forbidden") {
+			t.Errorf("a command beyond Ingestor and Viewer: %v, want Forbidden", err)
+		}
+	})
+	t.Run("storage with the connection string", func(t *testing.T) {
+		blobs, err := azblob.NewClientFromConnectionString(d.Storage, nil)
+		must(t, err)
+		if _, err := blobs.CreateContainer(t.Context(), "anything", nil); err != nil {
+			t.Error(err)
+		}
+	})
+
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	err = cmd.Wait()
+	stopped = true
+	if err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+	if _, err := client.Get(d.Graph); err == nil {
+		t.Error("the emulators still answer after SIGTERM")
+	}
+	if _, err := os.Stat(d.CAFile); !os.IsNotExist(err) {
+		t.Errorf("%s was left behind", d.CAFile)
+	}
+}

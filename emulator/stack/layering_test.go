@@ -1,0 +1,95 @@
+package stack_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/defender2adx/defender2adx/"
+
+// adapters reach the outside. They never import each other, nor what is above
+// them; blobstore and rowpath serve two of them and know neither.
+var adapters = []string{"internal/adx", "internal/credential", "internal/defender", "internal/host", "internal/queue", "internal/quota", "internal/state"}
+
+// allowed lists what each package of the product may import of it. Arrows point
+// inwards, to plan and fault.
+var allowed = map[string][]string{
+	"internal/fault":       nil,
+	"internal/kql":         nil,
+	"internal/schema":      nil,
+	"internal/plan":        nil,
+	"internal/config":      {"internal/plan"},
+	"internal/host":        {"internal/fault"},
+	"internal/queue":       {"internal/fault"},
+	"internal/credential":  {"internal/fault"},
+	"internal/rowpath":     {"internal/fault"},
+	"internal/blobstore":   {"internal/fault"},
+	"internal/state":       {"internal/plan", "internal/fault", "internal/blobstore"},
+	"internal/quota":       {"internal/plan", "internal/fault", "internal/blobstore"},
+	"internal/defender":    {"internal/plan", "internal/fault", "internal/kql", "internal/rowpath", "internal/schema"},
+	"internal/adx":         {"internal/plan", "internal/fault", "internal/kql", "infra/kql"},
+	"internal/pipeline":    {"internal/plan", "internal/fault"},
+	"functions/schedule":   {"internal/plan", "internal/fault", "internal/host", "internal/pipeline"},
+	"functions/migrate":    {"internal/plan", "internal/fault", "internal/host", "internal/pipeline"},
+	"functions/deadletter": {"internal/plan", "internal/fault", "internal/host", "internal/pipeline"},
+	"functions/tables":     {"internal/plan", "internal/fault", "internal/host", "internal/pipeline"},
+	"functions/setup":      {"internal/plan", "internal/fault", "internal/host", "internal/adx"},
+	"infra/kql":            nil,
+}
+
+func TestImports_PointInwards(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"...")
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if strings.HasPrefix(name, "emulator") || strings.HasPrefix(name, "tools") {
+			continue // the workshop may use all of the product
+		}
+		seen++
+		may, known := allowed[name]
+		if !known && name != "handler" { // which wires everything
+			t.Errorf("%s is not on the map of packages: say here what it may import", name)
+			continue
+		}
+		for _, i := range p.Imports {
+			own, ok := strings.CutPrefix(i, module)
+			if ok && strings.HasPrefix(own, "emulator") {
+				t.Errorf("%s imports %s: the product does not know its stand-ins", name, own)
+			}
+			if name != "handler" && ok && !slices.Contains(may, own) {
+				t.Errorf("%s imports %s, against the direction", name, own)
+			}
+			if strings.HasPrefix(i, "github.com/Azure/") && (slices.Contains([]string{"internal/plan", "internal/pipeline", "internal/fault", "internal/kql", "internal/config"}, name) || strings.HasPrefix(name, "functions/")) {
+				t.Errorf("%s imports %s: an SDK stays inside its adapter", name, i)
+			}
+		}
+	}
+	if seen <= len(allowed) {
+		t.Errorf("%d packages found, %d are on the map", seen, len(allowed))
+	}
+	for _, a := range adapters {
+		for _, b := range adapters {
+			if slices.Contains(allowed[a], b) {
+				t.Errorf("the map lets adapter %s import adapter %s", a, b)
+			}
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package stack
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/defender2adx/defender2adx/emulator/compare"
+	"github.com/defender2adx/defender2adx/emulator/engine"
+)
+
+// Configured is a table as MigrationConfiguration last named it.
+type Configured struct {
+	Source, Destination string
+	Snapshot, Active    bool
+}
+
+// Configured reads the newest configuration row of every source, by hand: the
+// comparison must not trust what it judges.
+func (e *Emulators) Configured() ([]Configured, error) {
+	newest := map[string]Configured{}
+	var order []string
+	err := e.each("MigrationConfiguration", func(get func(string) any) {
+		c := Configured{Source: text(get("SourceTable")), Destination: text(get("DestinationTable"))}
+		c.Snapshot = strings.EqualFold(text(get("LoadType")), "Snapshot")
+		c.Active, _ = get("IsActive").(bool)
+		if _, known := newest[c.Source]; !known {
+			order = append(order, c.Source)
+		}
+		newest[c.Source] = c
+	})
+	out := make([]Configured, 0, len(order))
+	for _, s := range order {
+		out = append(out, newest[s])
+	}
+	return out, err
+}
+
+// Audit is one row of MigrationAuditLog, as far as tests and the demo look.
+type Audit struct {
+	TableName, SourceTable, Status, FailureReason, RunID, Note string
+	RecordCount                                                int64
+}
+
+// Audits returns the audit log in the order of its rows.
+func (e *Emulators) Audits() ([]Audit, error) {
+	var out []Audit
+	err := e.each("MigrationAuditLog", func(get func(string) any) {
+		n, _ := get("RecordCount").(int64)
+		out = append(out, Audit{TableName: text(get("TableName")), SourceTable: text(get("SourceTable")), Status: text(get("Status")),
+			FailureReason: text(get("FailureReason")), RunID: text(get("RunId")), Note: text(get("Note")), RecordCount: n})
+	})
+	return out, err
+}
+
+// Compare holds one table's source rows against what is visible of them in ADX:
+// void slices are hidden, and of a snapshot only the newest successful run
+// counts.
+func (e *Emulators) Compare(c Configured) (compare.Result, error) {
+	source, err := compare.Collect(e.Data.Rows(c.Source))
+	if err != nil {
+		return compare.Result{}, fmt.Errorf("source %s: %w", c.Source, err)
+	}
+	visible, err := e.visible(c)
+	if err != nil {
+		return compare.Result{}, err
+	}
+	arrived, err := compare.Collect(visible)
+	if err != nil {
+		return compare.Result{}, fmt.Errorf("destination %s: %w", c.Destination, err)
+	}
+	return compare.Compare(source, arrived), nil
+}
+
+// CompareAll compares every table, as many at a time as there are cores.
+func (e *Emulators) CompareAll(tables []Configured) ([]compare.Result, error) {
+	out := make([]compare.Result, len(tables))
+	var g errgroup.Group
+	g.SetLimit(2)
+	for i, c := range tables {
+		g.Go(func() (err error) {
+			out[i], err = e.Compare(c)
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
+// visible yields the Records of a destination that its views would show.
+func (e *Emulators) visible(c Configured) (iter.Seq[[]byte], error) {
+	void := map[string]bool{}
+	if err := e.each("MigrationVoidSlices", func(get func(string) any) {
+		slice, _ := get("Slice").(int64)
+		void[fmt.Sprint(text(get("RunId")), "/", slice)] = true
+	}); err != nil {
+		return nil, err
+	}
+	latest := ""
+	if c.Snapshot {
+		audits, err := e.Audits()
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range audits {
+			if a.SourceTable == c.Source && a.Status == "Success" {
+				latest = a.RunID
+			}
+		}
+	}
+	columns, rows, err := e.Cluster.Rows(Database, c.Destination)
+	if err != nil {
+		return nil, err
+	}
+	at := index(columns)
+	return func(yield func([]byte) bool) {
+		for r := range rows {
+			run := text(r.Values[at["RunId"]])
+			slice, _ := r.Values[at["Slice"]].(int64)
+			if void[fmt.Sprint(run, "/", slice)] || void[run+"/-1"] || c.Snapshot && run != latest {
+				continue
+			}
+			record, _ := r.Values[at["Records"]].(engine.RawJSON)
+			if len(record) == 0 {
+				record = engine.RawJSON("null")
+			}
+			if !yield(record) {
+				return
+			}
+		}
+	}, nil
+}
+
+// each calls f for every row of a control table.
+func (e *Emulators) each(table string, f func(get func(string) any)) error {
+	columns, rows, err := e.Cluster.Rows(Database, table)
+	if err != nil {
+		return err
+	}
+	at := index(columns)
+	for r := range rows {
+		f(func(name string) any {
+			i, ok := at[name]
+			if !ok {
+				return nil
+			}
+			return r.Values[i]
+		})
+	}
+	return nil
+}
+
+func index(columns []engine.Column) map[string]int {
+	at := make(map[string]int, len(columns))
+	for i, c := range columns {
+		at[c.Name] = i
+	}
+	return at
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
