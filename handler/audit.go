@@ -14,7 +14,7 @@ import (
 // auditor writes audit rows for what never reaches a table's pipeline. Each has
 // a tag of its own, so a repeated call writes a second row.
 type auditor struct {
-	journal pipeline.Journal
+	control pipeline.ControlTables
 	now     func() time.Time
 	api     string
 }
@@ -44,5 +44,5 @@ func (a auditor) deliver(ctx context.Context, audit plan.Audit) error {
 	for _, b := range id {
 		tag += string("0123456789abcdef"[b>>4]) + string("0123456789abcdef"[b&15])
 	}
-	return a.journal.Deliver(ctx, plan.Outgoing{Tag: tag, Audit: &audit})
+	return a.control.Deliver(ctx, plan.Outgoing{Tag: tag, Audit: &audit})
 }

@@ -80,9 +80,9 @@ func wire(cfg config.Config, log *slog.Logger) (*app, error) {
 
 	waker := wakes{a.queue[0]}
 	lane := pipeline.New(pipelineConfig(cfg), pipeline.Ports{
-		Source: source, Quota: calls, Sink: sink{a.adx}, Journal: a.adx, Store: leases{a.store}, Waker: waker, Clock: wallClock{},
+		Source: source, Quota: calls, Sink: sink{a.adx}, ControlTables: a.adx, Store: leases{a.store}, Waker: waker, Clock: wallClock{},
 	}, log)
-	audit := auditor{journal: a.adx, now: time.Now, api: source.API()}
+	audit := auditor{control: a.adx, now: time.Now, api: source.API()}
 	a.schedule = &schedule.Function{Configuration: a.adx, States: openRuns{a.store}, Waker: waker, Auditor: audit, Sweep: a.sweep}
 	a.migrate = &migrate.Function{Pipeline: lane, Parse: parseWakeUp, Auditor: audit}
 	a.deadletter = &deadletter.Function{Parse: parseWakeUp, Auditor: audit}
@@ -238,7 +238,7 @@ func (a *app) sweep(ctx context.Context) (int, error) {
 
 type leases struct{ *state.Store }
 
-func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.Held, error) {
+func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.TableLease, error) {
 	held, err := l.Store.Acquire(ctx, key)
 	if err != nil {
 		return nil, err
@@ -302,9 +302,9 @@ var (
 	_ pipeline.Source  = (*defender.Client)(nil)
 	_ pipeline.Quota   = (*quota.Quota)(nil)
 	_ pipeline.Sink    = sink{}
-	_ pipeline.Journal = (*adx.Client)(nil)
+	_ pipeline.ControlTables = (*adx.Client)(nil)
 	_ pipeline.Store   = leases{}
-	_ pipeline.Held    = (*state.Held)(nil)
+	_ pipeline.TableLease    = (*state.TableLease)(nil)
 	_ pipeline.Waker   = wakes{}
 	_ http.Handler     = (*setup.Function)(nil)
 	_ io.Closer        = (*adx.Client)(nil)

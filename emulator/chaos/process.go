@@ -104,7 +104,7 @@ func (p *process) wire(mail *mailbox) error {
 		LookBack: cfg.Defender.LookBack, Parallel: w.plan.parallel, Memory: cfg.Migration.MemoryBudget << 20, Limits: plan.Limits{Rows: cfg.Migration.RowTarget, Bytes: cfg.Migration.ByteTarget},
 		Poll: 40 * time.Millisecond, Pause: cfg.Defender.Pause, Nearby: 300 * time.Millisecond, PutOff: 10 * time.Millisecond, Waiting: 100 * time.Millisecond,
 	}, pipeline.Ports{
-		Source: client, Quota: hurried{calls, p.clock}, Sink: sink{p.adx}, Journal: p.adx, Store: leases{store}, Waker: waker, Clock: p.clock,
+		Source: client, Quota: hurried{calls, p.clock}, Sink: sink{p.adx}, ControlTables: p.adx, Store: leases{store}, Waker: waker, Clock: p.clock,
 	}, w.log)
 	audit := auditor{p.adx, client.API()}
 	p.migrate = &migrate.Function{Pipeline: watched{lane, p}, Parse: parseWakeUp, Auditor: audit}
@@ -246,13 +246,13 @@ type hurried struct {
 	clock skewedClock
 }
 
-func (h hurried) Hold(ctx context.Context, until time.Time) error {
-	return h.Quota.Hold(ctx, h.clock.Now().Add(min(until.Sub(h.clock.Now()), 250*time.Millisecond)))
+func (h hurried) PauseUntil(ctx context.Context, until time.Time) error {
+	return h.Quota.PauseUntil(ctx, h.clock.Now().Add(min(until.Sub(h.clock.Now()), 250*time.Millisecond)))
 }
 
 type leases struct{ *state.Store }
 
-func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.Held, error) {
+func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.TableLease, error) {
 	held, err := l.Store.Acquire(ctx, key)
 	if err != nil {
 		return nil, err
@@ -296,7 +296,7 @@ func (skewedClock) Sleep(ctx context.Context, d time.Duration) error { return sl
 
 // auditor writes the audit rows of what never reaches a pipeline.
 type auditor struct {
-	journal pipeline.Journal
+	control pipeline.ControlTables
 	api     string
 }
 
@@ -314,5 +314,5 @@ func (a auditor) GivenUp(ctx context.Context, req pipeline.Request) error {
 
 func (a auditor) deliver(ctx context.Context, audit plan.Audit) error {
 	audit.Status, audit.Timestamp, audit.API = plan.Failed, time.Now(), a.api
-	return a.journal.Deliver(ctx, plan.Outgoing{Tag: "chaos" + suffix() + suffix(), Audit: &audit})
+	return a.control.Deliver(ctx, plan.Outgoing{Tag: "chaos" + suffix() + suffix(), Audit: &audit})
 }

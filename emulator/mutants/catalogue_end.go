@@ -44,7 +44,7 @@ func answerMutants() []mutant {
 		one("wait-not-remembered", "a wait of hours is forgotten after the first",
 			answerFile, "			a.state.NotBefore = a.Clock.Now().Add(delay)\n", "", waits),
 		one("wait-not-shared", "a wait that one table was told does not hold the others",
-			planningFile, "			if holdErr := a.Quota.Hold(ctx, until); holdErr != nil {", "			if holdErr := error(nil); holdErr != nil {", waits),
+			planningFile, "			if holdErr := a.Quota.PauseUntil(ctx, until); holdErr != nil {", "			if holdErr := error(nil); holdErr != nil {", waits),
 		one("wait-shortened", "a shorter wait ends a longer one",
 			"internal/quota/quota.go", "		if !until.After(r.NotBefore) {", "		if until.Equal(r.NotBefore) {", suite{"internal/quota", "^TestHold_"}),
 		one("wait-not-seen-by-sleepers", "who sleeps for its turn does not see that everybody has to wait",

@@ -4,7 +4,7 @@ package mutants
 // ADX loses a blob, or come twice when it does not.
 func sendMutants() []mutant {
 	blindly := edit{runFile,
-		"	if r.ledger.Doubtful() > 0 {\n		if err := r.look(ctx); err != nil {\n			return err\n		}\n	}\n	for {",
+		"	if r.ledger.Unconfirmed() > 0 {\n		if err := r.poll(ctx); err != nil {\n			return err\n		}\n	}\n	for {",
 		"	for i := range r.ledger.Slices {\n		if s := &r.ledger.Slices[i]; s.State == plan.Committing {\n			if err := r.send(ctx, s.No); err != nil {\n				return err\n			}\n		}\n	}\n	for {"}
 	patient := pipelineTests("^TestMigrate_ABlobOnItsWayIsNotSentAgain")
 	return []mutant{

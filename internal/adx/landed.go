@@ -70,11 +70,11 @@ func foreignQuery(destination, appID string, since time.Time) string {
 		" | take 1 | project RunId"
 }
 
-// Unknown returns a RunId in the table, other than own, that stands in no row of
+// OrphanRun returns a RunId in the table, other than own, that stands in no row of
 // MigrationConfiguration and is not hidden as a whole, and the command that hides
 // it as Void does; "" when there is none. Where several sources share the table it
 // is "" too: the run of another one may be under way.
-func (c *Client) Unknown(ctx context.Context, destination, own string) (runID, command string, err error) {
+func (c *Client) OrphanRun(ctx context.Context, destination, own string) (runID, command string, err error) {
 	type row struct {
 		RunID string `kusto:"RunId"`
 	}

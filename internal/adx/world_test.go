@@ -26,7 +26,7 @@ func (s sink) Enqueue(ctx context.Context, in pipeline.Ingestion) (pipeline.Tick
 
 var (
 	_ pipeline.Sink    = sink{}
-	_ pipeline.Journal = (*adx.Client)(nil)
+	_ pipeline.ControlTables = (*adx.Client)(nil)
 )
 
 // named is a credential whose token is a name.

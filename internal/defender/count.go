@@ -25,10 +25,10 @@ func (c *Client) Count(ctx context.Context, q plan.CountQuery) (plan.Counts, err
 	})
 }
 
-// Tally counts the rows of disjoint parts in one call, each by ranges of width
+// CountBuckets counts the rows of disjoint parts in one call, each by ranges of width
 // neighbouring hash buckets, a power of two; plan.Buckets counts a part whole.
 // Result i belongs to parts[i], ordered by Lo; ranges without rows are absent.
-func (c *Client) Tally(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
+func (c *Client) CountBuckets(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}

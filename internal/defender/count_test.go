@@ -55,14 +55,14 @@ func TestClient_Tally(t *testing.T) {
 	}
 	body := `{"schema":[],"results":[{"Rows":4,"Bucket":2,"Part":2},{"Rows":2,"Bucket":1,"Part":0},{"Rows":1,"Bucket":0,"Part":0},{"Rows":3,"Bucket":1,"Part":2},{"Rows":0,"Bucket":0,"Part":1}]}`
 	c, s, _ := start(t, nil, status(200, body))
-	got, err := c.Tally(t.Context(), table, parts, 512)
+	got, err := c.CountBuckets(t.Context(), table, parts, 512)
 	want := [][]plan.BucketCount{{{Lo: 100, Hi: 512, Rows: 1}, {Lo: 512, Hi: 1000, Rows: 2}}, nil, {{Lo: 1000, Hi: 1024, Rows: 3}, {Lo: 1024, Hi: 1536, Rows: 4}}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" || s.count() != 1 {
-		t.Errorf("Tally = %v in %d calls (-want +got):\n%s", err, s.count(), diff)
+		t.Errorf("CountBuckets = %v in %d calls (-want +got):\n%s", err, s.count(), diff)
 	}
 	c, s, _ = start(t, nil, status(200, body))
-	if got, err := c.Tally(t.Context(), table, nil, 512); err != nil || got != nil || s.count() != 0 {
-		t.Errorf("Tally of nothing = %v, %v in %d calls", got, err, s.count())
+	if got, err := c.CountBuckets(t.Context(), table, nil, 512); err != nil || got != nil || s.count() != 0 {
+		t.Errorf("CountBuckets of nothing = %v, %v in %d calls", got, err, s.count())
 	}
 }
 

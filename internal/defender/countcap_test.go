@@ -22,8 +22,8 @@ func TestClient_CountsThatAreCutAreNotPlannedWith(t *testing.T) {
 
 	tallies := `{"schema":[],"results":[{"Part":0,"Bucket":0,"Rows":1}` + strings.Repeat(`,{"Part":0,"Bucket":1,"Rows":1}`, plan.MaxRows-1) + `]}`
 	c, s, _ = start(t, nil, status(200, tallies))
-	parts, err := c.Tally(t.Context(), table, []plan.Slice{{Part: plan.PartAll, Hi: plan.Buckets}}, 512)
+	parts, err := c.CountBuckets(t.Context(), table, []plan.Slice{{Part: plan.PartAll, Hi: plan.Buckets}}, 512)
 	if fault.KindOf(err) != fault.Split || s.count() != 1 {
-		t.Errorf("Tally of %d rows: %d parts, %v (%v), want split", plan.MaxRows, len(parts), err, fault.KindOf(err))
+		t.Errorf("CountBuckets of %d rows: %d parts, %v (%v), want split", plan.MaxRows, len(parts), err, fault.KindOf(err))
 	}
 }

@@ -16,7 +16,7 @@ import (
 type attempt struct {
 	*Pipeline
 	req     Request
-	held    Held
+	held    TableLease
 	base    *slog.Logger // without the run
 	log     *slog.Logger
 	started time.Time
@@ -43,12 +43,12 @@ func (a *attempt) work(ctx context.Context) error {
 	if !a.table.Active && a.req.Trigger != Forced {
 		return a.skip(ctx, "the table is switched off (IsActive=false)")
 	}
-	if a.served() {
+	if a.alreadyServed() {
 		a.log.Info("dropped: a run has ended since this wake-up was sent")
 		return nil
 	}
 	if wait := a.state.NotBefore.Sub(a.Clock.Now()); wait > 0 {
-		return &putOff{delay: wait, reason: "told to wait"}
+		return &snooze{delay: wait, reason: "told to wait"}
 	}
 	for {
 		if ledger == nil {
@@ -68,23 +68,23 @@ func (a *attempt) work(ctx context.Context) error {
 		if !a.table.Active && a.req.Trigger != Forced {
 			return nil
 		}
-		if a.spent() {
-			return &putOff{delay: a.cfg.PutOff, reason: "time budget spent, more windows to copy"}
+		if a.outOfTime() {
+			return &snooze{delay: a.cfg.PutOff, reason: "time budget spent, more windows to copy"}
 		}
 	}
 }
 
-// served reports whether a scheduled wake-up has had its purpose: a run that ended
+// alreadyServed reports whether a scheduled wake-up has had its purpose: a run that ended
 // after it was sent, with nothing left open. After a long wait many of them come at
 // once. The margin is for clocks that differ. A message that comes again had not its
 // purpose: its work was cut off, maybe between two runs.
-func (a *attempt) served() bool {
+func (a *attempt) alreadyServed() bool {
 	return !a.req.Redelivered && a.req.Trigger == Scheduled && a.state.OpenRun == "" && !a.req.Inserted.IsZero() &&
 		a.req.Inserted.Add(5*time.Second).Before(a.state.Settled)
 }
 
-// spent reports whether the invocation should begin nothing more.
-func (a *attempt) spent() bool { return a.Clock.Now().Sub(a.started) >= a.cfg.Budget }
+// outOfTime reports whether the invocation should begin nothing more.
+func (a *attempt) outOfTime() bool { return a.Clock.Now().Sub(a.started) >= a.cfg.Budget }
 
 // takeUp loads the state and raises its generation, in state and open ledger,
 // before any other effect: from here on a process that lost this table cannot
@@ -106,7 +106,7 @@ func (a *attempt) takeUp(ctx context.Context) (*plan.Ledger, error) {
 		return nil, err
 	}
 	if ledger == nil {
-		return nil, a.forsake(ctx)
+		return nil, a.hideLostRun(ctx)
 	}
 	return ledger, a.fence(ctx, ledger)
 }
@@ -117,9 +117,9 @@ func (a *attempt) fence(ctx context.Context, ledger *plan.Ledger) error {
 	return a.held.SaveLedger(ctx, ledger)
 }
 
-// forsake gives up a run whose ledger is gone. What of it is in ADX, or still on
+// hideLostRun gives up a run whose ledger is gone. What of it is in ADX, or still on
 // its way, is hidden as a whole before the same window is copied again.
-func (a *attempt) forsake(ctx context.Context) error {
+func (a *attempt) hideLostRun(ctx context.Context) error {
 	a.log.Error("ledger is gone: the run is hidden and its window copied again", "run_id", a.state.OpenRun)
 	if err := a.Sink.Void(ctx, a.state.Table.Destination, a.state.OpenRun, -1); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (a *attempt) rebuild(ctx context.Context) (*plan.Ledger, error) {
 		Format: plan.StateFormat, Instance: a.req.Key.Instance, Source: a.req.Key.Source,
 		Generation: 1, Nulls: plan.NullsNotCopied, Rebuilt: true,
 	}
-	rows, err := a.Journal.Rows(ctx, a.req.Key, time.Time{})
+	rows, err := a.ControlTables.Rows(ctx, a.req.Key, time.Time{})
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ const rowsSettle = time.Minute
 // configure reads the table's rows and takes up what the user says there: the
 // newest row that is not exactly one we published.
 func (a *attempt) configure(ctx context.Context) error {
-	rows, err := a.Journal.Rows(ctx, a.req.Key, a.state.Command)
+	rows, err := a.ControlTables.Rows(ctx, a.req.Key, a.state.Command)
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func (a *attempt) configure(ctx context.Context) error {
 		}
 		return nil
 	}
-	if err := a.obey(ctx, *command, seen); err != nil {
+	if err := a.applyCommand(ctx, *command, seen); err != nil {
 		return err
 	}
 	if hidden {
@@ -274,11 +274,11 @@ func (a *attempt) configure(ctx context.Context) error {
 	return a.flush(ctx)
 }
 
-// obey takes the user's row for the configuration in force. Its watermark counts
+// applyCommand takes the user's row for the configuration in force. Its watermark counts
 // as a command only where it is one and none that we wrote: whoever edits a
 // column copies the row's watermark with it, or leaves it out. seen is the arrival
 // of the newest row looked at: no row up to it is judged again.
-func (a *attempt) obey(ctx context.Context, t plan.Table, seen time.Time) error {
+func (a *attempt) applyCommand(ctx context.Context, t plan.Table, seen time.Time) error {
 	first := a.state.Table.Source == ""
 	switch mark := t.LastRefreshed; {
 	case first:
@@ -305,7 +305,7 @@ func (a *attempt) obey(ctx context.Context, t plan.Table, seen time.Time) error 
 // onceOurs looks through all of the table's rows for one of ours with t's
 // watermark: the state remembers the youngest only.
 func (a *attempt) onceOurs(ctx context.Context, t plan.Table) (bool, error) {
-	rows, err := a.Journal.Rows(ctx, a.req.Key, time.Time{})
+	rows, err := a.ControlTables.Rows(ctx, a.req.Key, time.Time{})
 	if err != nil {
 		return false, err
 	}
@@ -333,14 +333,14 @@ func (a *attempt) publish(watermark time.Time) {
 
 // skip ends an attempt that has nothing to do, with an audit row that says why.
 func (a *attempt) skip(ctx context.Context, reason string) error {
-	return a.say(ctx, plan.Audit{Status: plan.Skipped, FailureReason: reason})
+	return a.recordAudit(ctx, plan.Audit{Status: plan.Skipped, FailureReason: reason})
 }
 
 // auditFailure records how the attempt ended. The run stays open.
 func (a *attempt) auditFailure(ctx context.Context, cause error) error {
 	audit := plan.Audit{Status: plan.Failed, FailureReason: cause.Error()}
 	if a.state == nil {
-		return a.Journal.Deliver(ctx, plan.Outgoing{Tag: "x" + randomID(24), Audit: a.fill(audit, nil)})
+		return a.ControlTables.Deliver(ctx, plan.Outgoing{Tag: "x" + randomID(24), Audit: a.completeAudit(audit, nil)})
 	}
 	var ledger *plan.Ledger
 	if a.state.OpenRun != "" {
@@ -351,9 +351,9 @@ func (a *attempt) auditFailure(ctx context.Context, cause error) error {
 	}
 	if a.state.Table.Source == "" {
 		// A table that is configured nowhere gets no state.
-		return a.Journal.Deliver(ctx, plan.Outgoing{Tag: "x" + randomID(24), Audit: a.fill(audit, ledger)})
+		return a.ControlTables.Deliver(ctx, plan.Outgoing{Tag: "x" + randomID(24), Audit: a.completeAudit(audit, ledger)})
 	}
-	full := a.fill(audit, ledger)
+	full := a.completeAudit(audit, ledger)
 	if ledger != nil {
 		full.RecordCount += a.unverified(ctx, ledger)
 	}
@@ -383,17 +383,17 @@ func (a *attempt) unverified(ctx context.Context, l *plan.Ledger) (n int64) {
 	return n
 }
 
-// say records an audit row outside a run.
-func (a *attempt) say(ctx context.Context, audit plan.Audit) error {
-	a.enqueueAudit(*a.fill(audit, nil))
+// recordAudit records an audit row outside a run.
+func (a *attempt) recordAudit(ctx context.Context, audit plan.Audit) error {
+	a.enqueueAudit(*a.completeAudit(audit, nil))
 	if err := a.held.SaveState(ctx, a.state); err != nil {
 		return err
 	}
 	return a.flush(ctx)
 }
 
-// fill completes an audit row with what is known of attempt and run.
-func (a *attempt) fill(audit plan.Audit, ledger *plan.Ledger) *plan.Audit {
+// completeAudit completes an audit row with what is known of attempt and run.
+func (a *attempt) completeAudit(audit plan.Audit, ledger *plan.Ledger) *plan.Audit {
 	now := a.Clock.Now()
 	audit.Timestamp, audit.Instance, audit.SourceTable = now, a.req.Key.Instance, a.req.Key.Source
 	audit.AttemptID, audit.API, audit.Duration = a.req.AttemptID, a.Source.API(), now.Sub(a.started)
@@ -448,7 +448,7 @@ func (a *attempt) flush(ctx context.Context) error {
 	var errs error
 	sent := 0
 	for _, out := range a.state.Outbox {
-		if err := a.Journal.Deliver(ctx, out); err != nil {
+		if err := a.ControlTables.Deliver(ctx, out); err != nil {
 			errs = errors.Join(errs, err)
 			break
 		}

@@ -14,16 +14,16 @@ import (
 func (r *run) confirmAll(ctx context.Context) error {
 	pause := r.cfg.Poll
 	began := r.Clock.Now()
-	for r.ledger.Doubtful() > 0 {
-		if err := r.look(ctx); err != nil {
+	for r.ledger.Unconfirmed() > 0 {
+		if err := r.poll(ctx); err != nil {
 			return err
 		}
-		if r.ledger.Doubtful() == 0 || r.ledger.Count(plan.Planned) > 0 {
+		if r.ledger.Unconfirmed() == 0 || r.ledger.Count(plan.Planned) > 0 {
 			return nil
 		}
 		if r.Clock.Now().Sub(began) > pollsBeforePutOff*r.cfg.Poll {
 			// ADX takes its time: that is for the message to wait.
-			return &putOff{delay: r.cfg.Waiting, reason: "waiting for ADX"}
+			return &snooze{delay: r.cfg.Waiting, reason: "waiting for ADX"}
 		}
 		if err := r.pauseFor(ctx, pause); err != nil {
 			return err
@@ -37,21 +37,21 @@ func (r *run) confirmAll(ctx context.Context) error {
 // two minutes by the default settings.
 const pollsBeforePutOff = 12
 
-// look asks ADX once what it holds of the run and moves every slice in doubt to
+// poll asks ADX once what it holds of the run and moves every slice in doubt to
 // what is now known of it.
-func (r *run) look(ctx context.Context) error {
+func (r *run) poll(ctx context.Context) error {
 	landed, err := r.Sink.Landed(ctx, r.table.Destination, r.ledger.RunID)
 	if err != nil {
 		return fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
 	}
-	var doubtful []int
+	var unconfirmed []int
 	changed := false
 	for i := range r.ledger.Slices {
 		s := &r.ledger.Slices[i]
 		l := landed[s.No]
 		switch {
 		case s.State == plan.Voiding:
-			doubtful = append(doubtful, s.No)
+			unconfirmed = append(unconfirmed, s.No)
 		case s.State != plan.Committing:
 		case l.Rows >= s.Blob.Rows && l.Nulls == 0:
 			if l.Rows > s.Blob.Rows {
@@ -63,11 +63,11 @@ func (r *run) look(ctx context.Context) error {
 			changed = true
 			r.log.Info("slice verified", "slice", s.No, "rows", s.Landed, "after_ms", r.Clock.Now().Sub(s.Sent).Milliseconds())
 		default:
-			doubtful = append(doubtful, s.No)
+			unconfirmed = append(unconfirmed, s.No)
 		}
 	}
-	for _, no := range doubtful {
-		moved, err := r.mend(ctx, no, landed[no])
+	for _, no := range unconfirmed {
+		moved, err := r.reconcile(ctx, no, landed[no])
 		if err != nil {
 			return err
 		}
@@ -79,10 +79,10 @@ func (r *run) look(ctx context.Context) error {
 	return r.held.SaveLedger(ctx, r.ledger)
 }
 
-// closing looks once more before the checkpoint at every slice of the run: those
+// finalCheck looks once more before the checkpoint at every slice of the run: those
 // verified must still be there whole, and copies are reported. It reports whether
 // all is well; otherwise the ledger says what is left to do.
-func (r *run) closing(ctx context.Context) (bool, error) {
+func (r *run) finalCheck(ctx context.Context) (bool, error) {
 	landed, err := r.Sink.Landed(ctx, r.table.Destination, r.ledger.RunID)
 	if err != nil {
 		return false, fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
@@ -107,14 +107,14 @@ func (r *run) closing(ctx context.Context) (bool, error) {
 	return false, r.held.SaveLedger(ctx, r.ledger)
 }
 
-// mend deals with a slice that ADX shows in part or not at all.
-func (r *run) mend(ctx context.Context, no int, l plan.Landed) (changed bool, err error) {
+// reconcile deals with a slice that ADX shows in part or not at all.
+func (r *run) reconcile(ctx context.Context, no int, l plan.Landed) (changed bool, err error) {
 	s := r.ledger.Slice(no)
 	if s.State == plan.Voiding {
 		return true, r.void(ctx, no)
 	}
 	if l.Rows > 0 {
-		return true, r.condemn(ctx, no, l)
+		return true, r.markVoid(ctx, no, l)
 	}
 	if ticket := r.tickets[no]; ticket != nil {
 		if reason, failed := ticket.Failed(); failed {
@@ -196,10 +196,10 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 	return r.send(ctx, no)
 }
 
-// condemn marks a slice of which ADX holds only a part. The ledger says so before
+// markVoid marks a slice of which ADX holds only a part. The ledger says so before
 // the slice is hidden: from then on nobody takes it for verified, even if the rest
 // shows later.
-func (r *run) condemn(ctx context.Context, no int, l plan.Landed) error {
+func (r *run) markVoid(ctx context.Context, no int, l plan.Landed) error {
 	s := r.ledger.Slice(no)
 	what := fmt.Sprintf("slice %d: %d of %d rows in ADX, %d without Records", no, l.Rows, s.Blob.Rows, l.Nulls)
 	if s.Voids >= maxVoids {
@@ -263,16 +263,16 @@ func (r *run) reportSurplus(ctx context.Context, s *plan.LedgerSlice, l plan.Lan
 	r.log.Error("slice taken in more than once", "slice", s.No, "rows", l.Rows, "sent_rows", s.Blob.Rows)
 	audit := plan.Audit{Status: plan.Surplus, RecordCount: l.Rows - s.Blob.Rows,
 		FailureReason: fmt.Sprintf("slice %d: %d rows in ADX, %d sent: the service took the blob in more than once; remove the copies with: %s", s.No, l.Rows, s.Blob.Rows, command)}
-	full := r.fill(audit, r.ledger)
+	full := r.completeAudit(audit, r.ledger)
 	full.RecordCount = audit.RecordCount
 	r.enqueueAudit(*full)
 	return nil
 }
 
-// afterwards looks once more at the run that ended last, before the next one: a
+// checkLateCopies looks once more at the run that ended last, before the next one: a
 // copy may have come in when it was over. One look, a schedule later, is enough
 // for what queued ingestion holds back.
-func (a *attempt) afterwards(ctx context.Context) error {
+func (a *attempt) checkLateCopies(ctx context.Context) error {
 	if a.state.LastRun == "" {
 		return nil
 	}

@@ -16,11 +16,11 @@ import (
 type Source interface {
 	// Count answers a planning query.
 	Count(ctx context.Context, q plan.CountQuery) (plan.Counts, error)
-	// Tally counts the rows of parts in one call, each by ranges of width
+	// CountBuckets counts the rows of parts in one call, each by ranges of width
 	// neighbouring hash buckets (a power of two; plan.Buckets counts a part
 	// whole). Result i belongs to parts[i], ordered by Lo, ranges without rows
 	// absent. Parts must be disjoint.
-	Tally(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error)
+	CountBuckets(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error)
 	// Fetch makes an empty write when the answer begins to arrive, before it takes
 	// memory for it, then writes the slice's rows to w as gzip of newline-delimited
 	// JSON. After an error w holds a prefix that the caller must discard. An answer
@@ -39,8 +39,8 @@ type Quota interface {
 	// urgent calls first. It may sleep a few seconds; a longer wait is an error of
 	// kind Wait that names the instant at which this table should ask again.
 	Take(ctx context.Context, table string, urgent bool) error
-	// Hold lets nobody call before until, as a 429 demanded.
-	Hold(ctx context.Context, until time.Time) error
+	// PauseUntil lets nobody call before until, as a 429 demanded.
+	PauseUntil(ctx context.Context, until time.Time) error
 }
 
 // Sink is ADX as the place where rows land.
@@ -61,11 +61,11 @@ type Sink interface {
 	// Foreign returns the RunId of a row of another app that came into the table
 	// since the instant; "" when there is none.
 	Foreign(ctx context.Context, destination, appID string, since time.Time) (string, error)
-	// Unknown returns a RunId in the table, other than own, that stands in no
+	// OrphanRun returns a RunId in the table, other than own, that stands in no
 	// configuration row and is not hidden as a whole, and the command that hides
 	// it, for a person to run; "" when there is none, and for a table that several
 	// sources share.
-	Unknown(ctx context.Context, destination, own string) (runID, command string, err error)
+	OrphanRun(ctx context.Context, destination, own string) (runID, command string, err error)
 	// Void records that the slice is hidden from every view; slice -1 hides the
 	// whole run. Repeating it is harmless.
 	Void(ctx context.Context, destination, runID string, slice int) error
@@ -94,8 +94,8 @@ type Ticket interface {
 	Failed() (reason string, failed bool)
 }
 
-// Journal is ADX as the place where configuration and audit rows live.
-type Journal interface {
+// ControlTables is ADX as the place where configuration and audit rows live.
+type ControlTables interface {
 	// Rows returns the configuration rows of a source that matter: the newest of
 	// all, and those newer than since; oldest first by ingestion time.
 	Rows(ctx context.Context, key plan.Key, since time.Time) ([]plan.Row, error)
@@ -107,12 +107,12 @@ type Journal interface {
 type Store interface {
 	// Acquire leases the table's state and loads it. When somebody else holds the
 	// lease the error is of kind Wait, until the lease may end at the latest.
-	Acquire(ctx context.Context, key plan.Key) (Held, error)
+	Acquire(ctx context.Context, key plan.Key) (TableLease, error)
 }
 
-// Held is a leased table state. A method's error of kind Permanent never means
+// TableLease is a leased table state. A method's error of kind Permanent never means
 // that the state is wrong: a lost lease is Retry.
-type Held interface {
+type TableLease interface {
 	// State returns the state as last read or saved; nil when the table has none.
 	State() *plan.TableState
 	// SaveState writes the state under lease and compare-and-swap. A lost reply

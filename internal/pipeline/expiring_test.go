@@ -35,9 +35,9 @@ func (a ageing) Count(ctx context.Context, q plan.CountQuery) (plan.Counts, erro
 	return a.process.Count(ctx, q)
 }
 
-func (a ageing) Tally(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
+func (a ageing) CountBuckets(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
 	a.pass(3 * time.Second)
-	return a.process.Tally(ctx, t, parts, width)
+	return a.process.CountBuckets(ctx, t, parts, width)
 }
 
 func (a ageing) Fetch(ctx context.Context, t plan.Table, s plan.Slice, w io.Writer) (plan.Received, error) {
@@ -61,7 +61,7 @@ func TestMigrate_RowsExpireWhileTheyAreCopied(t *testing.T) {
 			}
 			p := &process{world: w}
 			a := ageing{p}
-			lane := pipeline.New(w.cfg, pipeline.Ports{Source: a, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+			lane := pipeline.New(w.cfg, pipeline.Ports{Source: a, Quota: p, Sink: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
 			if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
 				t.Fatal(err)
 			}

@@ -19,7 +19,7 @@ const maxRestarts = 3
 // once: the next window, or a snapshot begun anew.
 func (r *run) finish(ctx context.Context) (again bool, err error) {
 	for {
-		well, err := r.closing(ctx)
+		well, err := r.finalCheck(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -30,7 +30,7 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 			return false, err
 		}
 	}
-	if err := r.undisputed(ctx); err != nil {
+	if err := r.checkOrphans(ctx); err != nil {
 		return false, err
 	}
 	status := plan.Success
@@ -53,13 +53,13 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 	return r.ledger.More, r.checkpoint(ctx, status)
 }
 
-// undisputed asks again, for a table without a state when the run began, for rows
+// checkOrphans asks again, for a table without a state when the run began, for rows
 // that nobody vouches for: they may have been on their way.
-func (r *run) undisputed(ctx context.Context) error {
+func (r *run) checkOrphans(ctx context.Context) error {
 	if !r.state.Rebuilt || r.table.Load == plan.Snapshot {
 		return nil
 	}
-	id, command, err := r.Sink.Unknown(ctx, r.table.Destination, r.ledger.RunID)
+	id, command, err := r.Sink.OrphanRun(ctx, r.table.Destination, r.ledger.RunID)
 	if err != nil || id == "" {
 		return err
 	}
@@ -130,7 +130,7 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 	r.state.Table.RunID = l.RunID
 	r.publish(mark)
 	r.state.Table = user
-	r.enqueueAudit(*r.fill(audit, l))
+	r.enqueueAudit(*r.completeAudit(audit, l))
 	if err := r.held.SaveState(ctx, r.state); err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func TestMemory_BoundsTheSlicesInFlight(t *testing.T) {
 			w.cfg.Parallel, w.cfg.Memory = 6, tt.budget
 			p := &process{world: w}
 			c := &crowd{Sink: p, want: tt.want, gathered: make(chan struct{})}
-			lane := pipeline.New(w.cfg, pipeline.Ports{Source: unhurried{p}, Quota: p, Sink: c, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+			lane := pipeline.New(w.cfg, pipeline.Ports{Source: unhurried{p}, Quota: p, Sink: c, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
 			if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func TestMemory_WhoWaitsForAnAnswerHoldsNone(t *testing.T) {
 	w.cfg.Memory = pipeline.SliceMemory
 	p := &process{world: w}
 	u := &unwell{process: p, table: "Silent", waiting: make(chan struct{})}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: u, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+	lane := pipeline.New(w.cfg, pipeline.Ports{Source: u, Quota: p, Sink: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
 	ctx, end := context.WithCancel(t.Context())
 	var silent sync.WaitGroup
 	silent.Go(func() {

@@ -60,7 +60,7 @@ type Ports struct {
 	Source  Source
 	Quota   Quota
 	Sink    Sink
-	Journal Journal
+	ControlTables ControlTables
 	Store   Store
 	Waker   Waker
 	Clock   Clock
@@ -110,13 +110,13 @@ const heldManually = 5 * time.Minute
 // in the table state. Source: DESIGN, "put off".
 const longestDelay = time.Hour
 
-// putOff ends an attempt without a fault: the wake-up comes again after delay.
-type putOff struct {
+// snooze ends an attempt without a fault: the wake-up comes again after delay.
+type snooze struct {
 	delay  time.Duration
 	reason string
 }
 
-func (p *putOff) Error() string { return fmt.Sprintf("put off for %v: %s", p.delay, p.reason) }
+func (p *snooze) Error() string { return fmt.Sprintf("put off for %v: %s", p.delay, p.reason) }
 
 // Migrate works on the table until its run ended, the time budget is spent or a
 // wait is longer than seconds; then it sends the wake-up again itself and
@@ -161,9 +161,9 @@ func (p *Pipeline) Migrate(ctx context.Context, req Request) error {
 // reject records a wake-up that cannot be worked on.
 func (p *Pipeline) reject(ctx context.Context, req Request, cause error) error {
 	a := &attempt{Pipeline: p, req: req, started: p.Clock.Now()}
-	audit := a.fill(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()}, nil)
+	audit := a.completeAudit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()}, nil)
 	audit.SourceTable = strings.ToValidUTF8(audit.SourceTable, "\uFFFD")
-	if err := p.Journal.Deliver(ctx, plan.Outgoing{Tag: "x" + randomID(24), Audit: audit}); err != nil {
+	if err := p.ControlTables.Deliver(ctx, plan.Outgoing{Tag: "x" + randomID(24), Audit: audit}); err != nil {
 		return errors.Join(cause, err)
 	}
 	return cause
@@ -196,12 +196,12 @@ func (a *attempt) answer(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	var off *putOff
+	var off *snooze
 	if until, ok := fault.Until(err); ok {
-		off = &putOff{delay: until.Sub(a.Clock.Now()), reason: err.Error()}
+		off = &snooze{delay: until.Sub(a.Clock.Now()), reason: err.Error()}
 	}
 	if off != nil || errors.As(err, &off) {
-		return a.putOff(ctx, off)
+		return a.requeue(ctx, off)
 	}
 	if lost := a.held.Context().Err(); lost != nil {
 		// Whoever holds the table now speaks for it.
@@ -219,7 +219,7 @@ func (a *attempt) answer(ctx context.Context, err error) error {
 	return fault.As(fault.Retry, fmt.Errorf("migrate %s: %w", a.req.Key, err))
 }
 
-func (a *attempt) putOff(ctx context.Context, off *putOff) error {
+func (a *attempt) requeue(ctx context.Context, off *snooze) error {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer done()
 	delay := max(off.delay, 0)

@@ -35,7 +35,7 @@ func (w *world) deliver(m message) (*process, error) {
 		out = os.Stderr
 	}
 	p := &process{world: w}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(out, nil)))
+	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(out, nil)))
 	err := lane.Migrate(context.Background(), m.req)
 	if p.dead {
 		w.mu.Lock()

@@ -18,10 +18,10 @@ var beginning = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
 // plan opens a new run: it counts, packs, and writes ledger and state. It
 // returns nil where there is nothing to copy yet.
 func (a *attempt) plan(ctx context.Context) (*plan.Ledger, error) {
-	if err := a.afterwards(ctx); err != nil {
+	if err := a.checkLateCopies(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.alone(ctx); err != nil {
+	if err := a.checkOwner(ctx); err != nil {
 		return nil, err
 	}
 	l := &plan.Ledger{
@@ -64,14 +64,14 @@ func rowsPlanned(l *plan.Ledger) (n int64) {
 	return n
 }
 
-// alone refuses to run where another app writes the same raw table, and where a
+// checkOwner refuses to run where another app writes the same raw table, and where a
 // table without a state holds rows that nobody vouches for: their run may have
 // ended or not, so to copy again could repeat them and to hide them could lose
 // them. finish asks again. A snapshot's run repeats nothing, whatever was there
 // before.
-func (a *attempt) alone(ctx context.Context) error {
+func (a *attempt) checkOwner(ctx context.Context) error {
 	if a.state.Rebuilt && a.table.Load != plan.Snapshot {
-		id, command, err := a.Sink.Unknown(ctx, a.table.Destination, "")
+		id, command, err := a.Sink.OrphanRun(ctx, a.table.Destination, "")
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (a *attempt) call(ctx context.Context, calls *int, f func(context.Context) 
 			return nil
 		case fault.KindOf(err) == fault.Wait:
 			until, _ := fault.Until(err)
-			if holdErr := a.Quota.Hold(ctx, until); holdErr != nil {
+			if holdErr := a.Quota.PauseUntil(ctx, until); holdErr != nil {
 				return errors.Join(err, holdErr)
 			}
 			wait := until.Sub(a.Clock.Now())
@@ -251,7 +251,7 @@ func (a *attempt) planNulls(ctx context.Context, l *plan.Ledger, counts plan.Cou
 			"%s is null in all %d rows of %s, so nothing new could ever be told from old: set LoadType to Snapshot", column, counts.Nulls, a.req.Key.Source))
 	}
 	whole := plan.Slice{Part: plan.PartNull, Hi: plan.Buckets, Rows: counts.Nulls}
-	cells, err := a.tallyGroups(ctx, l, []plan.Slice{whole}, []plan.Slice{whole})
+	cells, err := a.refineGroups(ctx, l, []plan.Slice{whole}, []plan.Slice{whole})
 	if err != nil {
 		return err
 	}
@@ -267,9 +267,9 @@ func (a *attempt) pack(ctx context.Context, l *plan.Ledger, cells []plan.Slice) 
 	target := a.limits().Target()
 	var groups []plan.Slice
 	if a.state.Width > 0 || plan.Exceeds(cells, target) {
-		groups = plan.Overfull(cells, target)
+		groups = plan.Oversized(cells, target)
 	}
-	cells, err := a.tallyGroups(ctx, l, cells, groups)
+	cells, err := a.refineGroups(ctx, l, cells, groups)
 	if err != nil {
 		return nil, err
 	}
@@ -288,9 +288,9 @@ func (a *attempt) packTarget(cells []plan.Slice) int64 {
 	return a.limits().Unlearned(rows)
 }
 
-// tallyGroups refines the groups among cells by bucket counts; groups that fit
+// refineGroups refines the groups among cells by bucket counts; groups that fit
 // the target stay as they are.
-func (a *attempt) tallyGroups(ctx context.Context, l *plan.Ledger, cells, groups []plan.Slice) ([]plan.Slice, error) {
+func (a *attempt) refineGroups(ctx context.Context, l *plan.Ledger, cells, groups []plan.Slice) ([]plan.Slice, error) {
 	target := a.limits().Target()
 	var large []plan.Slice
 	for _, g := range groups {
@@ -311,7 +311,7 @@ func (a *attempt) tallyGroups(ctx context.Context, l *plan.Ledger, cells, groups
 // countFinely counts parts that hold more than the target by buckets. What is too
 // heavy to count so is divided blindly; each part is counted before it is fetched.
 func (a *attempt) countFinely(ctx context.Context, l *plan.Ledger, large []plan.Slice, target int64) ([][]plan.BucketCount, error) {
-	counted, refused, err := a.tally(ctx, l.Attempts, &l.Calls, a.table, large, plan.TallyWidth(large, target))
+	counted, refused, err := a.tally(ctx, l.Attempts, &l.Calls, a.table, large, plan.CountWidth(large, target))
 	if fault.KindOf(err) == fault.Unavailable {
 		counted, refused, err = make([][]plan.BucketCount, len(large)), all(large, err), nil
 	}
@@ -325,9 +325,9 @@ func (a *attempt) countFinely(ctx context.Context, l *plan.Ledger, large []plan.
 	return counted, nil
 }
 
-// tallyParts is how many parts are counted in one call at most: each is a branch
+// countParts is how many parts are counted in one call at most: each is a branch
 // of one query, and a query's text has an end.
-const tallyParts = 40
+const countParts = 40
 
 // all says of every part that the source would not count it.
 func all(parts []plan.Slice, cause error) map[int]error {
@@ -346,7 +346,7 @@ func all(parts []plan.Slice, cause error) map[int]error {
 func (a *attempt) tally(ctx context.Context, attempts int, calls *int, t plan.Table, parts []plan.Slice, width int) (counted [][]plan.BucketCount, refused map[int]error, err error) {
 	counted, refused = make([][]plan.BucketCount, len(parts)), map[int]error{}
 	todo := [][2]int{}
-	batch := max(1, tallyParts>>max(0, attempts-3))
+	batch := max(1, countParts>>max(0, attempts-3))
 	for lo := 0; lo < len(parts); lo += batch {
 		todo = append(todo, [2]int{lo, min(lo+batch, len(parts))})
 	}
@@ -354,7 +354,7 @@ func (a *attempt) tally(ctx context.Context, attempts int, calls *int, t plan.Ta
 		lo, hi := todo[0][0], todo[0][1]
 		todo = todo[1:]
 		err := a.call(ctx, calls, func(ctx context.Context) error {
-			answer, err := a.Source.Tally(ctx, t, parts[lo:hi], width)
+			answer, err := a.Source.CountBuckets(ctx, t, parts[lo:hi], width)
 			copy(counted[lo:hi], answer)
 			return err
 		})
@@ -365,7 +365,7 @@ func (a *attempt) tally(ctx context.Context, attempts int, calls *int, t plan.Ta
 			return nil, nil, err
 		case hi-lo == 1:
 			refused[lo] = err
-		case a.spent():
+		case a.outOfTime():
 			return nil, nil, fault.As(fault.Retry, err)
 		default:
 			mid := lo + (hi-lo)/2

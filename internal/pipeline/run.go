@@ -55,8 +55,8 @@ const (
 
 // copyAll brings every slice of the run into ADX and sees it there.
 func (r *run) copyAll(ctx context.Context) error {
-	if r.ledger.Doubtful() > 0 {
-		if err := r.look(ctx); err != nil {
+	if r.ledger.Unconfirmed() > 0 {
+		if err := r.poll(ctx); err != nil {
 			return err
 		}
 	}
@@ -78,8 +78,8 @@ func (r *run) copyAll(ctx context.Context) error {
 // packed again by what it teaches.
 func (r *run) fetchAll(ctx context.Context) error {
 	for r.ledger.Count(plan.Planned) > 0 {
-		if r.spent() {
-			return &putOff{delay: r.cfg.PutOff, reason: "time budget spent"}
+		if r.outOfTime() {
+			return &snooze{delay: r.cfg.PutOff, reason: "time budget spent"}
 		}
 		if err := r.countUnknown(ctx); err != nil {
 			return err
@@ -96,7 +96,7 @@ func (r *run) fetchAll(ctx context.Context) error {
 		g.SetLimit(max(1, parallel))
 		for _, no := range r.plannedNumbers(unlearned) {
 			g.Go(func() error {
-				if r.stopped.Load() || r.spent() {
+				if r.stopped.Load() || r.outOfTime() {
 					return nil
 				}
 				err := guarded(func() error { return r.copySlice(ctx, no) })
@@ -418,7 +418,7 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 	}
 	var cells []plan.Slice
 	if len(others) > 0 {
-		counted, refused, err := r.tally(ctx, r.ledger.Attempts, &r.ledger.Calls, r.table, others, plan.TallyWidth(others, target))
+		counted, refused, err := r.tally(ctx, r.ledger.Attempts, &r.ledger.Calls, r.table, others, plan.CountWidth(others, target))
 		if err != nil {
 			return nil, err
 		}
@@ -429,7 +429,7 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 			cells = append(cells, plan.BucketCells(s, counted[i])...)
 		}
 	}
-	for _, w := range plan.Stretches(windows) {
+	for _, w := range plan.Coalesce(windows) {
 		fresh := plan.Within(r.counted, w)
 		if fresh == nil {
 			var counts plan.Counts
@@ -441,7 +441,7 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 			}
 			fresh = plan.Cells(w, counts.Bins, w.Bin())
 		}
-		fresh, err := r.tallyGroups(ctx, r.ledger, fresh, plan.Overfull(fresh, target))
+		fresh, err := r.refineGroups(ctx, r.ledger, fresh, plan.Oversized(fresh, target))
 		if err != nil {
 			return nil, err
 		}
@@ -483,7 +483,7 @@ func (r *run) update(ctx context.Context, no int, change func(*plan.LedgerSlice)
 // pauseFor sleeps, or puts the rest off when the budget ends first.
 func (r *run) pauseFor(ctx context.Context, d time.Duration) error {
 	if r.Clock.Now().Add(d).Sub(r.started) >= r.cfg.Budget {
-		return &putOff{delay: r.cfg.Waiting, reason: "waiting for ADX"}
+		return &snooze{delay: r.cfg.Waiting, reason: "waiting for ADX"}
 	}
 	return r.Clock.Sleep(ctx, d)
 }

@@ -246,7 +246,7 @@ func TestScenario_P21_TwoTablesInOneProcess(t *testing.T) {
 		w.add(w.now.Add(-time.Hour)).source = "DeviceProcessEvents"
 	}
 	p := &process{world: w}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, Journal: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
 	var both sync.WaitGroup
 	for _, source := range w.sources() {
 		both.Go(func() {

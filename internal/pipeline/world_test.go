@@ -283,7 +283,7 @@ func (p *process) Count(_ context.Context, q plan.CountQuery) (c plan.Counts, er
 	return c, err
 }
 
-func (p *process) Tally(_ context.Context, t plan.Table, parts []plan.Slice, width int) (out [][]plan.BucketCount, err error) {
+func (p *process) CountBuckets(_ context.Context, t plan.Table, parts []plan.Slice, width int) (out [][]plan.BucketCount, err error) {
 	err = p.call("tally", func() error {
 		out = make([][]plan.BucketCount, len(parts))
 		for i, part := range parts {
@@ -335,7 +335,7 @@ func (p *process) Take(context.Context, string, bool) error {
 	return p.effect("take", func() error { return nil })
 }
 
-func (p *process) Hold(context.Context, time.Time) error {
+func (p *process) PauseUntil(context.Context, time.Time) error {
 	return p.effect("hold", func() error { return nil })
 }
 
@@ -470,7 +470,7 @@ func (p *process) Foreign(_ context.Context, _, appID string, since time.Time) (
 
 func (p *process) Ready(context.Context) error { return nil }
 
-func (p *process) Unknown(_ context.Context, destination, own string) (id, command string, err error) {
+func (p *process) OrphanRun(_ context.Context, destination, own string) (id, command string, err error) {
 	err = p.effect("unknown", func() error {
 		for _, e := range p.extents {
 			known := e.destination != destination || e.runID == "" || e.runID == own || p.voids[fmt.Sprint(e.runID, -1)]
@@ -503,7 +503,7 @@ func (p *process) Probed(_ context.Context, id string) (ok bool, err error) {
 	return ok, err
 }
 
-// Journal.
+// ControlTables.
 
 func (p *process) Rows(_ context.Context, k plan.Key, since time.Time) (out []plan.Row, err error) {
 	err = p.effect("rows", func() error {
@@ -582,7 +582,7 @@ type held struct {
 	end   context.CancelCauseFunc
 }
 
-func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.Held, error) {
+func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.TableLease, error) {
 	var h *held
 	err := p.effect("acquire", func() error {
 		b := p.states[k]

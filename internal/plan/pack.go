@@ -18,14 +18,14 @@ const (
 	// maxBins is how many bins a window is divided into, up to a month; as lines of
 	// an answer they are half a megabyte.
 	maxBins = 10_000
-	// groupSlices ends a group of overfull bins: every slice of a group reads the
+	// groupSlices ends a group of oversized bins: every slice of a group reads the
 	// group's whole range again, so long groups cost the source.
 	groupSlices = 32
 	// fillEnough is the share of the target from which a slice, or the slices of a
 	// group on average, are left as they are rather than joined with a neighbour.
 	fillEnough = 0.95
-	// tallyShare is how many bucket ranges are counted for each slice to be made.
-	tallyShare = 32
+	// countShare is how many bucket ranges are counted for each slice to be made.
+	countShare = 32
 )
 
 // Limits are the targets that slices are packed under.
@@ -95,11 +95,11 @@ func Exceeds(cells []Slice, target int64) bool {
 	return slices.ContainsFunc(cells, func(c Slice) bool { return c.Rows > target && c.Hi-c.Lo > 1 })
 }
 
-// Overfull returns the parts that cannot be packed well as counted and should be
+// Oversized returns the parts that cannot be packed well as counted and should be
 // counted by buckets: cells above the target, joined with neighbours as long as
 // that fills their slices better. The parts are whole runs of cells. There are
 // none where counting once more would save no call.
-func Overfull(cells []Slice, target int64) []Slice {
+func Oversized(cells []Slice, target int64) []Slice {
 	if !Exceeds(cells, target) {
 		rows := int64(0)
 		for _, c := range cells {
@@ -143,13 +143,13 @@ func Overfull(cells []Slice, target int64) []Slice {
 	return groups
 }
 
-// TallyWidth returns how many neighbouring buckets are counted together so that
+// CountWidth returns how many neighbouring buckets are counted together so that
 // the groups can be cut into slices of the target with little waste, in an
 // answer far below MaxRows lines. It is a power of two.
-func TallyWidth(groups []Slice, target int64) int {
+func CountWidth(groups []Slice, target int64) int {
 	fine := func(width int) bool {
 		for _, g := range groups {
-			if int64((g.Hi-g.Lo)/width) < ceil(g.Rows, target)*tallyShare {
+			if int64((g.Hi-g.Lo)/width) < ceil(g.Rows, target)*countShare {
 				return false
 			}
 		}
@@ -310,8 +310,8 @@ func Within(cells []Slice, w Window) []Slice {
 	return slices.Clone(cells[from : to+1])
 }
 
-// Stretches returns the ground of window slices as the fewest windows.
-func Stretches(windows []Slice) []Window {
+// Coalesce returns the ground of window slices as the fewest windows.
+func Coalesce(windows []Slice) []Window {
 	var out []Window
 	for _, s := range windows {
 		if n := len(out); n > 0 && out[n-1].To.Equal(s.Window.From) {

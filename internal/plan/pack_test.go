@@ -91,8 +91,8 @@ func TestPack_CoversEveryRowExactlyOnce(t *testing.T) {
 		s := drawSource(t, w)
 		target := rapid.Int64Range(1, 60).Draw(t, "target")
 		cells := plan.Cells(w, s.count(w, time.Hour), time.Hour)
-		groups := plan.Overfull(cells, target)
-		width := plan.TallyWidth(groups, target)
+		groups := plan.Oversized(cells, target)
+		width := plan.CountWidth(groups, target)
 		cells = plan.Refine(cells, groups, s.tally(groups, width))
 		packed := plan.Pack(cells, target, 1)
 
@@ -160,8 +160,8 @@ func TestCut_EndsWhereABinEnds(t *testing.T) {
 		s := drawSource(t, w)
 		target := rapid.Int64Range(1, 20).Draw(t, "target")
 		cells := plan.Cells(w, s.count(w, time.Hour), time.Hour)
-		groups := plan.Overfull(cells, target)
-		cells = plan.Refine(cells, groups, s.tally(groups, plan.TallyWidth(groups, target)))
+		groups := plan.Oversized(cells, target)
+		cells = plan.Refine(cells, groups, s.tally(groups, plan.CountWidth(groups, target)))
 		packed := plan.Pack(cells, target, 1)
 		limit := rapid.IntRange(1, 40).Draw(t, "limit")
 		kept, short, more := plan.Cut(w, packed, limit)
@@ -207,8 +207,8 @@ func TestPack_FillsSlices(t *testing.T) {
 				bins = append(bins, plan.Bin{Start: day.Add(time.Duration(i) * time.Hour), Rows: n})
 			}
 			cells := plan.Cells(w, bins, time.Hour)
-			groups := plan.Overfull(cells, target)
-			width := plan.TallyWidth(groups, target)
+			groups := plan.Oversized(cells, target)
+			width := plan.CountWidth(groups, target)
 			counted := make([][]plan.BucketCount, len(groups))
 			for i, g := range groups {
 				for lo := 0; lo < plan.Buckets; lo += width {
@@ -372,7 +372,7 @@ func TestOverfull_CountsAgainOnlyWhereItSavesCalls(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if groups := plan.Overfull(tt.cells, 100); len(groups) > 0 != tt.again {
+			if groups := plan.Oversized(tt.cells, 100); len(groups) > 0 != tt.again {
 				t.Errorf("%d groups to count again, want any: %v", len(groups), tt.again)
 			}
 		})

@@ -120,11 +120,11 @@ func (l *Ledger) Count(state SliceState) (n int) {
 	return n
 }
 
-// Doubtful returns how many slices are promised and not settled.
-func (l *Ledger) Doubtful() int { return l.Count(Committing) + l.Count(Voiding) }
+// Unconfirmed returns how many slices are promised and not settled.
+func (l *Ledger) Unconfirmed() int { return l.Count(Committing) + l.Count(Voiding) }
 
 // Done reports whether no slice is left to fetch or to confirm.
-func (l *Ledger) Done() bool { return l.Count(Planned) == 0 && l.Doubtful() == 0 }
+func (l *Ledger) Done() bool { return l.Count(Planned) == 0 && l.Unconfirmed() == 0 }
 
 // Rows returns the rows of all verified slices.
 func (l *Ledger) Rows() (n int64) {

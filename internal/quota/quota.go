@@ -243,9 +243,9 @@ func (q *Quota) await(ctx context.Context, slot, at time.Time) (ready bool, err 
 	return now.Sub(slot) <= late && !held.After(now), nil
 }
 
-// Hold lets nobody call before until, an instant of the local clock. A hold is
+// PauseUntil lets nobody call before until, an instant of the local clock. A hold is
 // never shortened.
-func (q *Quota) Hold(ctx context.Context, until time.Time) error {
+func (q *Quota) PauseUntil(ctx context.Context, until time.Time) error {
 	err := q.update(ctx, func(r *record, _ time.Time) bool {
 		until := q.clock.toService(until)
 		if !until.After(r.NotBefore) {

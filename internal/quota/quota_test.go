@@ -245,7 +245,7 @@ func TestHold_BindsEveryWorker(t *testing.T) {
 		}
 		until := time.Now().Add(2 * time.Minute)
 		for _, hold := range []time.Duration{2 * time.Minute, time.Minute} { // never shortened
-			if err := a.Hold(t.Context(), time.Now().Add(hold)); err != nil {
+			if err := a.PauseUntil(t.Context(), time.Now().Add(hold)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -284,7 +284,7 @@ func TestHold_ReachesWhoSleepsForASlot(t *testing.T) {
 			t.Fatalf("Take did not sleep: %v", err)
 		default:
 		}
-		if err := b.Hold(t.Context(), time.Now().Add(time.Minute)); err != nil {
+		if err := b.PauseUntil(t.Context(), time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-done; fault.KindOf(err) != fault.Wait {
@@ -297,7 +297,7 @@ func TestHold_LiftedByDeletingTheBlob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}
 		q := s.open(t, 0, nil)
-		if err := q.Hold(t.Context(), time.Now().Add(24*time.Hour)); err != nil {
+		if err := q.PauseUntil(t.Context(), time.Now().Add(24*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		if err := q.Take(t.Context(), "DeviceInfo", false); fault.KindOf(err) != fault.Wait {
@@ -350,8 +350,8 @@ func TestTake_WithoutStorageThereAreNoCalls(t *testing.T) {
 				t.Errorf("Take without storage: %v (%v)", err, fault.KindOf(err))
 			}
 		}
-		if err := q.Hold(t.Context(), time.Now()); fault.KindOf(err) != fault.Retry {
-			t.Errorf("Hold without storage: %v", err)
+		if err := q.PauseUntil(t.Context(), time.Now()); fault.KindOf(err) != fault.Retry {
+			t.Errorf("PauseUntil without storage: %v", err)
 		}
 		s.down = false
 		if err := q.Take(t.Context(), "DeviceInfo", false); err != nil {

@@ -88,7 +88,7 @@ func stateMetadata(s *plan.TableState) map[string]string {
 // summary reads a state's metadata. A value that cannot be read counts as absent:
 // the state itself is what decides.
 func summary(key plan.Key, it blobstore.Item) Summary {
-	s := Summary{Key: key, Modified: it.Modified, Held: it.Leased}
+	s := Summary{Key: key, Modified: it.Modified, TableLease: it.Leased}
 	s.OpenRun, _ = blobstore.Unescape(it.Metadata[metaOpenRun])
 	s.Watermark, _ = time.Parse(time.RFC3339Nano, it.Metadata[metaWatermark])
 	s.NotBefore, _ = time.Parse(time.RFC3339Nano, it.Metadata[metaNotBefore])

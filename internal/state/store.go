@@ -95,10 +95,10 @@ func New(c Config) (*Store, error) {
 }
 
 // Acquire leases the table's state and loads it; a table without state gets an
-// empty blob to lease. Held by another, the error is ErrHeld of kind Wait until
+// empty blob to lease. TableLease by another, the error is ErrHeld of kind Wait until
 // one lease length from now. The holder's Context ends with the lease; the lease
 // itself outlives ctx and is renewed until Release.
-func (s *Store) Acquire(ctx context.Context, key plan.Key) (*Held, error) {
+func (s *Store) Acquire(ctx context.Context, key plan.Key) (*TableLease, error) {
 	h, err := s.acquire(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("acquire state %s: %w", key, err)
@@ -106,7 +106,7 @@ func (s *Store) Acquire(ctx context.Context, key plan.Key) (*Held, error) {
 	return h, nil
 }
 
-func (s *Store) acquire(ctx context.Context, key plan.Key) (*Held, error) {
+func (s *Store) acquire(ctx context.Context, key plan.Key) (*TableLease, error) {
 	name := stateName(key)
 	start := s.clock.read()
 	held, err := s.box.Lease(ctx, name, s.lease)
@@ -126,7 +126,7 @@ func (s *Store) acquire(ctx context.Context, key plan.Key) (*Held, error) {
 		return nil, err
 	}
 
-	h := &Held{
+	h := &TableLease{
 		store: s, key: key, name: name,
 		writer:  fmt.Sprintf("%s.%d", s.writer, s.acquired.Add(1)),
 		ledgers: make(map[string]string),
@@ -191,7 +191,7 @@ type Summary struct {
 	Watermark time.Time // zero: nothing copied yet
 	NotBefore time.Time // zero: no wait
 	Modified  time.Time // last save, the storage service's clock
-	Held      bool      // some worker holds the lease now
+	TableLease      bool      // some worker holds the lease now
 }
 
 // List returns every table that has a state, by blob name, in one request for

@@ -20,7 +20,7 @@ import (
 
 var deviceInfo = plan.Key{Source: "DeviceInfo"}
 
-func acquire(t *testing.T, s *state.Store, key plan.Key) *state.Held {
+func acquire(t *testing.T, s *state.Store, key plan.Key) *state.TableLease {
 	t.Helper()
 	h, err := s.Acquire(t.Context(), key)
 	if err != nil {
@@ -30,14 +30,14 @@ func acquire(t *testing.T, s *state.Store, key plan.Key) *state.Held {
 	return h
 }
 
-func saveState(t *testing.T, h *state.Held, s plan.TableState) {
+func saveState(t *testing.T, h *state.TableLease, s plan.TableState) {
 	t.Helper()
 	if err := h.SaveState(t.Context(), &s); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func saveLedger(t *testing.T, h *state.Held, l plan.Ledger) {
+func saveLedger(t *testing.T, h *state.TableLease, l plan.Ledger) {
 	t.Helper()
 	if err := h.SaveLedger(t.Context(), &l); err != nil {
 		t.Fatal(err)
@@ -219,10 +219,10 @@ func TestList_TellsEveryTableByMetadata(t *testing.T) {
 		saveState(t, h, plan.TableState{OpenRun: "old", Watermark: mark})
 		sum := state.Summary{Key: key}
 		if i%2 == 0 {
-			sum.OpenRun, sum.Watermark, sum.NotBefore, sum.Held = "run", mark, mark.Add(time.Hour), true
+			sum.OpenRun, sum.Watermark, sum.NotBefore, sum.TableLease = "run", mark, mark.Add(time.Hour), true
 		}
 		saveState(t, h, plan.TableState{OpenRun: sum.OpenRun, Watermark: sum.Watermark, NotBefore: sum.NotBefore})
-		if !sum.Held {
+		if !sum.TableLease {
 			if err := h.Release(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -13,10 +13,10 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// Held is a leased table state. Its methods may be called from several
+// TableLease is a leased table state. Its methods may be called from several
 // goroutines; writes happen one after the other. Once the lease is lost or
 // released every write is an error of kind Retry.
-type Held struct {
+type TableLease struct {
 	store  *Store
 	key    plan.Key
 	name   string
@@ -30,7 +30,7 @@ type Held struct {
 	ledgers map[string]string // ETag by RunId, of what was read or written last
 }
 
-func (h *Held) load(ctx context.Context) error {
+func (h *TableLease) load(ctx context.Context) error {
 	b, err := h.store.box.Get(ctx, h.name)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (h *Held) load(ctx context.Context) error {
 
 // State returns a copy of the state as last read or saved; nil when the table
 // has none.
-func (h *Held) State() *plan.TableState {
+func (h *TableLease) State() *plan.TableState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.body) == 0 {
@@ -63,7 +63,7 @@ func (h *Held) State() *plan.TableState {
 // SaveState writes the state under lease and compare-and-swap; its key and
 // format are set here. When somebody else has written, the error is ErrFenced;
 // when the lease is gone, ErrLeaseLost: either ends Context.
-func (h *Held) SaveState(ctx context.Context, s *plan.TableState) error {
+func (h *TableLease) SaveState(ctx context.Context, s *plan.TableState) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.saveState(ctx, *s); err != nil {
@@ -72,7 +72,7 @@ func (h *Held) SaveState(ctx context.Context, s *plan.TableState) error {
 	return nil
 }
 
-func (h *Held) saveState(ctx context.Context, s plan.TableState) error {
+func (h *TableLease) saveState(ctx context.Context, s plan.TableState) error {
 	if err := h.usable(); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (h *Held) saveState(ctx context.Context, s plan.TableState) error {
 
 // Ledger reads the ledger of a run and remembers its version for SaveLedger; nil
 // when there is none.
-func (h *Held) Ledger(ctx context.Context, runID string) (*plan.Ledger, error) {
+func (h *TableLease) Ledger(ctx context.Context, runID string) (*plan.Ledger, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l, tag, err := h.store.readLedger(ctx, runID)
@@ -115,7 +115,7 @@ func (h *Held) Ledger(ctx context.Context, runID string) (*plan.Ledger, error) {
 // last, or as a new one. When somebody else has written, the error is ErrFenced.
 // Ledgers have no lease of their own: the version is what keeps a worker that
 // lost the table's lease from writing over its successor's.
-func (h *Held) SaveLedger(ctx context.Context, l *plan.Ledger) error {
+func (h *TableLease) SaveLedger(ctx context.Context, l *plan.Ledger) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.saveLedger(ctx, *l); err != nil {
@@ -124,7 +124,7 @@ func (h *Held) SaveLedger(ctx context.Context, l *plan.Ledger) error {
 	return nil
 }
 
-func (h *Held) saveLedger(ctx context.Context, l plan.Ledger) error {
+func (h *TableLease) saveLedger(ctx context.Context, l plan.Ledger) error {
 	if err := h.usable(); err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (h *Held) saveLedger(ctx context.Context, l plan.Ledger) error {
 
 // put writes; a version in the way that an earlier write of this holder left
 // behind, whose outcome could not be settled then, is written over.
-func (h *Held) put(ctx context.Context, name string, w blobstore.Write) (string, error) {
+func (h *TableLease) put(ctx context.Context, name string, w blobstore.Write) (string, error) {
 	tag, err := h.store.box.Put(ctx, name, w)
 	var changed *blobstore.Changed
 	if errors.As(err, &changed) && changed.Stored.ETag != "" && stampOf(changed.Stored.Body).Writer == h.writer {
@@ -160,7 +160,7 @@ func (h *Held) put(ctx context.Context, name string, w blobstore.Write) (string,
 // OpenLedger finds the newest open ledger of the table by listing, for a table
 // whose state is gone; nil when there is none. It remembers the version as
 // Ledger does.
-func (h *Held) OpenLedger(ctx context.Context) (*plan.Ledger, error) {
+func (h *TableLease) OpenLedger(ctx context.Context) (*plan.Ledger, error) {
 	runs, err := h.store.openLedgers(ctx, h.key)
 	if err != nil {
 		return nil, fmt.Errorf("list open ledgers of %s: %w", h.key, err)
@@ -178,15 +178,15 @@ func (h *Held) OpenLedger(ctx context.Context) (*plan.Ledger, error) {
 // lost or released. It is worked out at each call from two clocks, neither of
 // which a frozen process can hold back (see clock): ask right before each
 // effect, and keep no answer.
-func (h *Held) Deadline() time.Time { return h.lease.deadline() }
+func (h *TableLease) Deadline() time.Time { return h.lease.deadline() }
 
 // Context ends when the lease is lost, with ErrLeaseLost or ErrFenced as cause,
 // or when it is released.
-func (h *Held) Context() context.Context { return h.lease.ctx }
+func (h *TableLease) Context() context.Context { return h.lease.ctx }
 
 // Release gives the lease back at once and ends Context. Give it a context that
 // survives the work's. It may be called twice; a lost lease is no error.
-func (h *Held) Release(ctx context.Context) error {
+func (h *TableLease) Release(ctx context.Context) error {
 	if err := h.lease.release(ctx); err != nil {
 		return fmt.Errorf("release state %s: %w", h.key, err)
 	}
@@ -194,7 +194,7 @@ func (h *Held) Release(ctx context.Context) error {
 }
 
 // usable returns an error of kind Retry when the lease is over.
-func (h *Held) usable() error {
+func (h *TableLease) usable() error {
 	err := h.lease.err()
 	if err != nil && !errors.Is(err, ErrLeaseLost) && !errors.Is(err, ErrFenced) {
 		err = fmt.Errorf("%w: released", ErrLeaseLost)
@@ -202,7 +202,7 @@ func (h *Held) usable() error {
 	return fault.As(fault.Retry, err)
 }
 
-func (h *Held) stamp() stamp {
+func (h *TableLease) stamp() stamp {
 	h.seq++
 	return stamp{Writer: h.writer, WriteSeq: h.seq, Program: h.store.version}
 }

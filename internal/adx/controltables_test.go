@@ -119,13 +119,13 @@ func TestForeign_SeesOnlyRunsOfOthersThatCameLater(t *testing.T) {
 	}
 }
 
-func TestUnknown_SeesRunsThatNobodyVouchesFor(t *testing.T) {
+func TestOrphanRun_IsFound(t *testing.T) {
 	w := newWorld(t)
 	w.setUp(t, adx.Options{})
 	app := w.client(t, "app")
 	look := func() (id, command string) {
 		t.Helper()
-		id, command, err := app.Unknown(t.Context(), "DeviceInfoRaw", "d2a0009")
+		id, command, err := app.OrphanRun(t.Context(), "DeviceInfoRaw", "d2a0009")
 		if err != nil {
 			t.Fatal(err)
 		}
