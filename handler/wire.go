@@ -299,13 +299,13 @@ func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
 }
 
 var (
-	_ pipeline.Source  = (*defender.Client)(nil)
-	_ pipeline.Quota   = (*quota.Quota)(nil)
-	_ pipeline.Sink    = sink{}
+	_ pipeline.Source        = (*defender.Client)(nil)
+	_ pipeline.Quota         = (*quota.Quota)(nil)
+	_ pipeline.Sink          = sink{}
 	_ pipeline.ControlTables = (*adx.Client)(nil)
-	_ pipeline.Store   = leases{}
+	_ pipeline.Store         = leases{}
 	_ pipeline.TableLease    = (*state.TableLease)(nil)
-	_ pipeline.Waker   = wakes{}
-	_ http.Handler     = (*setup.Function)(nil)
-	_ io.Closer        = (*adx.Client)(nil)
+	_ pipeline.Waker         = wakes{}
+	_ http.Handler           = (*setup.Function)(nil)
+	_ io.Closer              = (*adx.Client)(nil)
 )

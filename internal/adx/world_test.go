@@ -25,7 +25,7 @@ func (s sink) Enqueue(ctx context.Context, in pipeline.Ingestion) (pipeline.Tick
 }
 
 var (
-	_ pipeline.Sink    = sink{}
+	_ pipeline.Sink          = sink{}
 	_ pipeline.ControlTables = (*adx.Client)(nil)
 )
 

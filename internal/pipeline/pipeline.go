@@ -57,13 +57,13 @@ type Clock interface {
 
 // Ports are the adapters a Pipeline works through.
 type Ports struct {
-	Source  Source
-	Quota   Quota
-	Sink    Sink
+	Source        Source
+	Quota         Quota
+	Sink          Sink
 	ControlTables ControlTables
-	Store   Store
-	Waker   Waker
-	Clock   Clock
+	Store         Store
+	Waker         Waker
+	Clock         Clock
 }
 
 // Pipeline migrates tables of one instance. It is safe for concurrent use; the

@@ -186,12 +186,12 @@ func (s *Store) readLedger(ctx context.Context, runID string) (*plan.Ledger, str
 
 // Summary is what a list tells of a table.
 type Summary struct {
-	Key       plan.Key
-	OpenRun   string    // "" when none
-	Watermark time.Time // zero: nothing copied yet
-	NotBefore time.Time // zero: no wait
-	Modified  time.Time // last save, the storage service's clock
-	TableLease      bool      // some worker holds the lease now
+	Key        plan.Key
+	OpenRun    string    // "" when none
+	Watermark  time.Time // zero: nothing copied yet
+	NotBefore  time.Time // zero: no wait
+	Modified   time.Time // last save, the storage service's clock
+	TableLease bool      // some worker holds the lease now
 }
 
 // List returns every table that has a state, by blob name, in one request for
