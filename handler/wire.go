@@ -80,7 +80,7 @@ func wire(cfg config.Config, log *slog.Logger) (*app, error) {
 
 	waker := wakes{a.queue[0]}
 	lane := pipeline.New(pipelineConfig(cfg), pipeline.Ports{
-		Source: source, Quota: calls, Sink: sink{a.adx}, ControlTables: a.adx, Store: leases{a.store}, Waker: waker, Clock: wallClock{},
+		Source: source, Quota: calls, Stager: a.adx, Ingester: sink{a.adx}, Verifier: a.adx, ControlTables: a.adx, Store: leases{a.store}, Waker: waker, Clock: wallClock{},
 	}, log)
 	audit := auditor{control: a.adx, now: time.Now, api: source.API()}
 	a.schedule = &schedule.Function{Configuration: a.adx, States: openRuns{a.store}, Waker: waker, Auditor: audit, Sweep: a.sweep}
@@ -95,7 +95,7 @@ func pipelineConfig(cfg config.Config) pipeline.Config {
 	m := cfg.Migration
 	return pipeline.Config{
 		AppID: m.AppID, Settle: m.Settle, Lease: m.Lease, Budget: m.TimeBudget, Grace: m.IngestGrace,
-		LookBack: cfg.Defender.LookBack, Parallel: m.ParallelSlices, Memory: m.MemoryBudget << 20,
+		LookBack: cfg.Defender.LookBack, CallsInFlight: m.CallsInFlight,
 		Limits: plan.Limits{Rows: m.RowTarget, Bytes: m.ByteTarget},
 		Poll:   m.IngestPoll, Pause: cfg.Defender.Pause,
 		Nearby: 5 * time.Second, PutOff: time.Second, Waiting: max(time.Second, min(time.Minute, 3*m.IngestPoll)),
@@ -301,7 +301,9 @@ func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
 var (
 	_ pipeline.Source        = (*defender.Client)(nil)
 	_ pipeline.Quota         = (*quota.Quota)(nil)
-	_ pipeline.Sink          = sink{}
+	_ pipeline.Stager        = (*adx.Client)(nil)
+	_ pipeline.Ingester      = sink{}
+	_ pipeline.Verifier      = (*adx.Client)(nil)
 	_ pipeline.ControlTables = (*adx.Client)(nil)
 	_ pipeline.Store         = leases{}
 	_ pipeline.TableLease    = (*state.TableLease)(nil)

@@ -101,10 +101,10 @@ func (p *process) wire(mail *mailbox) error {
 	waker := waker{p, mail}
 	lane := pipeline.New(pipeline.Config{
 		AppID: cfg.Migration.AppID, Settle: cfg.Migration.Settle, Lease: cfg.Migration.Lease, Budget: w.plan.budget, Grace: w.plan.grace,
-		LookBack: cfg.Defender.LookBack, Parallel: w.plan.parallel, Memory: cfg.Migration.MemoryBudget << 20, Limits: plan.Limits{Rows: cfg.Migration.RowTarget, Bytes: cfg.Migration.ByteTarget},
+		LookBack: cfg.Defender.LookBack, CallsInFlight: w.plan.parallel, Limits: plan.Limits{Rows: cfg.Migration.RowTarget, Bytes: cfg.Migration.ByteTarget},
 		Poll: 40 * time.Millisecond, Pause: cfg.Defender.Pause, Nearby: 300 * time.Millisecond, PutOff: 10 * time.Millisecond, Waiting: 100 * time.Millisecond,
 	}, pipeline.Ports{
-		Source: client, Quota: hurried{calls, p.clock}, Sink: sink{p.adx}, ControlTables: p.adx, Store: leases{store}, Waker: waker, Clock: p.clock,
+		Source: client, Quota: hurried{calls, p.clock}, Stager: p.adx, Ingester: sink{p.adx}, Verifier: p.adx, ControlTables: p.adx, Store: leases{store}, Waker: waker, Clock: p.clock,
 	}, w.log)
 	audit := auditor{p.adx, client.API()}
 	p.migrate = &migrate.Function{Pipeline: watched{lane, p}, Parse: parseWakeUp, Auditor: audit}

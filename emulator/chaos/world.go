@@ -202,7 +202,7 @@ func (w *world) settings() map[string]string {
 	s["DEFENDER_CALLS_PER_HOUR"] = "0"
 	s["MIGRATION_SETTLE"] = settle.String()
 	s["MIGRATION_ROW_TARGET"] = fmt.Sprint(w.plan.rowTarget)
-	s["MIGRATION_PARALLEL_SLICES"] = fmt.Sprint(w.plan.parallel)
+	s["MIGRATION_CALLS_IN_FLIGHT"] = fmt.Sprint(w.plan.parallel)
 	s["MIGRATION_INGEST_GRACE"] = w.plan.grace.String()
 	s["MIGRATION_INGEST_POLL"] = "100ms"
 	s["MIGRATION_LEASE"] = "15s"

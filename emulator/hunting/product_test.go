@@ -44,10 +44,17 @@ func (w *world) client(api defender.API) *defender.Client {
 	return c
 }
 
+// once is a Caller that makes each call once.
+type once struct{}
+
+func (once) Do(ctx context.Context, try func(context.Context) error) error { return try(ctx) }
+
+func discarded(_ context.Context, produce func(io.Writer) error) error { return produce(io.Discard) }
+
 func fetched(t *testing.T, c *defender.Client, table plan.Table, s plan.Slice) []string {
 	t.Helper()
 	var buf bytes.Buffer
-	got, err := c.Fetch(t.Context(), table, s, &buf)
+	got, err := c.Fetch(t.Context(), once{}, table, s, func(_ context.Context, produce func(io.Writer) error) error { return produce(&buf) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +98,7 @@ func TestProduct_counts_and_fetches_every_row_once(t *testing.T) {
 		t.Run(string(api)+" window", func(t *testing.T) {
 			table := plan.Table{Source: "DeviceEvents", Load: plan.Full}
 			window := plan.Window{From: now.AddDate(0, 0, -30), To: now}
-			counts, err := c.Count(t.Context(), plan.CountQuery{Table: table, Window: window, Settle: time.Hour, Bin: time.Hour})
+			counts, err := c.Count(t.Context(), once{}, plan.CountQuery{Table: table, Window: window, Settle: time.Hour, Bin: time.Hour})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +120,7 @@ func TestProduct_counts_and_fetches_every_row_once(t *testing.T) {
 			if diff := cmp.Diff(multiset(got), multiset(want)); diff != "" {
 				t.Errorf("%.2000s", diff)
 			}
-			tally, err := c.Tally(t.Context(), table, []plan.Slice{a, b1, b2}, 4096)
+			tally, err := c.CountBuckets(t.Context(), once{}, table, []plan.Slice{a, b1, b2}, 4096)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +137,7 @@ func TestProduct_counts_and_fetches_every_row_once(t *testing.T) {
 		for _, name := range []string{"DeviceTvmSoftwareVulnerabilities", "DeviceBaselineComplianceAssessment"} {
 			t.Run(string(api)+" snapshot "+name, func(t *testing.T) {
 				table := plan.Table{Source: name, Load: plan.Snapshot}
-				counts, err := c.Count(t.Context(), plan.CountQuery{Table: table})
+				counts, err := c.Count(t.Context(), once{}, plan.CountQuery{Table: table})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -171,12 +178,12 @@ func TestProduct_knows_each_failure(t *testing.T) {
 			{"clean end", hunting.Fault{EndAt: 20}, fault.Unavailable},
 		} {
 			w.server.SetFault(func(hunting.Call) hunting.Fault { return tt.fault })
-			if _, err := c.Fetch(t.Context(), table, whole, io.Discard); fault.KindOf(err) != tt.want {
+			if _, err := c.Fetch(t.Context(), once{}, table, whole, discarded); fault.KindOf(err) != tt.want {
 				t.Errorf("%s %s: %v is %v, want %v", api, tt.name, err, fault.KindOf(err), tt.want)
 			}
 		}
 		w.server.SetFault(nil)
-		if _, err := c.Fetch(t.Context(), plan.Table{Source: "DeviceNope"}, whole, io.Discard); fault.KindOf(err) != fault.Permanent {
+		if _, err := c.Fetch(t.Context(), once{}, plan.Table{Source: "DeviceNope"}, whole, discarded); fault.KindOf(err) != fault.Permanent {
 			t.Errorf("%s unknown table: %v", api, err)
 		}
 		first := true
@@ -187,7 +194,7 @@ func TestProduct_knows_each_failure(t *testing.T) {
 			}
 			return hunting.Fault{}
 		})
-		if got, err := c.Fetch(t.Context(), table, whole, io.Discard); err != nil || got.Rows != 2 {
+		if got, err := c.Fetch(t.Context(), once{}, table, whole, discarded); err != nil || got.Rows != 2 {
 			t.Errorf("%s after a refused token: %+v, %v", api, got, err)
 		}
 		w.server.SetFault(nil)

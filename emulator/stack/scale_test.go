@@ -110,7 +110,7 @@ func TestTwoProcesses_OneFrozenBeyondItsLease(t *testing.T) {
 	s := start(t, data, stack.Options{})
 	s.setup("none")
 	s.configure(table)
-	settings := map[string]string{"MIGRATION_ROW_TARGET": "1000", "MIGRATION_INGEST_GRACE": "1m", "MIGRATION_PARALLEL_SLICES": "1"}
+	settings := map[string]string{"MIGRATION_ROW_TARGET": "1000", "MIGRATION_INGEST_GRACE": "1m", "MIGRATION_CALLS_IN_FLIGHT": "1"}
 	var deliveries atomic.Int32
 	options := funchost.Options{
 		Timing: funchost.Timing{QueueLease: 5 * time.Second, QueueVisibility: time.Second},

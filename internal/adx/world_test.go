@@ -25,7 +25,9 @@ func (s sink) Enqueue(ctx context.Context, in pipeline.Ingestion) (pipeline.Tick
 }
 
 var (
-	_ pipeline.Sink          = sink{}
+	_ pipeline.Stager        = (*adx.Client)(nil)
+	_ pipeline.Verifier      = (*adx.Client)(nil)
+	_ pipeline.Ingester      = sink{}
 	_ pipeline.ControlTables = (*adx.Client)(nil)
 )
 

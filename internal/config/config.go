@@ -68,8 +68,7 @@ type Migration struct {
 	IngestPoll      time.Duration
 	RowTarget       int64
 	ByteTarget      int64
-	ParallelSlices  int
-	MemoryBudget    int64 // MiB
+	CallsInFlight   int
 	LedgerRetention time.Duration
 }
 
@@ -132,8 +131,7 @@ func Settings(c *Config) []Setting {
 		{"MIGRATION_INGEST_POLL", "10s", "", "Pause between two looks whether ADX shows what was sent.", "", duration(&m.IngestPoll, 10*time.Millisecond, 10*time.Minute)},
 		{"MIGRATION_ROW_TARGET", "95000", "", "Rows that a slice should hold at most; the service's cap is 100,000.", "", integer64(&m.RowTarget, 1, plan.MaxRows-1)},
 		{"MIGRATION_BYTE_TARGET", "40000000", "", "Bytes that an answer should have at most; the service's cap is 50 MB.", "", integer64(&m.ByteTarget, 1000, 120_000_000)},
-		{"MIGRATION_PARALLEL_SLICES", "2", "", "Slices of one table in flight per process.", "", integer(&m.ParallelSlices, 1, 64)},
-		{"MIGRATION_MEMORY_BUDGET", "48", "", "MiB that the slices in flight of all tables may take in one process, 12 each; an answer that finds none free waits. The process itself takes about 25 more.", "", integer64(&m.MemoryBudget, 12, 16_384)},
+		{"MIGRATION_CALLS_IN_FLIGHT", "14", "", "Calls to Defender at a time, of all tables of one process; each takes 4 MiB until its rows are staged. One table alone may use them all.", "", integer(&m.CallsInFlight, 1, 256)},
 		{"MIGRATION_LEDGER_RETENTION", "720h", "", "How long the ledgers of ended runs are kept.", "", duration(&m.LedgerRetention, time.Hour, 10*365*24*time.Hour)},
 		{"LOG_LEVEL", "info", "", "`debug`, `info`, `warn` or `error`.", "", oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
 		{"AzureWebJobsStorage", "", "UseDevelopmentStorage=true", "Connection string of the host's storage account; state and queue live there too. Leave it out with an identity.", "or one of the next", text(&s.ConnectionString)},

@@ -80,7 +80,7 @@ func TestClient_RowsOnTheEdgesBelongToOnePart(t *testing.T) {
 	}
 	c := emulated(t, data)
 	events := plan.Table{Source: "DeviceInfo", Load: plan.Full}
-	counts, err := c.Count(t.Context(), plan.CountQuery{Table: events, Window: w, Settle: time.Hour, Bin: time.Hour})
+	counts, err := c.Count(t.Context(), once{}, plan.CountQuery{Table: events, Window: w, Settle: time.Hour, Bin: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestClient_RowsOnTheEdgesBelongToOnePart(t *testing.T) {
 	}
 	fetch := func(s plan.Slice) int64 {
 		t.Helper()
-		got, err := c.Fetch(t.Context(), events, s, io.Discard)
+		got, err := fetchInto(t.Context(), c, events, s, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}

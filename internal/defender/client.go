@@ -133,16 +133,22 @@ func loopback(host string) bool {
 // API names the interface in use, for the audit row.
 func (c *Client) API() string { return string(c.cfg.API) }
 
-// Fetch writes the slice's rows to w as gzip of newline-delimited JSON. After
-// an error w holds a prefix that the caller must discard. An answer of exactly
-// the row cap is an error of kind Split.
-func (c *Client) Fetch(ctx context.Context, t plan.Table, s plan.Slice, w io.Writer) (plan.Received, error) {
-	res, err := c.ask(ctx, t, fetchQuery(t, s), w, rowpath.Options{MaxRows: plan.MaxRows, RowLimit: c.cfg.RowLimit})
-	if err == nil && res.Capped {
-		err = fault.As(fault.Split, errCapped)
-	}
+// Fetch hands the slice's rows, gzip of newline-delimited JSON, to stage, anew at
+// each try. An answer of exactly the row cap is an error of kind Split.
+func (c *Client) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s plan.Slice, stage func(context.Context, func(io.Writer) error) error) (plan.Received, error) {
+	var res rowpath.Result
+	query := fetchQuery(t, s)
+	err := call.Do(ctx, func(ctx context.Context) error {
+		return stage(ctx, func(w io.Writer) (err error) {
+			res, err = c.ask(ctx, t, query, w, rowpath.Options{MaxRows: plan.MaxRows, RowLimit: c.cfg.RowLimit})
+			if err == nil && res.Capped {
+				err = fault.As(fault.Split, errCapped)
+			}
+			return err
+		})
+	})
 	if err != nil {
-		return plan.Received{}, fmt.Errorf("fetch %s %s: %w", t.Source, s, err)
+		return plan.Received{}, err
 	}
 	return plan.Received{Rows: res.Rows, Bytes: res.Bytes, Cut: res.Cut}, nil
 }
@@ -238,10 +244,6 @@ func (c *Client) broken(ctx context.Context, watch *watchdog, err error) error {
 
 // read writes the rows of an answer with status 200.
 func (c *Client) read(ctx context.Context, t plan.Table, watch *watchdog, reply *http.Response, w io.Writer, opt rowpath.Options) (rowpath.Result, error) {
-	// The answer is here: w may make the service wait before anything is read.
-	if _, err := w.Write(nil); err != nil {
-		return rowpath.Result{}, &rowpath.WriteError{Err: err}
-	}
 	body, err := unpacked(watch.body(reply.Body, c.cfg.IdleTimeout), reply.Header)
 	if err != nil {
 		return rowpath.Result{}, c.broken(ctx, watch, err)

@@ -16,11 +16,11 @@ import (
 
 // Count answers a planning query in one call: a window's rows by time bins, or
 // a snapshot's by ranges of hash buckets.
-func (c *Client) Count(ctx context.Context, q plan.CountQuery) (plan.Counts, error) {
+func (c *Client) Count(ctx context.Context, call plan.Caller, q plan.CountQuery) (plan.Counts, error) {
 	if q.Table.Load == plan.Snapshot {
-		return counted(ctx, c, "count "+q.Table.Source, q.Table, countSnapshotQuery(q.Table), snapshotCounts)
+		return counted(ctx, c, call, q.Table, countSnapshotQuery(q.Table), snapshotCounts)
 	}
-	return counted(ctx, c, "count "+q.Table.Source, q.Table, countWindowQuery(q), func(rows []record) (plan.Counts, error) {
+	return counted(ctx, c, call, q.Table, countWindowQuery(q), func(rows []record) (plan.Counts, error) {
 		return windowCounts(rows, q.Window)
 	})
 }
@@ -28,12 +28,11 @@ func (c *Client) Count(ctx context.Context, q plan.CountQuery) (plan.Counts, err
 // CountBuckets counts the rows of disjoint parts in one call, each by ranges of width
 // neighbouring hash buckets, a power of two; plan.Buckets counts a part whole.
 // Result i belongs to parts[i], ordered by Lo; ranges without rows are absent.
-func (c *Client) CountBuckets(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
+func (c *Client) CountBuckets(ctx context.Context, call plan.Caller, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	doing := fmt.Sprintf("count %d parts of %s", len(parts), t.Source)
-	return counted(ctx, c, doing, t, tallyQuery(t, parts, width), func(rows []record) ([][]plan.BucketCount, error) {
+	return counted(ctx, c, call, t, tallyQuery(t, parts, width), func(rows []record) ([][]plan.BucketCount, error) {
 		return tallies(rows, parts, width)
 	})
 }
@@ -41,24 +40,30 @@ func (c *Client) CountBuckets(ctx context.Context, t plan.Table, parts []plan.Sl
 // counted asks a counting query and reads its answer. One that is cut counts
 // too finely for the service and is Split; one that cannot be read is
 // Unavailable.
-func counted[T any](ctx context.Context, c *Client, doing string, t plan.Table, query string, read func([]record) (T, error)) (T, error) {
-	var none T
-	var rows bytes.Buffer
-	res, err := c.ask(ctx, t, query, &rows, rowpath.Options{Plain: true, MaxRows: plan.MaxRows})
-	if err != nil {
-		return none, fmt.Errorf("%s: %w", doing, err)
-	}
-	if res.Capped {
-		return none, fault.As(fault.Split, fmt.Errorf("%s: %w", doing, errCapped))
-	}
-	all, err := parseRecords(rows.Bytes())
-	if err == nil {
-		var out T
-		if out, err = read(all); err == nil {
-			return out, nil
+func counted[T any](ctx context.Context, c *Client, call plan.Caller, t plan.Table, query string, read func([]record) (T, error)) (out T, err error) {
+	err = call.Do(ctx, func(ctx context.Context) error {
+		var rows bytes.Buffer
+		res, err := c.ask(ctx, t, query, &rows, rowpath.Options{Plain: true, MaxRows: plan.MaxRows})
+		if err != nil {
+			return err
 		}
+		if res.Capped {
+			return fault.As(fault.Split, errCapped)
+		}
+		all, err := parseRecords(rows.Bytes())
+		if err == nil {
+			out, err = read(all)
+		}
+		if err != nil {
+			return fault.As(fault.Unavailable, fmt.Errorf("read the counts: %w", err))
+		}
+		return nil
+	})
+	if err != nil {
+		var none T
+		return none, err
 	}
-	return none, fault.As(fault.Unavailable, fmt.Errorf("%s: read the counts: %w", doing, err))
+	return out, nil
 }
 
 // clock takes the one row that carries the service's clock out of the rows.

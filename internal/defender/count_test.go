@@ -19,7 +19,7 @@ func TestClient_CountWindow(t *testing.T) {
 		{"Kind":"window","Bin":"2026-03-02T07:00:00.0000000Z","Rows":5},
 		{"Kind":"later","Bin":null,"Rows":11}]}`
 	c, s, _ := start(t, nil, status(200, body))
-	got, err := c.Count(t.Context(), query)
+	got, err := c.Count(t.Context(), once{}, query)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestClient_CountSnapshot(t *testing.T) {
 	body := `{"Schema":[],"Results":[{"Kind":"clock","Bucket":null,"Rows":0,"Now":"2026-03-02T10:00:00Z","Newest":null},
 		{"Kind":"","Bucket":255,"Rows":4,"Newest":"2026-03-01T00:00:00Z"},{"Kind":"","Bucket":0,"Rows":9,"Newest":"2026-03-01T10:00:00.5Z"},{"Bucket":"7","Rows":1,"Newest":""}]}`
 	c, _, _ := start(t, nil, status(200, body))
-	got, err := c.Count(t.Context(), plan.CountQuery{Table: plan.Table{Source: "DeviceTvmSoftwareInventory", Load: plan.Snapshot}})
+	got, err := c.Count(t.Context(), once{}, plan.CountQuery{Table: plan.Table{Source: "DeviceTvmSoftwareInventory", Load: plan.Snapshot}})
 	want := plan.Counts{
 		Now: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), Newest: time.Date(2026, 3, 1, 10, 0, 0, 5e8, time.UTC),
 		Buckets: []plan.BucketCount{{Lo: 0, Hi: 256, Rows: 9}, {Lo: 1792, Hi: 2048, Rows: 1}, {Lo: 65280, Hi: 65536, Rows: 4}},
@@ -55,13 +55,13 @@ func TestClient_Tally(t *testing.T) {
 	}
 	body := `{"schema":[],"results":[{"Rows":4,"Bucket":2,"Part":2},{"Rows":2,"Bucket":1,"Part":0},{"Rows":1,"Bucket":0,"Part":0},{"Rows":3,"Bucket":1,"Part":2},{"Rows":0,"Bucket":0,"Part":1}]}`
 	c, s, _ := start(t, nil, status(200, body))
-	got, err := c.CountBuckets(t.Context(), table, parts, 512)
+	got, err := c.CountBuckets(t.Context(), once{}, table, parts, 512)
 	want := [][]plan.BucketCount{{{Lo: 100, Hi: 512, Rows: 1}, {Lo: 512, Hi: 1000, Rows: 2}}, nil, {{Lo: 1000, Hi: 1024, Rows: 3}, {Lo: 1024, Hi: 1536, Rows: 4}}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" || s.count() != 1 {
 		t.Errorf("CountBuckets = %v in %d calls (-want +got):\n%s", err, s.count(), diff)
 	}
 	c, s, _ = start(t, nil, status(200, body))
-	if got, err := c.CountBuckets(t.Context(), table, nil, 512); err != nil || got != nil || s.count() != 0 {
+	if got, err := c.CountBuckets(t.Context(), once{}, table, nil, 512); err != nil || got != nil || s.count() != 0 {
 		t.Errorf("CountBuckets of nothing = %v, %v in %d calls", got, err, s.count())
 	}
 }
@@ -81,7 +81,7 @@ func TestClient_CountsThatCannotBeRead(t *testing.T) {
 	for name, rows := range bodies {
 		t.Run(name, func(t *testing.T) {
 			c, _, _ := start(t, nil, status(200, `{"schema":[],"results":[`+rows+`]}`))
-			got, err := c.Count(t.Context(), plan.CountQuery{Table: table, Window: slice.Window, Bin: time.Hour})
+			got, err := c.Count(t.Context(), once{}, plan.CountQuery{Table: table, Window: slice.Window, Bin: time.Hour})
 			if fault.KindOf(err) != fault.Unavailable {
 				t.Errorf("Count = %+v, %v (%v), want unavailable", got, err, fault.KindOf(err))
 			}

@@ -12,8 +12,8 @@ import (
 // confirmAll waits until ADX shows every slice sent, and mends what it does not
 // show. It returns early when something has to be fetched again.
 func (r *run) confirmAll(ctx context.Context) error {
-	pause := r.cfg.Poll
-	began := r.Clock.Now()
+	pause := r.m.cfg.Poll
+	began := r.ports.Clock.Now()
 	for r.ledger.Unconfirmed() > 0 {
 		if err := r.poll(ctx); err != nil {
 			return err
@@ -21,14 +21,17 @@ func (r *run) confirmAll(ctx context.Context) error {
 		if r.ledger.Unconfirmed() == 0 || r.ledger.Count(plan.Planned) > 0 {
 			return nil
 		}
-		if r.Clock.Now().Sub(began) > pollsBeforePutOff*r.cfg.Poll {
+		if r.ports.Clock.Now().Sub(began) > pollsBeforePutOff*r.m.cfg.Poll {
 			// ADX takes its time: that is for the message to wait.
-			return &snooze{delay: r.cfg.Waiting, reason: "waiting for ADX"}
+			return &snooze{delay: r.m.cfg.Waiting, reason: "waiting for ADX"}
 		}
-		if err := r.pauseFor(ctx, pause); err != nil {
+		if r.m.budget.spent(pause) {
+			return &snooze{delay: r.m.cfg.Waiting, reason: "waiting for ADX"}
+		}
+		if err := r.ports.Clock.Sleep(ctx, pause); err != nil {
 			return err
 		}
-		pause = min(pause*3/2, 4*r.cfg.Poll)
+		pause = min(pause*3/2, 4*r.m.cfg.Poll)
 	}
 	return nil
 }
@@ -40,7 +43,7 @@ const pollsBeforePutOff = 12
 // poll asks ADX once what it holds of the run and moves every slice in doubt to
 // what is now known of it.
 func (r *run) poll(ctx context.Context) error {
-	landed, err := r.Sink.Landed(ctx, r.table.Destination, r.ledger.RunID)
+	landed, err := r.ports.Verifier.Landed(ctx, r.table.Destination, r.ledger.RunID)
 	if err != nil {
 		return fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
 	}
@@ -61,7 +64,7 @@ func (r *run) poll(ctx context.Context) error {
 			}
 			s.State, s.Landed = plan.Verified, s.Blob.Rows
 			changed = true
-			r.log.Info("slice verified", "slice", s.No, "rows", s.Landed, "after_ms", r.Clock.Now().Sub(s.Sent).Milliseconds())
+			r.log.Info("slice verified", "slice", s.No, "rows", s.Landed, "after_ms", r.ports.Clock.Now().Sub(s.Sent).Milliseconds())
 		default:
 			unconfirmed = append(unconfirmed, s.No)
 		}
@@ -76,14 +79,14 @@ func (r *run) poll(ctx context.Context) error {
 	if !changed {
 		return nil
 	}
-	return r.held.SaveLedger(ctx, r.ledger)
+	return r.save(ctx)
 }
 
 // finalCheck looks once more before the checkpoint at every slice of the run: those
 // verified must still be there whole, and copies are reported. It reports whether
 // all is well; otherwise the ledger says what is left to do.
 func (r *run) finalCheck(ctx context.Context) (bool, error) {
-	landed, err := r.Sink.Landed(ctx, r.table.Destination, r.ledger.RunID)
+	landed, err := r.ports.Verifier.Landed(ctx, r.table.Destination, r.ledger.RunID)
 	if err != nil {
 		return false, fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
 	}
@@ -104,7 +107,7 @@ func (r *run) finalCheck(ctx context.Context) (bool, error) {
 	if well {
 		return true, nil
 	}
-	return false, r.held.SaveLedger(ctx, r.ledger)
+	return false, r.save(ctx)
 }
 
 // reconcile deals with a slice that ADX shows in part or not at all.
@@ -128,7 +131,7 @@ func (r *run) reconcile(ctx context.Context, no int, l plan.Landed) (changed boo
 	if s.Failed {
 		return true, r.resend(ctx, no, "ingestion failed")
 	}
-	if r.Clock.Now().Sub(s.Sent) < r.cfg.Grace {
+	if r.ports.Clock.Now().Sub(s.Sent) < r.m.cfg.Grace {
 		return false, nil
 	}
 	overtaken, changed, err := r.overtaken(ctx, s)
@@ -148,16 +151,16 @@ func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, ch
 		}
 	}
 	if r.ledger.Probe != "" && r.ledger.ProbeSent.After(s.Sent) {
-		arrived, err := r.Sink.Probed(ctx, r.ledger.Probe)
-		if err != nil || arrived || r.Clock.Now().Sub(r.ledger.ProbeSent) < r.cfg.Grace {
+		arrived, err := r.ports.Verifier.Probed(ctx, r.ledger.Probe)
+		if err != nil || arrived || r.ports.Clock.Now().Sub(r.ledger.ProbeSent) < r.m.cfg.Grace {
 			return arrived, false, err
 		}
 	}
-	id := plan.RunID(r.cfg.AppID, r.Clock.Now(), randomID(8))
-	if err := r.Sink.Probe(ctx, id); err != nil {
+	id := plan.RunID(r.m.cfg.AppID, r.ports.Clock.Now(), randomID(8))
+	if err := r.ports.Ingester.Probe(ctx, id); err != nil {
 		return false, false, fmt.Errorf("probe ingestion: %w", err)
 	}
-	r.ledger.Probe, r.ledger.ProbeSent = id, r.Clock.Now()
+	r.ledger.Probe, r.ledger.ProbeSent = id, r.ports.Clock.Now()
 	return false, true, nil
 }
 
@@ -167,7 +170,7 @@ func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, ch
 // new number.
 func (r *run) resend(ctx context.Context, no int, why string) error {
 	s := r.ledger.Slice(no)
-	staged, err := r.Sink.Staged(ctx, s.Blob)
+	staged, err := r.ports.Stager.Staged(ctx, s.Blob)
 	if err != nil {
 		return err
 	}
@@ -175,7 +178,7 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 		r.log.Warn("staged blob is gone: fetched again", "slice", no)
 		r.ledger.Note(fmt.Sprintf("slice %d was fetched again: its staged blob was gone before ADX had taken it", no))
 		s.State, s.Refetch = plan.Voiding, true
-		if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
+		if err := r.save(ctx); err != nil {
 			return err
 		}
 		return r.void(ctx, no)
@@ -185,11 +188,11 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 			"ADX did not take in %s of %s after %d attempts (%s); see .show ingestion failures | where IngestionSourcePath startswith %q",
 			s.Slice, r.table.Destination, s.Sends, why, s.Blob.Path))
 		s.Sends = maxSends - 1 // each tick sends once more: the cause may be mended by then
-		return errors.Join(cause, r.held.SaveLedger(ctx, r.ledger))
+		return errors.Join(cause, r.save(ctx))
 	}
-	s.Failed, s.Sent = false, r.Clock.Now()
+	s.Failed, s.Sent = false, r.ports.Clock.Now()
 	s.Sends++
-	if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
+	if err := r.save(ctx); err != nil {
 		return err
 	}
 	r.log.Warn("slice sent again", "slice", no, "why", why)
@@ -205,12 +208,12 @@ func (r *run) markVoid(ctx context.Context, no int, l plan.Landed) error {
 	if s.Voids >= maxVoids {
 		cause := fault.As(fault.Permanent, fmt.Errorf("%s of %s, again and again; its rows do not fit the column Records: check its encoding policy with handler setup", what, r.table.Destination))
 		s.Voids = maxVoids - 1 // each tick sends once more: the cause may be mended by then
-		return errors.Join(cause, r.held.SaveLedger(ctx, r.ledger))
+		return errors.Join(cause, r.save(ctx))
 	}
 	r.log.Warn("slice void", "slice", no, "rows", l.Rows, "sent_rows", s.Blob.Rows, "null_records", l.Nulls)
 	r.ledger.Note(what + "; hidden and sent again under a new number")
 	s.State, s.Landed = plan.Voiding, l.Rows
-	if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
+	if err := r.save(ctx); err != nil {
 		return err
 	}
 	return r.void(ctx, no)
@@ -221,10 +224,10 @@ func (r *run) markVoid(ctx context.Context, no int, l plan.Landed) error {
 // show. A process that lost its lease must not hide what another has verified.
 func (r *run) void(ctx context.Context, no int) error {
 	s := r.ledger.Slice(no)
-	if !r.Clock.Now().Before(r.held.Deadline()) {
-		return fault.As(fault.Retry, fmt.Errorf("hide %s: the lease may have passed to another process", s.Slice))
+	if err := r.stillOurs(); err != nil {
+		return fmt.Errorf("hide %s: %w", s.Slice, err)
 	}
-	if err := r.Sink.Void(ctx, r.table.Destination, r.ledger.RunID, no); err != nil {
+	if err := r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no); err != nil {
 		return err
 	}
 	s.State = plan.Void
@@ -233,12 +236,12 @@ func (r *run) void(ctx context.Context, no int) error {
 	if s.Refetch {
 		again.Rows = -1
 		r.ledger.Add(again)
-		return r.held.SaveLedger(ctx, r.ledger)
+		return r.save(ctx)
 	}
 	r.ledger.Slices = append(r.ledger.Slices, plan.LedgerSlice{Slice: again, State: plan.Committing, Blob: s.Blob, Cut: s.Cut,
-		Voids: s.Voids + 1, Sent: r.Clock.Now(), Sends: 1})
+		Voids: s.Voids + 1, Sent: r.ports.Clock.Now(), Sends: 1})
 	r.ledger.Next++
-	if err := r.held.SaveLedger(ctx, r.ledger); err != nil {
+	if err := r.save(ctx); err != nil {
 		return err
 	}
 	return r.send(ctx, again.No)
@@ -250,12 +253,12 @@ func (r *run) surplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) e
 	if err := r.reportSurplus(ctx, s, l); err != nil {
 		return err
 	}
-	return r.held.SaveState(ctx, r.state)
+	return r.m.lease.SaveState(ctx, r.m.state)
 }
 
 // reportSurplus puts the audit row of copies into the outbox and saves nothing.
 func (r *run) reportSurplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) error {
-	command, err := r.Sink.Surplus(ctx, r.table.Destination, r.ledger.RunID, s.No, s.Blob.Rows)
+	command, err := r.ports.Verifier.Surplus(ctx, r.table.Destination, r.ledger.RunID, s.No, s.Blob.Rows)
 	if err != nil {
 		return err
 	}
@@ -263,49 +266,48 @@ func (r *run) reportSurplus(ctx context.Context, s *plan.LedgerSlice, l plan.Lan
 	r.log.Error("slice taken in more than once", "slice", s.No, "rows", l.Rows, "sent_rows", s.Blob.Rows)
 	audit := plan.Audit{Status: plan.Surplus, RecordCount: l.Rows - s.Blob.Rows,
 		FailureReason: fmt.Sprintf("slice %d: %d rows in ADX, %d sent: the service took the blob in more than once; remove the copies with: %s", s.No, l.Rows, s.Blob.Rows, command)}
-	full := r.completeAudit(audit, r.ledger)
-	full.RecordCount = audit.RecordCount
-	r.enqueueAudit(*full)
+	row := ofRun(r.m.audit(audit), r.ledger)
+	row.RecordCount = audit.RecordCount
+	r.m.outbox.addAudit(row)
 	return nil
 }
 
 // checkLateCopies looks once more at the run that ended last, before the next one: a
 // copy may have come in when it was over. One look, a schedule later, is enough
 // for what queued ingestion holds back.
-func (a *attempt) checkLateCopies(ctx context.Context) error {
-	if a.state.LastRun == "" {
+func (m *migration) checkLateCopies(ctx context.Context) error {
+	if m.state.LastRun == "" {
 		return nil
 	}
-	l, err := a.held.Ledger(ctx, a.state.LastRun)
+	l, err := m.lease.Ledger(ctx, m.state.LastRun)
 	if err != nil {
 		return err
 	}
 	if l != nil {
-		landed, err := a.Sink.Landed(ctx, l.Table.Destination, l.RunID)
+		landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, l.RunID)
 		if fault.KindOf(err) == fault.Permanent {
 			// The table may be gone by now: nothing of the next run depends on it.
-			a.log.Warn("no look for copies", "run_id", l.RunID, "error", err.Error())
+			m.log.Warn("no look for copies", "run_id", l.RunID, "error", err.Error())
 			landed, err = nil, nil
 		}
 		if err != nil {
 			return fmt.Errorf("look for copies of run %s in %s: %w", l.RunID, l.Table.Destination, err)
 		}
-		r := newRun(a, l)
-		a.log = a.base
-		said := len(a.state.Outbox)
+		r := newRun(m, l, nil)
+		said := len(m.state.Outbox)
 		for i := range l.Slices {
 			s := &l.Slices[i]
 			if found := landed[s.No]; s.State == plan.Verified && s.Sends > 0 && found.Rows > max(s.Blob.Rows, s.Surplus) {
 				if err := r.reportSurplus(ctx, s, found); err != nil {
-					a.state.Outbox = a.state.Outbox[:min(said, len(a.state.Outbox))] // all are said at once, or none
+					m.state.Outbox = m.state.Outbox[:min(said, len(m.state.Outbox))] // all are said at once, or none
 					return err
 				}
 			}
 		}
 	}
-	a.state.LastRun = ""
-	if err := a.held.SaveState(ctx, a.state); err != nil {
+	m.state.LastRun = ""
+	if err := m.lease.SaveState(ctx, m.state); err != nil {
 		return err
 	}
-	return a.flush(ctx)
+	return m.outbox.flush(ctx)
 }

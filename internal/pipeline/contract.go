@@ -8,30 +8,34 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// Source reads one tenant's tables. Every method makes exactly one call that
-// counts against the tenant's quota and never retries. Errors have a kind:
-// Wait (429, with the instant the service named), Unavailable (5xx, connection
-// broken), Split (too large, preempted, cut), Permanent (unknown table, missing
-// role: the text names the remedy).
+// Source reads one tenant's tables. Each HTTP try goes through the Caller, which
+// takes it from the tenant's quota and decides whether it is tried again; a
+// method itself never retries. Errors have a kind: Wait (429, with the instant the
+// service named), Unavailable (5xx, connection broken), Split (too large,
+// preempted, cut), Permanent (unknown table, missing role: the text names the
+// remedy).
 type Source interface {
 	// Count answers a planning query.
-	Count(ctx context.Context, q plan.CountQuery) (plan.Counts, error)
+	Count(ctx context.Context, call plan.Caller, q plan.CountQuery) (plan.Counts, error)
 	// CountBuckets counts the rows of parts in one call, each by ranges of width
 	// neighbouring hash buckets (a power of two; plan.Buckets counts a part
 	// whole). Result i belongs to parts[i], ordered by Lo, ranges without rows
 	// absent. Parts must be disjoint.
-	CountBuckets(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error)
-	// Fetch makes an empty write when the answer begins to arrive, before it takes
-	// memory for it, then writes the slice's rows to w as gzip of newline-delimited
-	// JSON. After an error w holds a prefix that the caller must discard. An answer
-	// of exactly the row cap is an error of kind Split.
-	Fetch(ctx context.Context, t plan.Table, s plan.Slice, w io.Writer) (plan.Received, error)
+	CountBuckets(ctx context.Context, call plan.Caller, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error)
+	// Fetch hands the slice's rows, gzip of newline-delimited JSON, to stage, anew at
+	// each try. What it returns belongs to the last try, the one that stage kept. An
+	// answer of exactly the row cap is an error of kind Split.
+	Fetch(ctx context.Context, call plan.Caller, t plan.Table, s plan.Slice, stage Stage) (plan.Received, error)
 	// Ready gets what a call needs beforehand, which is a token: a call is taken
 	// from the quota only when it can begin at once.
 	Ready(ctx context.Context) error
 	// API names the interface in use, for the audit row.
 	API() string
 }
+
+// Stage keeps what produce writes if, and only if, produce returns nil; its error
+// is returned as it is.
+type Stage = func(ctx context.Context, produce func(io.Writer) error) error
 
 // Quota guards the tenant's calls over all processes.
 type Quota interface {
@@ -43,8 +47,8 @@ type Quota interface {
 	PauseUntil(ctx context.Context, until time.Time) error
 }
 
-// Sink is ADX as the place where rows land.
-type Sink interface {
+// Stager keeps frozen slices in the storage that ADX lends.
+type Stager interface {
 	// Ready gets what Stage needs beforehand: the containers that ADX lends.
 	Ready(ctx context.Context) error
 	// Stage uploads what produce writes as one blob and commits it, under a name
@@ -53,9 +57,22 @@ type Sink interface {
 	Stage(ctx context.Context, name string, produce func(io.Writer) error) (plan.Blob, error)
 	// Staged reports whether a committed blob still exists.
 	Staged(ctx context.Context, b plan.Blob) (bool, error)
+}
+
+// Ingester sends what was staged into raw tables.
+type Ingester interface {
 	// Enqueue hands the blob to queued ingestion. It may be called again for the
 	// same ingestion: the tag keeps the rows single, as far as the service does.
 	Enqueue(ctx context.Context, in Ingestion) (Ticket, error)
+	// Void records that the slice is hidden from every view; slice -1 hides the
+	// whole run. Repeating it is harmless.
+	Void(ctx context.Context, destination, runID string, slice int) error
+	// Probe sends one row with the id into a control table by queued ingestion.
+	Probe(ctx context.Context, id string) error
+}
+
+// Verifier tells what raw tables hold.
+type Verifier interface {
 	// Landed counts the run's rows in ADX by slice number.
 	Landed(ctx context.Context, destination, runID string) (map[int]plan.Landed, error)
 	// Foreign returns the RunId of a row of another app that came into the table
@@ -66,14 +83,9 @@ type Sink interface {
 	// it, for a person to run; "" when there is none, and for a table that several
 	// sources share.
 	OrphanRun(ctx context.Context, destination, own string) (runID, command string, err error)
-	// Void records that the slice is hidden from every view; slice -1 hides the
-	// whole run. Repeating it is harmless.
-	Void(ctx context.Context, destination, runID string, slice int) error
 	// Surplus returns the command that removes the rows of a slice which the
 	// service took in more than once, for a person to run.
 	Surplus(ctx context.Context, destination, runID string, slice int, rows int64) (command string, err error)
-	// Probe sends one row with the id into a control table by queued ingestion.
-	Probe(ctx context.Context, id string) error
 	// Probed reports whether the row of that probe is queryable.
 	Probed(ctx context.Context, id string) (bool, error)
 }
@@ -110,8 +122,8 @@ type Store interface {
 	Acquire(ctx context.Context, key plan.Key) (TableLease, error)
 }
 
-// TableLease is a leased table state. A method's error of kind Permanent never means
-// that the state is wrong: a lost lease is Retry.
+// TableLease is a leased table state. A method's error of kind Permanent never
+// means that the state is wrong: a lost lease is Retry.
 type TableLease interface {
 	// State returns the state as last read or saved; nil when the table has none.
 	State() *plan.TableState
@@ -138,4 +150,11 @@ type TableLease interface {
 // Waker sends a wake-up for the table that becomes visible after delay.
 type Waker interface {
 	Wake(ctx context.Context, key plan.Key, trigger string, again int, delay time.Duration) error
+}
+
+// Clock tells the time and lets time pass.
+type Clock interface {
+	Now() time.Time
+	// Sleep returns early with the context's error.
+	Sleep(ctx context.Context, d time.Duration) error
 }

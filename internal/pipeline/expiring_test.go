@@ -3,7 +3,6 @@ package pipeline_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -30,19 +29,19 @@ func (a ageing) pass(d time.Duration) {
 	a.rows = kept
 }
 
-func (a ageing) Count(ctx context.Context, q plan.CountQuery) (plan.Counts, error) {
+func (a ageing) Count(ctx context.Context, call plan.Caller, q plan.CountQuery) (plan.Counts, error) {
 	a.pass(3 * time.Second)
-	return a.process.Count(ctx, q)
+	return a.process.Count(ctx, call, q)
 }
 
-func (a ageing) CountBuckets(ctx context.Context, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
+func (a ageing) CountBuckets(ctx context.Context, call plan.Caller, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
 	a.pass(3 * time.Second)
-	return a.process.CountBuckets(ctx, t, parts, width)
+	return a.process.CountBuckets(ctx, call, t, parts, width)
 }
 
-func (a ageing) Fetch(ctx context.Context, t plan.Table, s plan.Slice, w io.Writer) (plan.Received, error) {
+func (a ageing) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s plan.Slice, stage pipeline.Stage) (plan.Received, error) {
 	a.pass(8 * time.Second)
-	return a.process.Fetch(ctx, t, s, w)
+	return a.process.Fetch(ctx, call, t, s, stage)
 }
 
 // TestMigrate_RowsExpireWhileTheyAreCopied is the first run of every table that is
@@ -61,7 +60,7 @@ func TestMigrate_RowsExpireWhileTheyAreCopied(t *testing.T) {
 			}
 			p := &process{world: w}
 			a := ageing{p}
-			lane := pipeline.New(w.cfg, pipeline.Ports{Source: a, Quota: p, Sink: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+			lane := pipeline.New(w.cfg, pipeline.Ports{Source: a, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
 			if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
 				t.Fatal(err)
 			}

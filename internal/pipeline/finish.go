@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -39,7 +38,7 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 		switch {
 		case err != nil:
 			return false, err
-		case torn && r.state.Restarts < maxRestarts:
+		case torn && r.m.state.Restarts < maxRestarts:
 			return true, r.abandon(ctx)
 		case torn:
 			status = plan.Torn
@@ -47,7 +46,7 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 	}
 	// Re-read right before: what the user changed meanwhile must not be
 	// overwritten by our row.
-	if err := r.configure(ctx); err != nil && fault.KindOf(err) != fault.Permanent {
+	if err := r.m.command(ctx); err != nil && fault.KindOf(err) != fault.Permanent {
 		return false, err
 	}
 	return r.ledger.More, r.checkpoint(ctx, status)
@@ -56,10 +55,10 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 // checkOrphans asks again, for a table without a state when the run began, for rows
 // that nobody vouches for: they may have been on their way.
 func (r *run) checkOrphans(ctx context.Context) error {
-	if !r.state.Rebuilt || r.table.Load == plan.Snapshot {
+	if !r.m.state.Rebuilt || r.table.Load == plan.Snapshot {
 		return nil
 	}
-	id, command, err := r.Sink.OrphanRun(ctx, r.table.Destination, r.ledger.RunID)
+	id, command, err := r.ports.Verifier.OrphanRun(ctx, r.table.Destination, r.ledger.RunID)
 	if err != nil || id == "" {
 		return err
 	}
@@ -70,16 +69,9 @@ func (r *run) checkOrphans(ctx context.Context) error {
 
 // torn takes the closing call of a snapshot and compares it with the plan.
 func (r *run) torn(ctx context.Context) (bool, error) {
-	var counts plan.Counts
-	err := r.call(ctx, &r.ledger.Calls, func(ctx context.Context) (err error) {
-		counts, err = r.Source.Count(ctx, plan.CountQuery{Table: r.table})
-		return err
-	})
-	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
-		err = fault.As(fault.Retry, err)
-	}
+	counts, err := r.counter.all(ctx)
 	if err != nil {
-		return false, fmt.Errorf("close snapshot of %s: %w", r.req.Key, err)
+		return false, fmt.Errorf("close the snapshot: %w", err)
 	}
 	same := counts.Rows() == r.ledger.Total && counts.Newest.Equal(r.ledger.Newest) && r.ledger.Rows() == r.ledger.Total
 	if !same {
@@ -91,13 +83,13 @@ func (r *run) torn(ctx context.Context) (bool, error) {
 // abandon ends a snapshot's run without a Success: its rows show in no latest
 // view. The next one begins at once.
 func (r *run) abandon(ctx context.Context) error {
-	r.state.Restarts++
-	r.state.OpenRun = ""
-	if err := r.held.SaveState(ctx, r.state); err != nil {
+	r.m.state.Restarts++
+	r.m.state.OpenRun = ""
+	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {
 		return err
 	}
-	r.ledger.Status, r.ledger.Ended = "Restarted", r.Clock.Now()
-	return r.held.SaveLedger(ctx, r.ledger)
+	r.ledger.Status, r.ledger.Ended = "Restarted", r.ports.Clock.Now()
+	return r.save(ctx)
 }
 
 // checkpoint moves the watermark. The state goes first and decides; it carries
@@ -105,44 +97,42 @@ func (r *run) abandon(ctx context.Context) error {
 // neither loses nor doubles them. ADX and ledger follow.
 func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 	l := r.ledger
+	l.Calls += r.calls.taken()
 	mark := l.Window.To
 	if r.table.Load == plan.Snapshot {
 		mark = l.SnapshotTime
-		r.state.Restarts = 0
+		r.m.state.Restarts = 0
 	}
 	r.notes()
 	audit := plan.Audit{Status: status}
 	if status == plan.Torn {
 		audit.FailureReason = fmt.Sprintf("the table changed during each of %d attempts to copy it whole", maxRestarts+1)
 	}
-	r.state.Watermark, r.state.OpenRun, r.state.Settled = mark, "", r.Clock.Now()
-	r.state.NotBefore, r.state.Rebuilt, r.state.LastRun = time.Time{}, false, l.RunID
-	if l.Rewind != nil && r.state.Rewind != nil && l.Rewind.Equal(*r.state.Rewind) {
-		r.state.Rewind = nil // obeyed; a later command stays
+	r.m.state.Watermark, r.m.state.OpenRun, r.m.state.Settled = mark, "", r.ports.Clock.Now()
+	r.m.state.NotBefore, r.m.state.Rebuilt, r.m.state.LastRun = time.Time{}, false, l.RunID
+	if l.Rewind != nil && r.m.state.Rewind != nil && l.Rewind.Equal(*r.m.state.Rewind) {
+		r.m.state.Rewind = nil // obeyed; a later command stays
 	}
-	if r.table.Load != plan.Snapshot && r.state.Nulls < 0 {
-		r.state.Nulls = l.Nulls
+	if r.table.Load != plan.Snapshot && r.m.state.Nulls < 0 {
+		r.m.state.Nulls = l.Nulls
 	}
 	if n := l.Rows(); n > 0 { // of all attempts; a guess does not stay
-		r.state.Width = float64(l.Bytes) / float64(n)
+		r.m.state.Width = float64(l.Bytes) / float64(n)
 	}
-	user := r.state.Table
-	r.state.Table.RunID = l.RunID
-	r.publish(mark)
-	r.state.Table = user
-	r.enqueueAudit(*r.completeAudit(audit, l))
-	if err := r.held.SaveState(ctx, r.state); err != nil {
+	r.m.outbox.publish(mark, l.RunID)
+	r.m.outbox.addAudit(ofRun(r.m.audit(audit), l))
+	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {
 		return err
 	}
 	r.log.Info("run ended", "status", string(status), "rows", l.Rows(), "slices", l.Count(plan.Verified), "calls", l.Calls,
-		"bytes", l.Bytes, "dur_ms", r.Clock.Now().Sub(l.Started).Milliseconds(), "watermark", plan.Stamp(mark), "more", l.More)
-	if err := r.flush(ctx); err != nil {
+		"bytes", l.Bytes, "dur_ms", r.ports.Clock.Now().Sub(l.Started).Milliseconds(), "watermark", plan.Stamp(mark), "more", l.More)
+	if err := r.m.outbox.flush(ctx); err != nil {
 		return err
 	}
 	// Last: should the state be lost before our rows are in ADX, the open ledger
 	// tells that the window is done.
-	l.Status, l.Ended = string(status), r.Clock.Now()
-	return r.held.SaveLedger(ctx, l)
+	l.Status, l.Ended = string(status), r.ports.Clock.Now()
+	return r.m.lease.SaveLedger(ctx, l)
 }
 
 // notes says in the audit row what its reader has to know.
@@ -162,17 +152,5 @@ func (r *run) notes() {
 	}
 	if l.Restarts > 0 {
 		l.Note(fmt.Sprintf("begun again %d times because the table changed while it was copied", l.Restarts))
-	}
-}
-
-// fillRun completes an audit row with what is known of a run.
-func fillRun(audit *plan.Audit, l *plan.Ledger) {
-	audit.TableName = l.Table.Destination
-	audit.RunID, audit.API = l.RunID, l.API
-	audit.WindowFrom, audit.WindowTo = l.Window.From, l.Window.To
-	audit.RecordCount, audit.Slices, audit.Calls, audit.Bytes = l.Rows(), l.Count(plan.Verified), l.Calls, l.Bytes
-	audit.Note = strings.Join(l.Notes, "; ")
-	if audit.Status != plan.Failed {
-		audit.Duration = audit.Timestamp.Sub(l.Started)
 	}
 }

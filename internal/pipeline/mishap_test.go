@@ -83,7 +83,7 @@ func (w *world) repeatedly(n, m int, call string, do func(*process) error) {
 	w.ill = append(w.ill, &mishap{call: call, skip: n - 1, last: max(0, m-n+1), do: do})
 }
 
-// reconcile ends all mishaps.
+// mend ends all mishaps.
 func (w *world) mend() { w.ill, w.fate = nil, nil }
 
 func kill(*process) error { return errDead }

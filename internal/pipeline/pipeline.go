@@ -13,11 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -32,9 +29,9 @@ type Config struct {
 	Budget   time.Duration // working time of one invocation
 	Grace    time.Duration // before a blob that ADX does not show may be sent again
 	LookBack time.Duration // how far back Defender holds event tables
-	Parallel int           // slices of one table in flight
-	Memory   int64         // bytes that the slices in flight of all tables may take
 	Limits   plan.Limits   // row and byte targets; Width is ignored
+
+	CallsInFlight int // calls to the source at a time, of all tables of the process
 
 	Poll    time.Duration // first pause between two looks into ADX; grows fourfold
 	Pause   time.Duration // pause after a 5xx answer, with jitter
@@ -43,23 +40,13 @@ type Config struct {
 	Waiting time.Duration // delay of a wake-up that waits for ADX
 }
 
-// SliceMemory is what one slice in flight takes, in bytes: two blocks of 4 MiB on
-// their way into staging storage, and the row path's buffers. Measured by make
-// bench, case memory.
-const SliceMemory = 12 << 20
-
-// Clock tells the time and lets time pass.
-type Clock interface {
-	Now() time.Time
-	// Sleep returns early with the context's error.
-	Sleep(ctx context.Context, d time.Duration) error
-}
-
 // Ports are the adapters a Pipeline works through.
 type Ports struct {
 	Source        Source
 	Quota         Quota
-	Sink          Sink
+	Stager        Stager
+	Ingester      Ingester
+	Verifier      Verifier
 	ControlTables ControlTables
 	Store         Store
 	Waker         Waker
@@ -69,15 +56,15 @@ type Ports struct {
 // Pipeline migrates tables of one instance. It is safe for concurrent use; the
 // lease keeps two migrations of one table apart.
 type Pipeline struct {
-	Ports
-	cfg    Config
-	log    *slog.Logger
-	memory *semaphore.Weighted
+	cfg   Config
+	ports Ports
+	calls *calls
+	log   *slog.Logger
 }
 
 // New returns a Pipeline. It does no I/O.
 func New(cfg Config, ports Ports, log *slog.Logger) *Pipeline {
-	return &Pipeline{Ports: ports, cfg: cfg, log: log, memory: semaphore.NewWeighted(max(cfg.Memory, SliceMemory))}
+	return &Pipeline{cfg: cfg, ports: ports, calls: newCalls(cfg, ports), log: log}
 }
 
 // Triggers of a wake-up.
@@ -103,20 +90,13 @@ type Request struct {
 	Log *slog.Logger
 }
 
-// heldManually is how long a manual wake-up waits for a table in work.
-const heldManually = 5 * time.Minute
+// leasedManually is how long a manual wake-up waits for a table in work: a person
+// who asked for it looks again about then.
+const leasedManually = 5 * time.Minute
 
 // longestDelay is the longest visibility delay of a wake-up; longer waits stand
 // in the table state. Source: DESIGN, "put off".
 const longestDelay = time.Hour
-
-// snooze ends an attempt without a fault: the wake-up comes again after delay.
-type snooze struct {
-	delay  time.Duration
-	reason string
-}
-
-func (p *snooze) Error() string { return fmt.Sprintf("put off for %v: %s", p.delay, p.reason) }
 
 // Migrate works on the table until its run ended, the time budget is spent or a
 // wait is longer than seconds; then it sends the wake-up again itself and
@@ -129,7 +109,7 @@ func (p *Pipeline) Migrate(ctx context.Context, req Request) error {
 		// No lease and no state for a name that can be no table.
 		return p.reject(ctx, req, fault.As(fault.Permanent, err))
 	}
-	held, err := p.Store.Acquire(ctx, req.Key)
+	lease, err := p.ports.Store.Acquire(ctx, req.Key)
 	if err != nil {
 		if fault.KindOf(err) == fault.Wait {
 			return p.waitForHolder(ctx, req, log)
@@ -139,31 +119,39 @@ func (p *Pipeline) Migrate(ctx context.Context, req Request) error {
 	defer func() {
 		// Released under a context of its own: a cancelled attempt must not keep
 		// the table locked for the rest of the lease.
-		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 		defer done()
-		if err := held.Release(ctx); err != nil {
+		if err := lease.Release(ctx); err != nil {
 			log.Warn("release lease", "error", err.Error())
 		}
 	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(held.Context(), func() { cancel(context.Cause(held.Context())) })
+	stop := context.AfterFunc(lease.Context(), func() { cancel(context.Cause(lease.Context())) })
 	defer stop()
 
-	a := &attempt{Pipeline: p, req: req, held: held, base: log, log: log, started: p.Clock.Now()}
-	err = a.work(ctx)
+	m := newMigration(p, req, lease, log)
+	err = m.work(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w (%w)", err, cause)
 	}
-	return a.answer(ctx, err)
+	return p.answer(ctx, m, err)
 }
+
+const (
+	// releaseTimeout bounds the last request of an attempt; the lease ends by itself.
+	releaseTimeout = 5 * time.Second
+	// farewellTimeout bounds what is said after an attempt has ended, be it by its
+	// deadline: one audit row, one message.
+	farewellTimeout = 15 * time.Second
+)
 
 // reject records a wake-up that cannot be worked on.
 func (p *Pipeline) reject(ctx context.Context, req Request, cause error) error {
-	a := &attempt{Pipeline: p, req: req, started: p.Clock.Now()}
-	audit := a.completeAudit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()}, nil)
+	a := attempt{req: req, api: p.ports.Source.API(), started: p.ports.Clock.Now()}
+	audit := a.audit(p.ports.Clock.Now(), plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
 	audit.SourceTable = strings.ToValidUTF8(audit.SourceTable, "\uFFFD")
-	if err := p.ControlTables.Deliver(ctx, plan.Outgoing{Tag: "x" + randomID(24), Audit: audit}); err != nil {
+	if err := p.ports.ControlTables.Deliver(ctx, plan.Outgoing{Tag: looseTag(), Audit: &audit}); err != nil {
 		return errors.Join(cause, err)
 	}
 	return cause
@@ -181,74 +169,71 @@ func (p *Pipeline) waitForHolder(ctx context.Context, req Request, log *slog.Log
 		log.Info("dropped: the table is in work")
 		return nil
 	default:
-		delay = heldManually
+		delay = leasedManually
 	}
-	if err := p.Waker.Wake(ctx, req.Key, req.Trigger, req.Again+1, delay); err != nil {
+	if err := p.ports.Waker.Wake(ctx, req.Key, req.Trigger, req.Again+1, delay); err != nil {
 		return fmt.Errorf("migrate %s: %w", req.Key, err)
 	}
 	log.Info("put off: the table is in work", "delay_s", delay.Seconds())
 	return nil
 }
 
-// answer turns the end of an attempt into what the queue is told: a put-off is a
+// answer turns the end of an attempt into what the queue is told: a snooze is a
 // new message and no error, a fault an audit row.
-func (a *attempt) answer(ctx context.Context, err error) error {
+func (p *Pipeline) answer(ctx context.Context, m *migration, err error) error {
 	if err == nil {
 		return nil
 	}
 	var off *snooze
 	if until, ok := fault.Until(err); ok {
-		off = &snooze{delay: until.Sub(a.Clock.Now()), reason: err.Error()}
+		off = &snooze{delay: until.Sub(p.ports.Clock.Now()), reason: err.Error()}
 	}
 	if off != nil || errors.As(err, &off) {
-		return a.requeue(ctx, off)
+		return p.requeue(ctx, m, off)
 	}
-	if lost := a.held.Context().Err(); lost != nil {
+	if lost := m.lease.Context().Err(); lost != nil {
 		// Whoever holds the table now speaks for it.
-		return fmt.Errorf("migrate %s: %w", a.req.Key, err)
+		return fmt.Errorf("migrate %s: %w", m.req.Key, err)
 	}
 	// The audit row survives the attempt's deadline.
-	say, done := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	farewell, done := context.WithTimeout(context.WithoutCancel(ctx), farewellTimeout)
 	defer done()
-	if auditErr := a.auditFailure(say, err); auditErr != nil {
-		a.log.Error("audit", "error", auditErr.Error())
+	if auditErr := m.auditFailure(farewell, err); auditErr != nil {
+		m.log.Error("audit", "error", auditErr.Error())
 	}
+	kind := fault.Retry
 	if fault.KindOf(err) == fault.Permanent {
-		return fault.As(fault.Permanent, fmt.Errorf("migrate %s: %w", a.req.Key, err))
+		kind = fault.Permanent
 	}
-	return fault.As(fault.Retry, fmt.Errorf("migrate %s: %w", a.req.Key, err))
+	return fault.As(kind, fmt.Errorf("migrate %s: %w", m.req.Key, err))
 }
 
-func (a *attempt) requeue(ctx context.Context, off *snooze) error {
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+// snooze ends an attempt without a fault: the wake-up comes again after delay.
+type snooze struct {
+	delay  time.Duration
+	reason string
+}
+
+func (s *snooze) Error() string { return fmt.Sprintf("put off for %v: %s", s.delay, s.reason) }
+
+// requeue sends the wake-up again. What is longer than a message can wait stands
+// in the table's state.
+func (p *Pipeline) requeue(ctx context.Context, m *migration, off *snooze) error {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), farewellTimeout)
 	defer done()
 	delay := max(off.delay, 0)
 	if delay > longestDelay {
-		if a.state != nil && a.held.Context().Err() == nil {
-			a.state.NotBefore = a.Clock.Now().Add(delay)
-			if err := a.held.SaveState(ctx, a.state); err != nil {
-				return fmt.Errorf("migrate %s: %w", a.req.Key, err)
+		if m.state != nil && m.lease.Context().Err() == nil {
+			m.state.NotBefore = p.ports.Clock.Now().Add(delay)
+			if err := m.lease.SaveState(ctx, m.state); err != nil {
+				return fmt.Errorf("migrate %s: %w", m.req.Key, err)
 			}
 		}
 		delay = longestDelay
 	}
-	if err := a.Waker.Wake(ctx, a.req.Key, a.req.Trigger, 0, delay); err != nil {
-		return fmt.Errorf("migrate %s: %w", a.req.Key, err)
+	if err := p.ports.Waker.Wake(ctx, m.req.Key, m.req.Trigger, 0, delay); err != nil {
+		return fmt.Errorf("migrate %s: %w", m.req.Key, err)
 	}
-	a.log.Info("put off", "delay_s", delay.Seconds(), "reason", off.reason)
+	m.log.Info("put off", "delay_s", delay.Seconds(), "reason", off.reason)
 	return nil
 }
-
-// randomID returns n lower-case letters and digits. It names things apart and
-// guards no secret.
-func randomID(n int) string {
-	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-	var b strings.Builder
-	for range n {
-		b.WriteByte(letters[rand.IntN(len(letters))])
-	}
-	return b.String()
-}
-
-// jitter returns a number in [0, 1).
-func jitter() float64 { return rand.Float64() }

@@ -23,7 +23,7 @@ var verbose = flag.Bool("pipelinelog", false, "print the pipeline's log")
 func settings() pipeline.Config {
 	return pipeline.Config{
 		AppID: "app001", Settle: 10 * time.Minute, Lease: lease, Budget: 5 * time.Minute, Grace: 15 * time.Minute, LookBack: 30 * 24 * time.Hour,
-		Parallel: 1, Memory: 4 * pipeline.SliceMemory, Limits: plan.Limits{Rows: 15, Bytes: 1 << 30}, Poll: time.Second, Pause: 15 * time.Second, Nearby: 5 * time.Second,
+		CallsInFlight: 1, Limits: plan.Limits{Rows: 15, Bytes: 1 << 30}, Poll: time.Second, Pause: 15 * time.Second, Nearby: 5 * time.Second,
 		PutOff: time.Second, Waiting: time.Minute,
 	}
 }
@@ -35,7 +35,7 @@ func (w *world) deliver(m message) (*process, error) {
 		out = os.Stderr
 	}
 	p := &process{world: w}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(out, nil)))
+	lane := pipeline.New(w.cfg, p.ports(), slog.New(slog.NewTextHandler(out, nil)))
 	err := lane.Migrate(context.Background(), m.req)
 	if p.dead {
 		w.mu.Lock()

@@ -37,7 +37,7 @@ func TestMigrate_TakesACallOnlyWhenItCanBegin(t *testing.T) {
 	w := newWorld(1)
 	w.fill(60, 10)
 	d := &diary{process: &process{world: w}}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: d, Quota: d, Sink: d.process, ControlTables: d, Store: d, Waker: d, Clock: d}, slog.New(slog.DiscardHandler))
+	lane := pipeline.New(w.cfg, pipeline.Ports{Source: d, Quota: d, Stager: d.process, Ingester: d.process, Verifier: d.process, ControlTables: d, Store: d, Waker: d, Clock: d}, slog.New(slog.DiscardHandler))
 	if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil || w.last().Status != plan.Success {
 		t.Fatalf("%v: %s", err, w.story())
 	}

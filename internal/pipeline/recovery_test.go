@@ -436,7 +436,7 @@ func TestMigrate_TheDeadlineLeavesAnAuditRow(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.before(3, "fetch", func(*process) error { cancel(); return ctx.Err() })
 	p := &process{world: w}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err := lane.Migrate(ctx, pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); fault.KindOf(err) != fault.Retry || len(w.audits) == 0 {
 		t.Errorf("%v with %d audit rows, want a retry and its row", err, len(w.audits))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"runtime/debug"
 	"sync"
@@ -18,11 +19,17 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// run is the work of one attempt on one run. Its ledger is shared by the slices
-// in flight and only touched under mu, which also puts ledger writes in order.
+// run is the work of one attempt on one run. While slices are in flight they share
+// the ledger under mu, which also puts ledger writes in order; before and after
+// that the attempt alone touches it.
 type run struct {
-	*attempt
-	table plan.Table // as planned; the configuration may have moved on
+	m       *migration // whose lease, state and outbox these are
+	table   plan.Table // as planned; the configuration may have moved on
+	ports   Ports
+	calls   *tableCalls
+	counter *counter
+	log     *slog.Logger
+	cells   []plan.Slice // the window's parts as counted by this attempt; nil of a run taken up
 
 	mu      sync.Mutex
 	ledger  *plan.Ledger
@@ -37,9 +44,13 @@ type run struct {
 	stopped atomic.Bool // no further slice begins in this round of fetchAll
 }
 
-func newRun(a *attempt, l *plan.Ledger) *run {
-	a.log = a.base.With("run_id", l.RunID)
-	return &run{attempt: a, table: l.Table, ledger: l, tickets: map[int]Ticket{}, learning: a.state.Width == 0}
+func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
+	log := m.unstated.With("run_id", l.RunID)
+	call := m.callerFor(l.Table)
+	return &run{
+		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l, tickets: map[int]Ticket{}, learning: m.state.Width == 0,
+		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, attempts: l.Attempts, log: log},
+	}
 }
 
 // refusedBytes is the service's cap on the size of one answer; a refused answer
@@ -73,30 +84,40 @@ func (r *run) copyAll(ctx context.Context) error {
 	}
 }
 
-// fetchAll freezes and sends every planned slice, oldest first, several at a
-// time. While no row width is known the first slice goes alone and the rest is
-// packed again by what it teaches.
+// save writes the ledger, with the calls made since the last time.
+func (r *run) save(ctx context.Context) error {
+	r.ledger.Calls += r.calls.taken()
+	return r.m.lease.SaveLedger(ctx, r.ledger)
+}
+
+// update changes one slice and writes the ledger.
+func (r *run) update(ctx context.Context, no int, change func(*plan.LedgerSlice)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r.ledger.Slice(no))
+	return r.save(ctx)
+}
+
+// fetchAll freezes and sends every planned slice, oldest first, as many at a time
+// as the process has calls for. While no row width is known the first slice goes
+// alone and the rest is packed again by what it teaches.
 func (r *run) fetchAll(ctx context.Context) error {
 	for r.ledger.Count(plan.Planned) > 0 {
-		if r.outOfTime() {
-			return &snooze{delay: r.cfg.PutOff, reason: "time budget spent"}
+		if r.m.budget.outOfTime() {
+			return &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent"}
 		}
-		if err := r.countUnknown(ctx); err != nil {
+		if err := r.countUncounted(ctx); err != nil {
 			return err
-		}
-		parallel := r.cfg.Parallel
-		unlearned := r.learning
-		if unlearned {
-			parallel = 1
 		}
 		// An error stops new slices; those in flight finish, since their calls are
 		// spent already.
 		var g errgroup.Group
 		r.stopped.Store(false)
-		g.SetLimit(max(1, parallel))
-		for _, no := range r.plannedNumbers(unlearned) {
+		g.SetLimit(max(1, r.m.cfg.CallsInFlight))
+		alone := r.learning
+		for _, no := range r.plannedNumbers(alone) {
 			g.Go(func() error {
-				if r.stopped.Load() || r.outOfTime() {
+				if !r.open() {
 					return nil
 				}
 				err := guarded(func() error { return r.copySlice(ctx, no) })
@@ -108,12 +129,12 @@ func (r *run) fetchAll(ctx context.Context) error {
 		}
 		if err := g.Wait(); err != nil {
 			// The calls were made all the same: the audit row counts them.
-			if saveErr := r.held.SaveLedger(ctx, r.ledger); saveErr != nil {
+			if saveErr := r.save(ctx); saveErr != nil {
 				r.log.Warn("save ledger", "error", saveErr.Error())
 			}
 			return err
 		}
-		if unlearned || r.guess > r.state.Width {
+		if alone || r.guess > r.m.state.Width {
 			if err := r.learn(ctx); err != nil {
 				return err
 			}
@@ -121,6 +142,9 @@ func (r *run) fetchAll(ctx context.Context) error {
 	}
 	return nil
 }
+
+// open reports whether another slice may begin.
+func (r *run) open() bool { return !r.stopped.Load() && !r.m.budget.outOfTime() }
 
 // guarded turns a panic into an error: one slice must not end the process and with
 // it the work on every other table.
@@ -135,8 +159,6 @@ func guarded(f func() error) (err error) {
 
 // plannedNumbers returns the planned slices, or the first alone.
 func (r *run) plannedNumbers(first bool) (numbers []int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for i := range r.ledger.Slices {
 		s := &r.ledger.Slices[i]
 		if s.State == plan.Planned && s.Rows >= 0 {
@@ -149,8 +171,8 @@ func (r *run) plannedNumbers(first bool) (numbers []int) {
 	return numbers
 }
 
-// countUnknown counts the slices that came out of a split, all in one call.
-func (r *run) countUnknown(ctx context.Context) error {
+// countUncounted counts the slices that came out of a split, all in one call.
+func (r *run) countUncounted(ctx context.Context) error {
 	var parts []plan.Slice
 	for i := range r.ledger.Slices {
 		if s := &r.ledger.Slices[i]; s.State == plan.Planned && s.Rows < 0 {
@@ -160,9 +182,9 @@ func (r *run) countUnknown(ctx context.Context) error {
 	if len(parts) == 0 {
 		return nil
 	}
-	counts, refused, err := r.count(ctx, parts)
+	counts, refused, err := r.counter.parts(ctx, parts)
 	if err != nil {
-		return fmt.Errorf("count %d slices of %s: %w", len(parts), r.req.Key, err)
+		return fmt.Errorf("count %d slices: %w", len(parts), err)
 	}
 	for i, p := range parts {
 		if cause := refused[i]; cause != nil {
@@ -174,35 +196,8 @@ func (r *run) countUnknown(ctx context.Context) error {
 		}
 		r.ledger.Slice(p.No).Rows = counts[i]
 	}
-	return r.held.SaveLedger(ctx, r.ledger)
+	return r.save(ctx)
 }
-
-// count counts whole parts, in one call where they are few. refused holds the
-// parts that the source would not count even alone.
-func (r *run) count(ctx context.Context, parts []plan.Slice) (counts []int64, refused map[int]error, err error) {
-	calls := 0
-	tallied, refused, err := r.tally(ctx, r.ledger.Attempts, &calls, r.table, parts, plan.Buckets)
-	r.mu.Lock()
-	r.ledger.Calls += calls
-	r.mu.Unlock()
-	if fault.KindOf(err) == fault.Unavailable {
-		err = fault.As(fault.Retry, err)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	counts = make([]int64, len(parts))
-	for i, t := range tallied {
-		for _, b := range t {
-			counts[i] += b.Rows
-		}
-	}
-	return counts, refused, nil
-}
-
-// errUnequal is an answer whose rows are not those counted, settled by a fresh
-// count.
-var errUnequal = errors.New("rows received differ from rows counted twice")
 
 // copySlice fetches one planned slice, freezes it and sends it.
 func (r *run) copySlice(ctx context.Context, no int) error {
@@ -212,19 +207,21 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	if s.Rows == 0 {
 		return r.update(ctx, no, func(s *plan.LedgerSlice) { s.State = plan.Verified })
 	}
-	began := r.Clock.Now()
+	began := r.ports.Clock.Now()
 	blob, received, err := r.freeze(ctx, s.Slice)
-	kind := fault.KindOf(err)
-	if kind == fault.Unavailable {
+	switch kind := fault.KindOf(err); {
+	case err == nil:
+	case errors.Is(err, errClosed):
+		return nil // its turn came when nothing more should begin
+	case kind == fault.Unavailable:
 		// The size may be the reason, or the service is down. Counting the parts
 		// shows which, before any other slice spends its calls and is divided.
 		r.stopped.Store(true)
-	}
-	if kind == fault.Split || kind == fault.Unavailable {
 		return r.split(ctx, s.Slice, err)
-	}
-	if err != nil {
-		return fmt.Errorf("fetch %s %s: %w", r.req.Key, s.Slice, err)
+	case kind == fault.Split:
+		return r.split(ctx, s.Slice, err)
+	default:
+		return fmt.Errorf("fetch %s: %w", s.Slice, err)
 	}
 	if received.Rows == 0 {
 		// The rows expired or moved between count and fetch, and a fresh count
@@ -235,7 +232,7 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	// blob or sees it in ADX, and never fetches the slice again.
 	err = r.update(ctx, no, func(s *plan.LedgerSlice) {
 		s.State, s.Blob, s.Cut = plan.Committing, blob, received.Cut
-		s.Sent, s.Sends = r.Clock.Now(), 1
+		s.Sent, s.Sends = r.ports.Clock.Now(), 1
 		r.ledger.Bytes += received.Bytes
 		r.rows += received.Rows
 		r.bytes += received.Bytes
@@ -246,37 +243,28 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	if err := r.send(ctx, no); err != nil {
 		return err
 	}
-	r.log.Info("slice sent", "slice", no, "rows", received.Rows, "bytes", received.Bytes, "dur_ms", r.Clock.Now().Sub(began).Milliseconds())
+	r.log.Info("slice sent", "slice", no, "rows", received.Rows, "bytes", received.Bytes, "dur_ms", r.ports.Clock.Now().Sub(began).Milliseconds())
 	return nil
 }
+
+// errUnequal is an answer whose rows are not those counted, settled by a fresh
+// count.
+var errUnequal = errors.New("rows received differ from rows counted twice")
 
 // freeze fetches the slice into a staged blob and settles its row count. The
 // blob is nobody's until the ledger names it: an earlier one, left by a killed
 // process, is never read.
-//
-// The tables of the process share its memory: an answer is read when there is room.
 func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Received, error) {
-	if err := r.Sink.Ready(ctx); err != nil {
+	if err := r.ports.Stager.Ready(ctx); err != nil {
 		return plan.Blob{}, plan.Received{}, err
 	}
 	var blob plan.Blob
-	var received plan.Received
-	calls := 0
-	err := r.call(ctx, &calls, func(ctx context.Context) error {
-		name := fmt.Sprintf("%s-%06d-%d-%s.json.gz", r.ledger.RunID, s.No, r.state.Generation, randomID(8))
-		room := &room{ctx: ctx, memory: r.memory}
-		defer room.leave()
-		var err error
-		blob, err = r.Sink.Stage(ctx, name, func(w io.Writer) (err error) {
-			room.w = w
-			received, err = r.Source.Fetch(ctx, r.table, s, room)
-			return err
-		})
+	stage := func(ctx context.Context, produce func(io.Writer) error) (err error) {
+		name := fmt.Sprintf("%s-%06d-%d-%s.json.gz", r.ledger.RunID, s.No, r.m.state.Generation, randomID(8))
+		blob, err = r.ports.Stager.Stage(ctx, name, produce)
 		return err
-	})
-	r.mu.Lock()
-	r.ledger.Calls += calls
-	r.mu.Unlock()
+	}
+	received, err := r.ports.Source.Fetch(ctx, r.calls.while(r.open), r.table, s, stage)
 	if err != nil {
 		return plan.Blob{}, plan.Received{}, err
 	}
@@ -284,7 +272,7 @@ func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Receive
 	if received.Rows == s.Rows {
 		return blob, received, nil
 	}
-	counts, refused, err := r.count(ctx, []plan.Slice{s})
+	counts, refused, err := r.counter.parts(ctx, []plan.Slice{s})
 	if err == nil {
 		err = refused[0]
 	}
@@ -309,7 +297,7 @@ func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Receive
 // expiring reports whether rows of the slice are about as old as what Defender
 // still holds: they grow fewer between any two calls.
 func (r *run) expiring(s plan.Slice) bool {
-	return s.Part == plan.PartWindow && r.table.ArrivalTime() && s.Window.From.Before(r.Clock.Now().Add(time.Hour-r.cfg.LookBack))
+	return s.Part == plan.PartWindow && r.table.ArrivalTime() && s.Window.From.Before(r.ports.Clock.Now().Add(time.Hour-r.m.cfg.LookBack))
 }
 
 // split divides a planned slice in the ledger. At the smallest slice the cause
@@ -324,7 +312,7 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 		if fault.KindOf(cause) == fault.Unavailable || errors.Is(cause, errUnequal) {
 			kind = fault.Retry
 		}
-		return fault.As(kind, fmt.Errorf("fetch %s %s, which cannot be divided further: %w", r.req.Key, s, cause))
+		return fault.As(kind, fmt.Errorf("fetch %s, which cannot be divided further: %w", s, cause))
 	}
 	r.log.Warn("slice divided", "slice", s.No, "into", []int{a.No, b.No}, "rows", s.Rows, "cause", cause.Error())
 	r.ledger.Slice(s.No).State = plan.Retired
@@ -335,30 +323,37 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 		// that refuses for other reasons must not shrink slices without end.
 		r.refused++
 		if r.learning || r.refused == 2 {
-			r.guess = max(refusedBytes, float64(s.Rows)*cmp.Or(r.state.Width, plan.DefaultWidth)) * 1.25 / float64(s.Rows)
+			r.guess = max(refusedBytes, float64(s.Rows)*cmp.Or(r.m.state.Width, plan.DefaultWidth)) * 1.25 / float64(s.Rows)
 			r.stopped.Store(true)
 		}
 	}
-	return r.held.SaveLedger(ctx, r.ledger)
+	return r.save(ctx)
+}
+
+func (r *run) limits() plan.Limits {
+	l := r.m.cfg.Limits
+	l.Width = r.m.state.Width
+	return l
 }
 
 // learn takes the row width from what was received, or from what was refused, and
 // where slices packed by another width are far off packs the rest of the run again.
 func (r *run) learn(ctx context.Context) error {
+	state := r.m.state
 	before := r.limits().Target()
-	if r.state.Width == 0 {
+	if state.Width == 0 {
 		before = r.limits().Unlearned(math.MaxInt64)
 	}
 	switch {
 	case r.learning && r.rows > 0:
-		r.state.Width, r.learning = float64(r.bytes)/float64(r.rows), false
+		state.Width, r.learning = float64(r.bytes)/float64(r.rows), false
 	case r.guess > 0:
-		r.state.Width = r.guess
+		state.Width = r.guess
 	default:
 		return nil
 	}
 	r.guess = 0
-	if err := r.held.SaveState(ctx, r.state); err != nil {
+	if err := r.m.lease.SaveState(ctx, state); err != nil {
 		return err
 	}
 	after := r.limits().Target()
@@ -376,7 +371,7 @@ func (r *run) learn(ctx context.Context) error {
 	return r.repack(ctx)
 }
 
-// repack retires the planned slices and plans their ground anew.
+// repack retires the planned slices and plans their range anew.
 func (r *run) repack(ctx context.Context) error {
 	var rest []plan.Slice
 	for i := range r.ledger.Slices {
@@ -391,7 +386,7 @@ func (r *run) repack(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("pack %s again: %w", r.req.Key, err)
+		return fmt.Errorf("pack again: %w", err)
 	}
 	for _, s := range rest {
 		r.ledger.Slice(s.No).State = plan.Retired
@@ -400,11 +395,11 @@ func (r *run) repack(ctx context.Context) error {
 		packed[i].No = r.ledger.Next + i
 	}
 	r.ledger.Add(packed...)
-	r.log.Info("packed again by the learned row width", "bytes_per_row", int64(r.state.Width), "slices", len(packed))
-	return r.held.SaveLedger(ctx, r.ledger)
+	r.log.Info("packed again by the learned row width", "bytes_per_row", int64(r.m.state.Width), "slices", len(packed))
+	return r.save(ctx)
 }
 
-// recount counts the ground of planned slices by time and buckets and packs it.
+// recount counts the range of planned slices by time and buckets and packs it.
 // What this attempt counted when it planned the run is not counted again.
 func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, error) {
 	target := r.limits().Target()
@@ -418,7 +413,7 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 	}
 	var cells []plan.Slice
 	if len(others) > 0 {
-		counted, refused, err := r.tally(ctx, r.ledger.Attempts, &r.ledger.Calls, r.table, others, plan.CountWidth(others, target))
+		counted, refused, err := r.counter.buckets(ctx, others, plan.CountWidth(others, target))
 		if err != nil {
 			return nil, err
 		}
@@ -430,18 +425,15 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 		}
 	}
 	for _, w := range plan.Coalesce(windows) {
-		fresh := plan.Within(r.counted, w)
+		fresh := plan.Within(r.cells, w)
 		if fresh == nil {
-			var counts plan.Counts
-			if err := r.call(ctx, &r.ledger.Calls, func(ctx context.Context) (err error) {
-				counts, err = r.Source.Count(ctx, plan.CountQuery{Table: r.table, Window: w, Bin: w.Bin()})
-				return err
-			}); err != nil {
+			counts, err := r.counter.window(ctx, w, 0, w.Bin())
+			if err != nil {
 				return nil, err
 			}
 			fresh = plan.Cells(w, counts.Bins, w.Bin())
 		}
-		fresh, err := r.refineGroups(ctx, r.ledger, fresh, plan.Oversized(fresh, target))
+		fresh, err := r.counter.refineGroups(ctx, fresh, plan.Oversized(fresh, target), target)
 		if err != nil {
 			return nil, err
 		}
@@ -450,40 +442,33 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 	return plan.Pack(cells, target, r.ledger.Next), nil
 }
 
-// send hands a slice's frozen blob to ingestion. The lease is looked at right
-// before: a process that was frozen past its lease must not send.
+// stillOurs refuses an effect that only the holder of the lease may have, right
+// before it: a process that was frozen past its lease must do nothing more.
+func (r *run) stillOurs() error {
+	if r.ports.Clock.Now().Before(r.m.lease.Deadline()) {
+		return nil
+	}
+	return fault.As(fault.Retry, errors.New("the lease may have passed to another process"))
+}
+
+// send hands a slice's frozen blob to ingestion.
 func (r *run) send(ctx context.Context, no int) error {
 	r.mu.Lock()
 	s := *r.ledger.Slice(no)
 	r.mu.Unlock()
-	if !r.Clock.Now().Before(r.held.Deadline()) {
-		return fault.As(fault.Retry, fmt.Errorf("send %s: the lease may have passed to another process", s.Slice))
+	err := r.stillOurs()
+	var ticket Ticket
+	if err == nil {
+		ticket, err = r.ports.Ingester.Enqueue(ctx, Ingestion{
+			Destination: r.table.Destination, RunID: r.ledger.RunID, Slice: no,
+			SnapshotTime: r.ledger.SnapshotTime, Blob: s.Blob,
+		})
 	}
-	ticket, err := r.Sink.Enqueue(ctx, Ingestion{
-		Destination: r.table.Destination, RunID: r.ledger.RunID, Slice: no,
-		SnapshotTime: r.ledger.SnapshotTime, Blob: s.Blob,
-	})
 	if err != nil {
-		return fmt.Errorf("send %s %s: %w", r.req.Key, s.Slice, err)
+		return fmt.Errorf("send %s: %w", s.Slice, err)
 	}
 	r.mu.Lock()
 	r.tickets[no] = ticket
 	r.mu.Unlock()
 	return nil
-}
-
-// update changes one slice and writes the ledger.
-func (r *run) update(ctx context.Context, no int, change func(*plan.LedgerSlice)) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change(r.ledger.Slice(no))
-	return r.held.SaveLedger(ctx, r.ledger)
-}
-
-// pauseFor sleeps, or puts the rest off when the budget ends first.
-func (r *run) pauseFor(ctx context.Context, d time.Duration) error {
-	if r.Clock.Now().Add(d).Sub(r.started) >= r.cfg.Budget {
-		return &snooze{delay: r.cfg.Waiting, reason: "waiting for ADX"}
-	}
-	return r.Clock.Sleep(ctx, d)
 }

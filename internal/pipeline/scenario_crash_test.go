@@ -31,7 +31,7 @@ func TestScenario_O1_KilledBetweenPages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := large(1, 50_000, 20)
-			w.cfg.Parallel = tt.parallel
+			w.cfg.CallsInFlight = tt.parallel
 			w.before(2, tt.call, kill)
 			if err := w.wake(pipeline.Scheduled); err != errDead {
 				t.Fatalf("the process was not killed: %v", err)
@@ -246,7 +246,7 @@ func TestScenario_P21_TwoTablesInOneProcess(t *testing.T) {
 		w.add(w.now.Add(-time.Hour)).source = "DeviceProcessEvents"
 	}
 	p := &process{world: w}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Sink: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
 	var both sync.WaitGroup
 	for _, source := range w.sources() {
 		both.Go(func() {

@@ -139,6 +139,10 @@ type process struct {
 	dead bool
 }
 
+func (p *process) ports() pipeline.Ports {
+	return pipeline.Ports{Source: p, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}
+}
+
 var (
 	errDead      = errors.New("the process is dead")
 	errNet       = errors.New("connection reset")
@@ -223,8 +227,13 @@ func (w *world) match(t plan.Table, s plan.Slice, r record) bool {
 
 func (p *process) API() string { return "graph" }
 
-// call is an effect at the source, with its own ways to fail.
-func (p *process) call(name string, f func() error) error {
+// call makes a call to the source.
+func (p *process) call(ctx context.Context, call plan.Caller, name string, f func() error) error {
+	return call.Do(ctx, func(context.Context) error { return p.chances(name, f) })
+}
+
+// chances is an effect at the source, with its own ways to fail.
+func (p *process) chances(name string, f func() error) error {
 	return p.effect(name, func() error {
 		if p.rng.Float64() < p.chaos {
 			p.faults["source refuses"]++
@@ -241,8 +250,8 @@ func (p *process) call(name string, f func() error) error {
 	})
 }
 
-func (p *process) Count(_ context.Context, q plan.CountQuery) (c plan.Counts, err error) {
-	err = p.call("count", func() error {
+func (p *process) Count(ctx context.Context, call plan.Caller, q plan.CountQuery) (c plan.Counts, err error) {
+	err = p.call(ctx, call, "count", func() error {
 		c = plan.Counts{Now: p.now, To: q.Window.To}
 		if settled := plan.Ticks(p.now.Add(-q.Settle)); settled.Before(c.To) {
 			c.To = settled
@@ -283,8 +292,8 @@ func (p *process) Count(_ context.Context, q plan.CountQuery) (c plan.Counts, er
 	return c, err
 }
 
-func (p *process) CountBuckets(_ context.Context, t plan.Table, parts []plan.Slice, width int) (out [][]plan.BucketCount, err error) {
-	err = p.call("tally", func() error {
+func (p *process) CountBuckets(ctx context.Context, call plan.Caller, t plan.Table, parts []plan.Slice, width int) (out [][]plan.BucketCount, err error) {
+	err = p.call(ctx, call, "tally", func() error {
 		out = make([][]plan.BucketCount, len(parts))
 		for i, part := range parts {
 			counts := map[int]int64{}
@@ -303,8 +312,19 @@ func (p *process) CountBuckets(_ context.Context, t plan.Table, parts []plan.Sli
 	return out, err
 }
 
-func (p *process) Fetch(_ context.Context, t plan.Table, s plan.Slice, w io.Writer) (got plan.Received, err error) {
-	err = p.call("fetch", func() error {
+func (p *process) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s plan.Slice, stage pipeline.Stage) (got plan.Received, err error) {
+	err = call.Do(ctx, func(ctx context.Context) error {
+		return stage(ctx, func(w io.Writer) error {
+			got, err = p.answer(t, s, w)
+			return err
+		})
+	})
+	return got, err
+}
+
+// answer writes the rows of one hunting answer.
+func (p *process) answer(t plan.Table, s plan.Slice, w io.Writer) (got plan.Received, err error) {
+	err = p.chances("fetch", func() error {
 		var rows []record
 		for _, r := range p.rows {
 			if p.match(t, s, r) {

@@ -126,6 +126,16 @@ func (l *Ledger) Unconfirmed() int { return l.Count(Committing) + l.Count(Voidin
 // Done reports whether no slice is left to fetch or to confirm.
 func (l *Ledger) Done() bool { return l.Count(Planned) == 0 && l.Unconfirmed() == 0 }
 
+// PlannedRows returns the rows counted in planned slices.
+func (l *Ledger) PlannedRows() (n int64) {
+	for i := range l.Slices {
+		if s := &l.Slices[i]; s.State == Planned {
+			n += max(0, s.Rows)
+		}
+	}
+	return n
+}
+
 // Rows returns the rows of all verified slices.
 func (l *Ledger) Rows() (n int64) {
 	for i := range l.Slices {

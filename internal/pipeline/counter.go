@@ -1,0 +1,159 @@
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// countParts is how many parts are counted in one call at most: each is a branch
+// of one query, and a query's text has an end.
+const countParts = 40
+
+// counter counts one table's rows at the source, in as few calls as the source
+// lets it.
+type counter struct {
+	source   Source
+	call     plan.Caller
+	table    plan.Table
+	budget   budget
+	attempts int // of the run: one that is overtaxed meets smaller batches with each
+	log      *slog.Logger
+}
+
+// window counts a window by time bins, its end moved back to settle before the
+// service's now where that is earlier.
+func (c *counter) window(ctx context.Context, w plan.Window, settle, bin time.Duration) (plan.Counts, error) {
+	return c.source.Count(ctx, c.call, plan.CountQuery{Table: c.table, Window: w, Settle: settle, Bin: bin})
+}
+
+// all counts every row of the table by ranges of buckets.
+func (c *counter) all(ctx context.Context) (plan.Counts, error) {
+	counts, err := c.source.Count(ctx, c.call, plan.CountQuery{Table: c.table})
+	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
+		err = fault.As(fault.Retry, err)
+	}
+	return counts, err
+}
+
+// parts counts whole parts, in one call where they are few. refused holds, by
+// place, the parts that the source would not count even alone.
+func (c *counter) parts(ctx context.Context, parts []plan.Slice) (counts []int64, refused map[int]error, err error) {
+	counted, refused, err := c.buckets(ctx, parts, plan.Buckets)
+	if fault.KindOf(err) == fault.Unavailable {
+		err = fault.As(fault.Retry, err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	counts = make([]int64, len(parts))
+	for i, ranges := range counted {
+		for _, b := range ranges {
+			counts[i] += b.Rows
+		}
+	}
+	return counts, refused, nil
+}
+
+// buckets counts parts by ranges of width buckets; what the source refuses as too
+// much is asked for in halves. Unavailable ends it: a source that is down is not
+// asked again for less.
+func (c *counter) buckets(ctx context.Context, parts []plan.Slice, width int) (counted [][]plan.BucketCount, refused map[int]error, err error) {
+	counted, refused = make([][]plan.BucketCount, len(parts)), map[int]error{}
+	todo := [][2]int{}
+	batch := max(1, countParts>>max(0, c.attempts-3))
+	for lo := 0; lo < len(parts); lo += batch {
+		todo = append(todo, [2]int{lo, min(lo+batch, len(parts))})
+	}
+	for len(todo) > 0 {
+		lo, hi := todo[0][0], todo[0][1]
+		todo = todo[1:]
+		answer, err := c.source.CountBuckets(ctx, c.call, c.table, parts[lo:hi], width)
+		switch kind := fault.KindOf(err); {
+		case err == nil:
+			copy(counted[lo:hi], answer)
+		case kind != fault.Split:
+			return nil, nil, err
+		case hi-lo == 1:
+			refused[lo] = err
+		case c.budget.outOfTime():
+			return nil, nil, fault.As(fault.Retry, err)
+		default:
+			mid := lo + (hi-lo)/2
+			todo = append(todo, [2]int{lo, mid}, [2]int{mid, hi})
+		}
+	}
+	return counted, refused, nil
+}
+
+// refineGroups counts the groups among cells that hold more than the target by
+// buckets; the others stay as they are.
+func (c *counter) refineGroups(ctx context.Context, cells, groups []plan.Slice, target int64) ([]plan.Slice, error) {
+	var large []plan.Slice
+	for _, g := range groups {
+		if g.Rows > target {
+			large = append(large, g)
+		}
+	}
+	if len(large) == 0 {
+		return cells, nil
+	}
+	counted, err := c.finely(ctx, large, target)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Refine(cells, large, counted), nil
+}
+
+// refineRanges counts again, by smaller ranges of buckets, the cells of a snapshot
+// that hold more than the target.
+func (c *counter) refineRanges(ctx context.Context, cells []plan.Slice, target int64) ([]plan.Slice, error) {
+	var large []plan.Slice
+	for _, cell := range cells {
+		if cell.Rows > target && cell.Hi-cell.Lo > 1 {
+			large = append(large, cell)
+		}
+	}
+	if len(large) == 0 {
+		return cells, nil
+	}
+	counted, err := c.finely(ctx, large, target)
+	if err != nil {
+		return nil, err
+	}
+	var out []plan.Slice
+	at := 0
+	for _, cell := range cells {
+		if at == len(large) || cell.Lo != large[at].Lo {
+			out = append(out, cell)
+			continue
+		}
+		out = append(out, plan.BucketCells(cell, counted[at])...)
+		at++
+	}
+	return out, nil
+}
+
+// finely counts parts that hold more than the target by buckets. What is too
+// heavy to count so is divided blindly; each part is counted before it is fetched.
+func (c *counter) finely(ctx context.Context, large []plan.Slice, target int64) ([][]plan.BucketCount, error) {
+	counted, refused, err := c.buckets(ctx, large, plan.CountWidth(large, target))
+	if fault.KindOf(err) == fault.Unavailable {
+		c.log.Warn("bucket counts failed, dividing evenly", "error", err.Error())
+		counted, err = make([][]plan.BucketCount, len(large)), nil
+		for i := range large {
+			counted[i] = plan.Evenly(large[i], target)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, cause := range refused {
+		c.log.Warn("bucket counts refused, dividing evenly", "error", cause.Error())
+		counted[i] = plan.Evenly(large[i], target)
+	}
+	return counted, nil
+}

@@ -1,0 +1,408 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// migration is one invocation's work on one leased table: it takes up the table's
+// state, obeys what the user says, and copies one run after the other.
+type migration struct {
+	cfg      Config
+	ports    Ports
+	calls    *calls
+	req      Request
+	attempt  attempt
+	budget   budget
+	lease    TableLease
+	log      *slog.Logger
+	unstated *slog.Logger // log, without the run
+
+	state   *plan.TableState
+	outbox  *outbox
+	inForce plan.Table // the configuration, as the user has it
+
+	wasted int // calls of a plan that came to nothing, for the audit row
+}
+
+func newMigration(p *Pipeline, req Request, lease TableLease, log *slog.Logger) *migration {
+	now := p.ports.Clock.Now()
+	return &migration{
+		cfg: p.cfg, ports: p.ports, calls: p.calls, req: req, lease: lease, log: log, unstated: log,
+		attempt: attempt{req: req, api: p.ports.Source.API(), started: now},
+		budget:  budget{clock: p.ports.Clock, end: now.Add(p.cfg.Budget)},
+	}
+}
+
+// budget is the working time of an invocation.
+type budget struct {
+	clock Clock
+	end   time.Time
+}
+
+// spent reports whether nothing more should begin d from now.
+func (b budget) spent(d time.Duration) bool { return !b.clock.Now().Add(d).Before(b.end) }
+
+// outOfTime reports whether the invocation should begin nothing more.
+func (b budget) outOfTime() bool { return b.spent(0) }
+
+// work takes up the table and runs until nothing is left or something stops it.
+func (m *migration) work(ctx context.Context) error {
+	ledger, err := m.takeUp(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.outbox.flush(ctx); err != nil {
+		return err
+	}
+	if err := m.command(ctx); err != nil {
+		return err
+	}
+	if m.switchedOff() {
+		return m.recordAudit(ctx, plan.Audit{Status: plan.Skipped, FailureReason: "the table is switched off (IsActive=false)"})
+	}
+	if m.alreadyServed() {
+		m.log.Info("dropped: a run has ended since this wake-up was sent")
+		return nil
+	}
+	if wait := m.state.NotBefore.Sub(m.ports.Clock.Now()); wait > 0 {
+		return &snooze{delay: wait, reason: "told to wait"}
+	}
+	for {
+		var cells []plan.Slice
+		if ledger == nil {
+			if ledger, cells, err = m.open(ctx); ledger == nil || err != nil {
+				return err
+			}
+		}
+		r := newRun(m, ledger, cells)
+		m.log = r.log
+		if err := r.copyAll(ctx); err != nil {
+			return err
+		}
+		again, err := r.finish(ctx)
+		if err != nil || !again {
+			return err
+		}
+		ledger = nil
+		if m.switchedOff() {
+			return nil
+		}
+		if m.budget.outOfTime() {
+			return &snooze{delay: m.cfg.PutOff, reason: "time budget spent, more windows to copy"}
+		}
+	}
+}
+
+func (m *migration) switchedOff() bool { return !m.inForce.Active && m.req.Trigger != Forced }
+
+// takeUp loads the state and raises its generation, in state and open ledger,
+// before any other effect: from here on a process that lost this table cannot
+// write either of them.
+func (m *migration) takeUp(ctx context.Context) (*plan.Ledger, error) {
+	state := m.lease.State()
+	if state == nil {
+		return m.rebuild(ctx)
+	}
+	m.hold(state)
+	m.state.Generation++
+	if err := m.lease.SaveState(ctx, m.state); err != nil {
+		return nil, err
+	}
+	if m.state.OpenRun == "" {
+		return nil, nil
+	}
+	ledger, err := m.lease.Ledger(ctx, m.state.OpenRun)
+	if err != nil {
+		return nil, err
+	}
+	if ledger == nil {
+		return nil, m.hideLostRun(ctx)
+	}
+	return ledger, m.fence(ctx, ledger)
+}
+
+func (m *migration) hold(state *plan.TableState) {
+	m.state = state
+	m.outbox = &outbox{control: m.ports.ControlTables, lease: m.lease, state: state, appID: m.cfg.AppID}
+}
+
+func (m *migration) fence(ctx context.Context, ledger *plan.Ledger) error {
+	ledger.Generation = m.state.Generation
+	ledger.Attempts++
+	return m.lease.SaveLedger(ctx, ledger)
+}
+
+// hideLostRun gives up a run whose ledger is gone. What of it is in ADX, or still
+// on its way, is hidden as a whole before the same window is copied again.
+func (m *migration) hideLostRun(ctx context.Context) error {
+	m.log.Error("ledger is gone: the run is hidden and its window copied again", "run_id", m.state.OpenRun)
+	if err := m.ports.Ingester.Void(ctx, m.state.Table.Destination, m.state.OpenRun, -1); err != nil {
+		return err
+	}
+	m.state.OpenRun = ""
+	return m.lease.SaveState(ctx, m.state)
+}
+
+// rebuild makes a state for a table that has none: from an open ledger if one is
+// found, else from what MigrationConfiguration says.
+func (m *migration) rebuild(ctx context.Context) (*plan.Ledger, error) {
+	state := &plan.TableState{
+		Format: plan.StateFormat, Instance: m.req.Key.Instance, Source: m.req.Key.Source,
+		Generation: 1, Nulls: plan.NullsNotCopied, Rebuilt: true,
+	}
+	rows, err := m.ports.ControlTables.Rows(ctx, m.req.Key, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	published(state, rows)
+	ledger, err := m.lease.OpenLedger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ledger != nil && ended(state, ledger) {
+		m.log.Warn("an old ledger was left open; it is not taken up", "run_id", ledger.RunID)
+		ledger = nil
+	}
+	if ledger != nil {
+		state.Generation = max(state.Generation, ledger.Generation+1)
+		state.OpenRun, state.Table, state.Rebuilt = ledger.RunID, ledger.Table, false
+		if ledger.Table.Load != plan.Snapshot {
+			state.Watermark = ledger.Window.From
+		}
+	}
+	if len(rows) == 0 && ledger == nil {
+		// Nothing is known of such a table, so nothing is written for it.
+		m.hold(state)
+		return nil, nil
+	}
+	if err := m.lease.SaveState(ctx, state); err != nil {
+		return nil, err
+	}
+	m.hold(state)
+	if ledger == nil {
+		return nil, nil
+	}
+	return ledger, m.fence(ctx, ledger)
+}
+
+// published fills the state from the rows that we published: the first of each
+// run and generation, since a later one is a user's copy. What users wrote is
+// left to be judged as always.
+func published(state *plan.TableState, rows []plan.Row) {
+	type origin struct {
+		run        string
+		generation int64
+	}
+	seen := map[origin]bool{}
+	for _, row := range rows {
+		state.Generation = max(state.Generation, row.Generation+1)
+		t, err := row.Table()
+		from := origin{t.RunID, t.Generation}
+		if err != nil || t.RunID == "" || seen[from] {
+			continue
+		}
+		seen[from] = true
+		state.Watermark, state.Command, state.Settled = t.LastRefreshed, t.Ingested, t.Ingested
+		// Rows without watermark were copied by the run that published this.
+		state.Nulls = plan.NullsUnknown
+		state.Table = t
+		state.Publish(t)
+		state.Published[len(state.Published)-1].Ingested = t.Ingested
+	}
+}
+
+// ended reports whether an open ledger is one that a kill left behind after its
+// run was published, or before anything was promised and something newer was.
+func ended(state *plan.TableState, l *plan.Ledger) bool {
+	for _, p := range state.Published {
+		if p.RunID == l.RunID {
+			return true
+		}
+	}
+	begin := l.Window.From
+	if l.Table.Load == plan.Snapshot {
+		begin = l.Started
+	}
+	return len(state.Published) > 0 && begin.Before(state.Watermark)
+}
+
+// alreadyServed reports whether a scheduled wake-up has had its purpose: a run that
+// ended after it was sent, with nothing left open. After a long wait many of them
+// come at once. The margin is for clocks that differ. A message that comes again
+// had not its purpose: its work was cut off, maybe between two runs.
+func (m *migration) alreadyServed() bool {
+	return !m.req.Redelivered && m.req.Trigger == Scheduled && m.state.OpenRun == "" && !m.req.Inserted.IsZero() &&
+		m.req.Inserted.Add(5*time.Second).Before(m.state.Settled)
+}
+
+// rowsSettle is how much later than its ingestion time a configuration row may
+// become visible.
+const rowsSettle = time.Minute
+
+// command reads the table's rows and takes up what the user says there: the newest
+// row that is not exactly one we published.
+func (m *migration) command(ctx context.Context) error {
+	rows, err := m.ports.ControlTables.Rows(ctx, m.req.Key, m.state.Command)
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return fault.As(fault.Permanent, fmt.Errorf(
+			"no row for SourceTable %q in MigrationConfiguration: append one, or correct the name", m.req.Key.Source))
+	}
+	var command *plan.Table
+	var problem error
+	hidden := false // by a row of ours that came in after it
+	seen := m.state.Command
+	for _, row := range rows {
+		t, err := row.Table()
+		switch {
+		case err != nil:
+			problem = fmt.Errorf("MigrationConfiguration: %w", err)
+		case m.state.Table.Source != "" && !row.Ingested.IsZero() && !row.Ingested.After(m.state.Command):
+			// Taken up before, or older than what was.
+		case m.state.Ours(t):
+			hidden = command != nil
+		default:
+			problem, hidden = nil, false
+			command = &t
+		}
+		if row.Ingested.After(seen) {
+			seen = row.Ingested
+		}
+	}
+	if problem != nil {
+		return fault.As(fault.Permanent, problem)
+	}
+	m.inForce = m.state.Table
+	if command == nil {
+		// Rows of ours are judged once, too, since only so many of them are
+		// remembered; the youngest again, in case a user's comes to light beside them.
+		if settled := m.ports.Clock.Now().Add(-rowsSettle); seen.After(settled) {
+			seen = settled
+		}
+		if seen.After(m.state.Command) {
+			m.state.Command = seen
+		}
+		return nil
+	}
+	if err := m.applyCommand(ctx, *command, seen); err != nil {
+		return err
+	}
+	if hidden {
+		m.outbox.publish(m.state.Watermark, cmp.Or(m.state.Table.RunID, plan.RunID(m.cfg.AppID, m.ports.Clock.Now(), randomID(8))))
+	}
+	if err := m.lease.SaveState(ctx, m.state); err != nil {
+		return err
+	}
+	return m.outbox.flush(ctx)
+}
+
+// applyCommand takes the user's row for the configuration in force. Its watermark counts
+// as a command only where it is one and none that we wrote: whoever edits a
+// column copies the row's watermark with it, or leaves it out. seen is the arrival
+// of the newest row looked at: no row up to it is judged again.
+func (m *migration) applyCommand(ctx context.Context, t plan.Table, seen time.Time) error {
+	first := m.state.Table.Source == ""
+	switch mark := t.LastRefreshed; {
+	case first:
+		if m.state.OpenRun == "" && len(m.state.Published) == 0 {
+			m.state.Watermark = mark
+		}
+	case mark.IsZero() || mark.Equal(m.state.Table.LastRefreshed):
+	case m.state.EverPublished(mark):
+		m.state.Rewind = nil // back to what we wrote: an earlier command is withdrawn
+	default:
+		ours, err := m.onceOurs(ctx, t)
+		if err != nil {
+			return err
+		}
+		if !ours {
+			m.state.Rewind = &mark
+		}
+	}
+	m.state.Command = seen
+	m.state.Table, m.inForce = t, t
+	return nil
+}
+
+// onceOurs looks through all of the table's rows for one of ours with t's
+// watermark: the state remembers the youngest only.
+func (m *migration) onceOurs(ctx context.Context, t plan.Table) (bool, error) {
+	rows, err := m.ports.ControlTables.Rows(ctx, m.req.Key, time.Time{})
+	if err != nil {
+		return false, err
+	}
+	for _, row := range rows {
+		if row.RunID != "" && plan.Ticks(row.LastRefreshedTime).Equal(t.LastRefreshed) && row.Ingested.Before(t.Ingested) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// recordAudit records an audit row outside a run.
+func (m *migration) recordAudit(ctx context.Context, row plan.Audit) error {
+	m.outbox.addAudit(m.audit(row))
+	if err := m.lease.SaveState(ctx, m.state); err != nil {
+		return err
+	}
+	return m.outbox.flush(ctx)
+}
+
+// audit completes an audit row with what is known of attempt and table.
+func (m *migration) audit(row plan.Audit) plan.Audit {
+	row.TableName, row.Calls = m.inForce.Destination, m.wasted
+	if row.TableName == "" && m.state != nil {
+		row.TableName = m.state.Table.Destination
+	}
+	return m.attempt.audit(m.ports.Clock.Now(), row)
+}
+
+// auditFailure records how the attempt ended. The run stays open.
+func (m *migration) auditFailure(ctx context.Context, cause error) error {
+	row := m.audit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
+	if m.state != nil && m.state.OpenRun != "" {
+		if ledger, err := m.lease.Ledger(ctx, m.state.OpenRun); err != nil {
+			m.log.Warn("read ledger for the audit row", "error", err.Error())
+		} else if ledger != nil {
+			row = ofRun(row, ledger)
+			row.RecordCount += m.unverified(ctx, ledger)
+		}
+	}
+	if m.state == nil || m.state.Table.Source == "" {
+		// A table that is configured nowhere gets no state.
+		return m.ports.ControlTables.Deliver(ctx, plan.Outgoing{Tag: looseTag(), Audit: &row})
+	}
+	m.outbox.addAudit(row)
+	if err := m.lease.SaveState(ctx, m.state); err != nil {
+		return err
+	}
+	return m.outbox.flush(ctx)
+}
+
+// unverified counts the rows of slices under way that ADX shows already, so that
+// the audit row of a failure denies none of them.
+func (m *migration) unverified(ctx context.Context, l *plan.Ledger) (n int64) {
+	if l.Count(plan.Committing) == 0 {
+		return 0
+	}
+	landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, l.RunID)
+	if err != nil {
+		m.log.Warn("count rows for the audit row", "error", err.Error())
+		return 0
+	}
+	for i := range l.Slices {
+		if s := &l.Slices[i]; s.State == plan.Committing {
+			n += min(landed[s.No].Rows, s.Blob.Rows)
+		}
+	}
+	return n
+}

@@ -1,0 +1,282 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// beginning is the watermark of a table that was never copied, in the original
+// configuration. Rows dated before it exist ("0001-01-01" stands for none), so a
+// watermark up to this instant means everything.
+var beginning = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// open plans a new run and writes its ledger and the state that names it. It
+// returns nil where there is nothing to copy yet. cells are the parts of the
+// window as they were counted.
+func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slice, err error) {
+	m.log = m.unstated
+	if err := m.checkLateCopies(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := m.checkOwner(ctx); err != nil {
+		return nil, nil, err
+	}
+	now := m.ports.Clock.Now()
+	l = &plan.Ledger{
+		Format: plan.LedgerFormat, RunID: plan.RunID(m.cfg.AppID, now, randomID(8)),
+		Generation: m.state.Generation, Instance: m.req.Key.Instance, Table: m.inForce, API: m.attempt.api,
+		Started: now, Next: 1, Attempts: 1, Restarts: m.state.Restarts, Rewind: m.state.Rewind,
+	}
+	call := m.callerFor(l.Table)
+	p := &planner{
+		cfg: m.cfg, clock: m.ports.Clock, state: m.state, ledger: l, log: m.log,
+		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, attempts: l.Attempts, log: m.log},
+	}
+	err = p.plan(ctx)
+	l.Calls = call.taken()
+	if err != nil {
+		m.wasted = l.Calls
+		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
+	if l.Table.Load != plan.Snapshot && l.Window.Empty() {
+		m.log.Info("nothing has settled since the watermark", "watermark", plan.Stamp(m.state.Watermark))
+		return nil, nil, nil
+	}
+	// Ledger before state: a run that the state names always has a ledger, and a
+	// ledger that no state names promised nothing.
+	if err := m.lease.SaveLedger(ctx, l); err != nil {
+		return nil, nil, err
+	}
+	m.state.OpenRun = l.RunID
+	m.state.NotBefore = time.Time{}
+	if err := m.lease.SaveState(ctx, m.state); err != nil {
+		return nil, nil, err
+	}
+	m.log.Info("planned", "run_id", l.RunID, "slices", len(l.Slices), "rows", l.PlannedRows(), "more", l.More)
+	return l, p.cells, nil
+}
+
+func (m *migration) callerFor(t plan.Table) *tableCalls {
+	return m.calls.of(m.req.Key.String(), t.Load == plan.Snapshot)
+}
+
+// checkOwner refuses to run where another app writes the same raw table, and where
+// a table without a state holds rows of an orphaned run: it may have ended or not,
+// so to copy again could repeat its rows and to hide them could lose them. finish
+// asks again. A snapshot's run repeats nothing, whatever was there before.
+func (m *migration) checkOwner(ctx context.Context) error {
+	destination := m.inForce.Destination
+	if m.state.Rebuilt && m.inForce.Load != plan.Snapshot {
+		id, command, err := m.ports.Verifier.OrphanRun(ctx, destination, "")
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			return fault.As(fault.Permanent, fmt.Errorf(
+				"%s holds rows of run %s, which neither the state of the table, now gone, nor MigrationConfiguration knows. The next run copies what is newer than %s: if they are, hide them with: %s; if they shall stay, append a configuration row with this RunId and the LastRefreshedTime up to which they are complete",
+				destination, id, stampOrNone(m.state.Watermark), command))
+		}
+	}
+	if m.state.Settled.IsZero() {
+		return nil
+	}
+	other, err := m.ports.Verifier.Foreign(ctx, destination, m.cfg.AppID, m.state.Settled)
+	if err != nil || other == "" {
+		return err
+	}
+	// Said once for each row that comes: when the other app has stopped, we go on.
+	m.state.Settled = m.ports.Clock.Now()
+	return fault.As(fault.Permanent, fmt.Errorf(
+		"%s holds rows of run %s, which another app wrote since our last run: two apps migrate into one database; stop one of them, or give each a database of its own",
+		destination, other))
+}
+
+// planner fills a new ledger: it counts, and packs what it counted into slices.
+type planner struct {
+	cfg     Config
+	clock   Clock
+	state   *plan.TableState
+	ledger  *plan.Ledger
+	counter *counter
+	log     *slog.Logger
+
+	cells []plan.Slice // the window's parts as counted
+}
+
+func (p *planner) plan(ctx context.Context) error {
+	if p.ledger.Table.Load == plan.Snapshot {
+		return p.snapshot(ctx)
+	}
+	return p.window(ctx)
+}
+
+func (p *planner) window(ctx context.Context) error {
+	l := p.ledger
+	from := p.state.Watermark
+	if p.state.Rewind != nil {
+		from = *p.state.Rewind
+		l.Note(fmt.Sprintf("the watermark was set by the user to %s (ours was %s): rows after it are copied again", stampOrNone(from), stampOrNone(p.state.Watermark)))
+	}
+	if !from.After(beginning) {
+		from = time.Time{}
+	}
+	now := p.clock.Now()
+	if held := plan.Ticks(now.Add(-p.cfg.LookBack)); l.Table.ArrivalTime() && from.Before(held) {
+		if !from.IsZero() {
+			l.Note(fmt.Sprintf("Defender holds nothing before %s: rows between the watermark %s and then could not be copied", plan.Stamp(held), plan.Stamp(from)))
+		}
+		from = held
+	}
+	l.Window = plan.Window{From: from, To: plan.Ticks(now.Add(-p.cfg.Settle))}
+	if l.Window.Empty() {
+		return nil
+	}
+	counts, err := p.countWindow(ctx)
+	if err != nil || l.Window.Empty() {
+		return err
+	}
+	if err := p.nulls(ctx, counts); err != nil || len(p.cells) == 0 {
+		return err
+	}
+	packed, err := p.pack(ctx)
+	if err != nil {
+		return err
+	}
+	packed, window, more := plan.Cut(l.Window, packed, max(1, plan.MaxSlices-len(l.Slices)))
+	l.Window, l.More = window, l.More || more
+	l.Add(packed...)
+	return nil
+}
+
+func stampOrNone(t time.Time) string {
+	if t.IsZero() {
+		return "none"
+	}
+	return plan.Stamp(t)
+}
+
+// outagesPlanned is how many planning queries may end as unavailable: the source
+// may be overtaxed or down, and two halvings tell.
+const outagesPlanned = 2
+
+// countWindow asks the planning query and sets the window's end and cells by its
+// answer. Where the source finds it too heavy the window is halved, newest part
+// first left for later runs, down to an hour.
+func (p *planner) countWindow(ctx context.Context) (plan.Counts, error) {
+	for outages := 0; ; {
+		w := p.ledger.Window
+		counts, err := p.counter.window(ctx, w, p.cfg.Settle, w.Bin())
+		kind := fault.KindOf(err)
+		if kind == fault.Unavailable {
+			outages++
+		}
+		if kind == fault.Split || kind == fault.Unavailable {
+			half := w.Halve(p.clock.Now().Add(-p.cfg.LookBack))
+			if half.To.Sub(half.From) < time.Hour || outages > outagesPlanned {
+				return counts, fault.As(fault.Retry, err)
+			}
+			p.ledger.More, p.ledger.Window = true, half
+			continue
+		}
+		if err != nil {
+			return counts, err
+		}
+		bin := w.Bin()
+		if counts.To.Before(w.To) {
+			w.To = counts.To
+		}
+		p.ledger.Window, p.cells = w, plan.Cells(w, counts.Bins, bin)
+		return counts, nil
+	}
+}
+
+// nulls plans the copy of the rows without a watermark, once, with the table's
+// first run, and says so when their number changes later.
+func (p *planner) nulls(ctx context.Context, counts plan.Counts) error {
+	l := p.ledger
+	l.Nulls = counts.Nulls
+	column := l.Table.WatermarkColumn
+	if column == "" {
+		column = "ingestion_time()"
+	}
+	switch {
+	case p.state.Nulls == plan.NullsUnknown:
+		return nil
+	case p.state.Nulls >= 0:
+		if counts.Nulls != p.state.Nulls {
+			l.Note(fmt.Sprintf("rows without %s: %d, were %d when they were copied; set LoadType to Snapshot to keep up with them", column, counts.Nulls, p.state.Nulls))
+		}
+		return nil
+	case counts.Nulls == 0:
+		return nil
+	case counts.Rows() == 0 && counts.Later == 0 && !l.More:
+		return fault.As(fault.Permanent, fmt.Errorf(
+			"%s is null in all %d rows of %s, so nothing new could ever be told from old: set LoadType to Snapshot", column, counts.Nulls, l.Table.Source))
+	}
+	whole := plan.Slice{Part: plan.PartNull, Hi: plan.Buckets, Rows: counts.Nulls}
+	target := p.limits().Target()
+	cells, err := p.counter.refineGroups(ctx, []plan.Slice{whole}, []plan.Slice{whole}, target)
+	if err != nil {
+		return err
+	}
+	l.Add(plan.Pack(cells, target, l.Next)...)
+	l.Note(fmt.Sprintf("%d rows without %s are copied once; set LoadType to Snapshot if they change", counts.Nulls, column))
+	return nil
+}
+
+// pack turns the window's cells into slices; parts too large as counted are
+// counted once more by hash buckets, all in one call. While no width is known all
+// is packed again soon, so only what could not be fetched at all is counted.
+func (p *planner) pack(ctx context.Context) ([]plan.Slice, error) {
+	target := p.limits().Target()
+	var groups []plan.Slice
+	if p.state.Width > 0 || plan.Exceeds(p.cells, target) {
+		groups = plan.Oversized(p.cells, target)
+	}
+	cells, err := p.counter.refineGroups(ctx, p.cells, groups, target)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Pack(cells, p.packTarget(cells), p.ledger.Next), nil
+}
+
+func (p *planner) limits() plan.Limits {
+	l := p.cfg.Limits
+	l.Width = p.state.Width
+	return l
+}
+
+// packTarget is the target that counted cells are packed under.
+func (p *planner) packTarget(cells []plan.Slice) int64 {
+	if p.state.Width > 0 {
+		return p.limits().Target()
+	}
+	rows := int64(0)
+	for _, c := range cells {
+		rows += c.Rows
+	}
+	return p.limits().Unlearned(rows)
+}
+
+func (p *planner) snapshot(ctx context.Context) error {
+	l := p.ledger
+	counts, err := p.counter.all(ctx)
+	if err != nil {
+		return err
+	}
+	l.SnapshotTime, l.Total, l.Newest = counts.Now, counts.Rows(), counts.Newest
+	if l.Total == 0 {
+		return nil
+	}
+	cells, err := p.counter.refineRanges(ctx, plan.Whole(plan.PartAll, counts.Buckets), p.limits().Target())
+	if err != nil {
+		return err
+	}
+	l.Add(plan.Pack(cells, p.packTarget(cells), l.Next)...)
+	return nil
+}
