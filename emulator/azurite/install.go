@@ -27,7 +27,7 @@ func NodeModules() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		dir = filepath.Join(root, "internal", "emulator", "node_modules")
+		dir = filepath.Join(root, "emulator", "node_modules")
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return "", fmt.Errorf("find node packages in %s: %w: run `make node` (npm ci) or set D2A_NODE_MODULES", dir, ErrNotInstalled)
