@@ -24,6 +24,8 @@ func endMutants() []mutant {
 			planningFile, "	if a.state.Rebuilt && a.table.Load != plan.Snapshot {", "	if false {", pipelineTests("^TestMigrate_RowsThatNobodyVouchesFor")),
 		one("redelivery-is-served", "a message that comes again between two runs is dropped",
 			attemptFile, "	return !a.req.Redelivered && a.req.Trigger", "	return a.req.Trigger", pipelineTests("^TestMigrate_RedeliveredBetweenTwoRunsGoesOn$")),
+		one("refusal-is-served", "a table's refusal for rows of another app counts as a run that ended",
+			attemptFile, "Before(a.state.LastEnded)", "Before(a.state.ForeignSince)", pipelineTests("^TestMigrate_RefusalForAnotherApp")),
 		one("expired-is-divided", "rows that expired between count and copy make a slice be divided without end",
 			runFile, "received.Rows < s.Rows && r.expiring(s) {", "received.Rows < s.Rows && false {", pipelineTests("^TestMigrate_RowsExpireWhileTheyAreCopied$")),
 		one("fewer-is-expired", "an answer with fewer rows than counted twice counts as expired",

@@ -180,7 +180,7 @@ func (f *Function) show(ctx context.Context, row plan.Row, withRun bool) (Table,
 	if err != nil || state == nil {
 		return out, err
 	}
-	out.Watermark, out.NotBefore, out.LastRunEnded = instant(state.Watermark), instant(state.NotBefore), instant(state.Settled)
+	out.Watermark, out.NotBefore, out.LastRunEnded = instant(state.Watermark), instant(state.NotBefore), instant(state.LastEnded)
 	if state.OpenRun == "" {
 		return out, nil
 	}

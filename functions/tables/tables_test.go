@@ -32,7 +32,10 @@ func (s *site) Read(_ context.Context, key plan.Key) (*plan.TableState, error) {
 	if key.Source != "DeviceInfo" {
 		return nil, nil
 	}
-	return &plan.TableState{OpenRun: "app00120261101000000aaaaaaaa", Watermark: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)}, nil
+	return &plan.TableState{
+		OpenRun: "app00120261101000000aaaaaaaa", Watermark: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC),
+		LastEnded: time.Date(2026, 11, 2, 1, 0, 0, 0, time.UTC), ForeignSince: time.Date(2026, 11, 2, 5, 0, 0, 0, time.UTC),
+	}, nil
 }
 
 func (s *site) ReadLedger(_ context.Context, runID string) (*plan.Ledger, error) {
@@ -58,6 +61,7 @@ func TestFunction_Routes(t *testing.T) {
 		{"GET", "/", 200, `"problem":"LoadType: want Full, Incr or Snapshot`, ""},
 		{"GET", "/DeviceInfo", 200, `"rowsVerified":77`, ""},
 		{"GET", "/DeviceInfo", 200, `"watermark":"2026-11-02T00:00:00Z"`, ""},
+		{"GET", "/DeviceInfo", 200, `"lastRunEnded":"2026-11-02T01:00:00Z"`, ""},
 		{"GET", "/deviceinforaw", 200, `"source":"DeviceInfo"`, ""},
 		{"GET", "/Nowhere", 404, "GET /api/tables lists them", ""},
 		{"POST", "/DeviceInfo/migrate", 202, `"status":"/api/tables/DeviceInfo"`, "DeviceInfo manual"},

@@ -108,7 +108,8 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 	if status == plan.Torn {
 		audit.FailureReason = fmt.Sprintf("the table changed during each of %d attempts to copy it whole", maxRestarts+1)
 	}
-	r.m.state.Watermark, r.m.state.OpenRun, r.m.state.Settled = mark, "", r.ports.Clock.Now()
+	r.m.state.Watermark, r.m.state.OpenRun, r.m.state.LastEnded = mark, "", r.ports.Clock.Now()
+	r.m.state.ForeignSince = r.m.state.LastEnded
 	r.m.state.NotBefore, r.m.state.Rebuilt, r.m.state.LastRun = time.Time{}, false, l.RunID
 	if l.Rewind != nil && r.m.state.Rewind != nil && l.Rewind.Equal(*r.m.state.Rewind) {
 		r.m.state.Rewind = nil // obeyed; a later command stays

@@ -209,7 +209,8 @@ func published(state *plan.TableState, rows []plan.Row) {
 			continue
 		}
 		seen[from] = true
-		state.Watermark, state.Command, state.Settled = t.LastRefreshed, t.Ingested, t.Ingested
+		state.Watermark, state.Command = t.LastRefreshed, t.Ingested
+		state.LastEnded, state.ForeignSince = t.Ingested, t.Ingested
 		// Rows without watermark were copied by the run that published this.
 		state.Nulls = plan.NullsUnknown
 		state.Table = t
@@ -239,7 +240,7 @@ func ended(state *plan.TableState, l *plan.Ledger) bool {
 // had not its purpose: its work was cut off, maybe between two runs.
 func (m *migration) alreadyServed() bool {
 	return !m.req.Redelivered && m.req.Trigger == Scheduled && m.state.OpenRun == "" && !m.req.Inserted.IsZero() &&
-		m.req.Inserted.Add(5*time.Second).Before(m.state.Settled)
+		m.req.Inserted.Add(5*time.Second).Before(m.state.LastEnded)
 }
 
 // rowsSettle is how much later than its ingestion time a configuration row may

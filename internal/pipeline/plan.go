@@ -82,15 +82,15 @@ func (m *migration) checkOwner(ctx context.Context) error {
 				destination, id, stampOrNone(m.state.Watermark), command))
 		}
 	}
-	if m.state.Settled.IsZero() {
+	if m.state.ForeignSince.IsZero() {
 		return nil
 	}
-	other, err := m.ports.Verifier.Foreign(ctx, destination, m.cfg.AppID, m.state.Settled)
+	other, err := m.ports.Verifier.Foreign(ctx, destination, m.cfg.AppID, m.state.ForeignSince)
 	if err != nil || other == "" {
 		return err
 	}
 	// Said once for each row that comes: when the other app has stopped, we go on.
-	m.state.Settled = m.ports.Clock.Now()
+	m.state.ForeignSince = m.ports.Clock.Now()
 	return fault.As(fault.Permanent, fmt.Errorf(
 		"%s holds rows of run %s, which another app wrote since our last run: two apps migrate into one database; stop one of them, or give each a database of its own",
 		destination, other))

@@ -28,58 +28,59 @@ const (
 
 // Blob is a staged blob: gzip of newline-delimited JSON, immutable once named.
 type Blob struct {
-	Path  string // URL without query: no signature is ever stored
-	Rows  int64
-	Bytes int64 // uncompressed
+	Path  string `json:"Path"` // URL without query: no signature is ever stored
+	Rows  int64  `json:"Rows"`
+	Bytes int64  `json:"Bytes"` // uncompressed
 }
 
 // LedgerSlice is a slice and what is known of it.
 type LedgerSlice struct {
 	Slice
-	State SliceState
-	Blob  Blob      // Committing and later
-	Sent  time.Time // last enqueued for ingestion, storage-independent own clock; zero: never
-	Sends int       // how often it was enqueued
+	State SliceState `json:"State"`
+	Blob  Blob       `json:"Blob"`  // Committing and later
+	Sent  time.Time  `json:"Sent"`  // last enqueued for ingestion, storage-independent own clock; zero: never
+	Sends int        `json:"Sends"` // how often it was enqueued
 	// Failed is set when ADX reported that the last ingestion failed for good.
-	Failed bool
-	Landed int64 // rows found in ADX at verification
-	Voids  int   // how often the rows were sent under an earlier number and hidden
+	Failed bool  `json:"Failed"`
+	Landed int64 `json:"Landed"` // rows found in ADX at verification
+	Voids  int   `json:"Voids"`  // how often the rows were sent under an earlier number and hidden
 	// Refetch: Voiding because the staged blob is gone, so the rows must be read
 	// at the source again.
-	Refetch bool
+	Refetch bool  `json:"Refetch"`
 	Surplus int64 `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
-	Cut     int64 // rows whose longest values were cut to fit ADX's size limit
+	Cut     int64 `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
 }
 
-// Ledger is the memory of one run. It is stored as one blob and written whole.
+// Ledger is the memory of one run. It is stored as one blob and written whole,
+// under names that never change (see TableState).
 type Ledger struct {
-	Format     int    // LedgerFormat
-	RunID      string // fixed-length, alphanumeric, begins with the app's id
-	Generation int64  // of the table state that wrote it; fences older writers
-	Instance   string
-	Table      Table
-	API        string
-	Started    time.Time
+	Format     int       `json:"Format"`     // LedgerFormat
+	RunID      string    `json:"RunID"`      // fixed-length, alphanumeric, begins with the app's id
+	Generation int64     `json:"Generation"` // of the table state that wrote it; fences older writers
+	Instance   string    `json:"Instance"`
+	Table      Table     `json:"Table"`
+	API        string    `json:"API"`
+	Started    time.Time `json:"Started"`
 
-	Window       Window     // zero for a snapshot
-	More         bool       // the window was cut short: another run follows at once
-	SnapshotTime time.Time  // Defender's now at the plan; zero unless a snapshot
-	Total        int64      // snapshot: rows at the plan
-	Newest       time.Time  // snapshot: newest ingestion_time() at the plan; zero when null
-	Restarts     int        // snapshot: how often it was begun again
-	Nulls        int64      // rows without a watermark, counted at the plan
-	Rewind       *time.Time `json:",omitempty"` // the watermark set by the user that this run obeys
+	Window       Window     `json:"Window"`           // zero for a snapshot
+	More         bool       `json:"More"`             // the window was cut short: another run follows at once
+	SnapshotTime time.Time  `json:"SnapshotTime"`     // Defender's now at the plan; zero unless a snapshot
+	Total        int64      `json:"Total"`            // snapshot: rows at the plan
+	Newest       time.Time  `json:"Newest"`           // snapshot: newest ingestion_time() at the plan; zero when null
+	Restarts     int        `json:"Restarts"`         // snapshot: how often it was begun again
+	Nulls        int64      `json:"Nulls"`            // rows without a watermark, counted at the plan
+	Rewind       *time.Time `json:"Rewind,omitempty"` // the watermark set by the user that this run obeys
 
-	Probe     string    // id of the one-row probe under way; "" when none
-	ProbeSent time.Time // when it was sent
-	Next      int       // the next slice number
-	Slices    []LedgerSlice
-	Calls     int // hunting calls, over all invocations
-	Attempts  int // invocations that worked on the run
-	Bytes     int64
-	Notes     []string // for the audit row
-	Ended     time.Time
-	Status    string // audit status at the end; "" while open
+	Probe     string        `json:"Probe"`     // id of the one-row probe under way; "" when none
+	ProbeSent time.Time     `json:"ProbeSent"` // when it was sent
+	Next      int           `json:"Next"`      // the next slice number
+	Slices    []LedgerSlice `json:"Slices"`
+	Calls     int           `json:"Calls"`    // hunting calls, over all invocations
+	Attempts  int           `json:"Attempts"` // invocations that worked on the run
+	Bytes     int64         `json:"Bytes"`
+	Notes     []string      `json:"Notes"` // for the audit row
+	Ended     time.Time     `json:"Ended"`
+	Status    string        `json:"Status"` // audit status at the end; "" while open
 }
 
 // LedgerFormat is the version of the ledger's JSON that this program writes.

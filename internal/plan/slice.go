@@ -11,8 +11,8 @@ const Buckets = 1 << 16
 
 // Window is the range (From, To] of the watermark column.
 type Window struct {
-	From time.Time // exclusive
-	To   time.Time // inclusive
+	From time.Time `json:"From"` // exclusive
+	To   time.Time `json:"To"`   // inclusive
 }
 
 // Empty reports whether no instant lies in the window.
@@ -43,11 +43,12 @@ const (
 // Slice is the unit of one hunting query: a part of the window, a range of hash
 // buckets, or both.
 type Slice struct {
-	No     int // unique within the run from 1; a number is never used twice
-	Part   Part
-	Window Window // PartWindow only; (From, To]
-	Lo, Hi int    // hash buckets Lo <= b < Hi of Buckets; 0, Buckets is all of them
-	Rows   int64  // rows counted; -1: not counted, as after a split
+	No     int    `json:"No"` // unique within the run from 1; a number is never used twice
+	Part   Part   `json:"Part"`
+	Window Window `json:"Window"` // PartWindow only; (From, To]
+	Lo     int    `json:"Lo"`     // hash buckets Lo <= b < Hi of Buckets; 0, Buckets is all of them
+	Hi     int    `json:"Hi"`
+	Rows   int64  `json:"Rows"` // rows counted; -1: not counted, as after a split
 }
 
 // Hashed reports whether the slice holds fewer than all buckets.

@@ -33,34 +33,34 @@ func ParseLoadType(text string) (LoadType, error) {
 
 // Table is one row of MigrationConfiguration, checked.
 type Table struct {
-	Instance        string // the Defender tenant's name; "" is the default instance
-	Source          string // hunting table, spelled as Defender spells it
-	Destination     string // raw table in ADX
-	WatermarkColumn string // "" means ingestion_time(), written None in the configuration
-	Load            LoadType
-	Active          bool
-	LastRefreshed   time.Time // watermark as the row states it; zero when null
-	Frequency       string    // how often a run is due; "" is every tick
+	Instance        string    `json:"Instance"`        // the Defender tenant's name; "" is the default instance
+	Source          string    `json:"Source"`          // hunting table, spelled as Defender spells it
+	Destination     string    `json:"Destination"`     // raw table in ADX
+	WatermarkColumn string    `json:"WatermarkColumn"` // "" means ingestion_time(), written None in the configuration
+	Load            LoadType  `json:"Load"`
+	Active          bool      `json:"Active"`
+	LastRefreshed   time.Time `json:"LastRefreshed"` // watermark as the row states it; zero when null
+	Frequency       string    `json:"Frequency"`     // how often a run is due; "" is every tick
 
-	RunID      string    // the run that published the row; "" for a row of the user's
-	Generation int64     // the publishing state's generation; 0 for a row of the user's
-	Ingested   time.Time // when the row came into ADX; orders rows of one source
+	RunID      string    `json:"RunID"`      // the run that published the row; "" for a row of the user's
+	Generation int64     `json:"Generation"` // the publishing state's generation; 0 for a row of the user's
+	Ingested   time.Time `json:"Ingested"`   // when the row came into ADX; orders rows of one source
 }
 
 // Row is MigrationConfiguration as it is stored, before any check.
 type Row struct {
-	SourceTable               string
-	DestinationTable          string
-	WatermarkColumn           string
-	LastRefreshedTime         time.Time // zero when null
-	LastRefreshedTimeInString string
-	LoadType                  string
-	IsActive                  bool
-	Instance                  string
-	Frequency                 string
-	RunID                     string
-	Generation                int64
-	Ingested                  time.Time
+	SourceTable               string    `json:"SourceTable"`
+	DestinationTable          string    `json:"DestinationTable"`
+	WatermarkColumn           string    `json:"WatermarkColumn"`
+	LastRefreshedTime         time.Time `json:"LastRefreshedTime"` // zero when null
+	LastRefreshedTimeInString string    `json:"LastRefreshedTimeInString"`
+	LoadType                  string    `json:"LoadType"`
+	IsActive                  bool      `json:"IsActive"`
+	Instance                  string    `json:"Instance"`
+	Frequency                 string    `json:"Frequency"`
+	RunID                     string    `json:"RunID"`
+	Generation                int64     `json:"Generation"`
+	Ingested                  time.Time `json:"Ingested"`
 }
 
 // tableName is what Kusto and Defender accept as a plain table or column name.

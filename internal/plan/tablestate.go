@@ -30,57 +30,64 @@ const (
 // a user sets again is taken for a command, which is what it then is.
 const publishedKept = 32
 
-// TableState is the authority on one table: open run, generation, watermark.
+// TableState is the authority on one table: open run, generation, watermark. It
+// and what it holds are stored: the names in the tags never change, and a new
+// member is left out when zero, so that older programs read what newer ones wrote.
 type TableState struct {
-	Format     int // StateFormat
-	Instance   string
-	Source     string
-	Generation int64      // raised by every attempt before any other effect
-	Watermark  time.Time  // every row up to and including it is in ADX; zero: nothing yet
-	OpenRun    string     // RunId of the open run; "" when none
-	LastRun    string     // RunId of the run that ended last, until ADX was asked once more for copies of it
-	NotBefore  time.Time  // waits longer than a message can carry
-	Width      float64    // bytes a row, learned; 0 until then
-	Nulls      int64      // rows without watermark copied; or NullsNotCopied, NullsUnknown
-	Settled    time.Time  // when the last run ended; rows of other apps are looked for since then
-	Rebuilt    bool       // there was no state, and no run has ended since
-	Restarts   int        // snapshots abandoned in a row because the table changed meanwhile
-	Rewind     *time.Time // a watermark that the user set; the next run begins there
+	Format     int       `json:"Format"` // StateFormat
+	Instance   string    `json:"Instance"`
+	Source     string    `json:"Source"`
+	Generation int64     `json:"Generation"`         // raised by every attempt before any other effect
+	Watermark  time.Time `json:"Watermark"`          // every row up to and including it is in ADX; zero: nothing yet
+	OpenRun    string    `json:"OpenRun"`            // RunId of the open run; "" when none
+	LastRun    string    `json:"LastRun"`            // RunId of the run that ended last, until ADX was asked once more for copies of it
+	NotBefore  time.Time `json:"NotBefore"`          // waits longer than a message can carry
+	Width      float64   `json:"Width"`              // bytes a row, learned; 0 until then
+	Nulls      int64     `json:"Nulls"`              // rows without watermark copied; or NullsNotCopied, NullsUnknown
+	LastEnded  time.Time `json:"LastEnded,omitzero"` // when the last run ended; zero: none yet
+	// ForeignSince is the instant since which rows of other apps are looked for: the
+	// end of the last run, or the last time that such rows made the table refuse;
+	// zero: no run has ended. Stored as Settled, which once meant both: older
+	// programs read it as either, so that an upgrade can be taken back.
+	ForeignSince time.Time  `json:"Settled"`
+	Rebuilt      bool       `json:"Rebuilt"`  // there was no state, and no run has ended since
+	Restarts     int        `json:"Restarts"` // snapshots abandoned in a row because the table changed meanwhile
+	Rewind       *time.Time `json:"Rewind"`   // a watermark that the user set; the next run begins there
 
-	Command   time.Time  // arrival of the newest configuration row judged so far
-	Table     Table      // the configuration last acted upon
-	Published []Table    // rows of ours in MigrationConfiguration, newest last
-	Outbox    []Outgoing // what must still be said in ADX
-	Seq       int64      // numbers the outbox's entries over the table's life
+	Command   time.Time  `json:"Command"`   // arrival of the newest configuration row judged so far
+	Table     Table      `json:"Table"`     // the configuration last acted upon
+	Published []Table    `json:"Published"` // rows of ours in MigrationConfiguration, newest last
+	Outbox    []Outgoing `json:"Outbox"`    // what must still be said in ADX
+	Seq       int64      `json:"Seq"`       // numbers the outbox's entries over the table's life
 }
 
 // Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one
 // of Config and Audit.
 type Outgoing struct {
-	Tag    string // unique for ever: instance, table, Seq
-	Config *Row   `json:",omitempty"`
-	Audit  *Audit `json:",omitempty"`
+	Tag    string `json:"Tag"` // unique for ever: instance, table, Seq
+	Config *Row   `json:"Config,omitempty"`
+	Audit  *Audit `json:"Audit,omitempty"`
 }
 
 // Audit is one row of MigrationAuditLog.
 type Audit struct {
-	TableName     string // destination; "" for a malformed wake-up
-	Timestamp     time.Time
-	Status        Status
-	FailureReason string // "" on success
-	RecordCount   int64
-	Instance      string
-	SourceTable   string
-	RunID         string
-	AttemptID     string
-	WindowFrom    time.Time // zero: null
-	WindowTo      time.Time
-	Slices        int
-	Calls         int
-	Bytes         int64
-	Duration      time.Duration
-	API           string
-	Note          string
+	TableName     string        `json:"TableName"` // destination; "" for a malformed wake-up
+	Timestamp     time.Time     `json:"Timestamp"`
+	Status        Status        `json:"Status"`
+	FailureReason string        `json:"FailureReason"` // "" on success
+	RecordCount   int64         `json:"RecordCount"`
+	Instance      string        `json:"Instance"`
+	SourceTable   string        `json:"SourceTable"`
+	RunID         string        `json:"RunID"`
+	AttemptID     string        `json:"AttemptID"`
+	WindowFrom    time.Time     `json:"WindowFrom"` // zero: null
+	WindowTo      time.Time     `json:"WindowTo"`
+	Slices        int           `json:"Slices"`
+	Calls         int           `json:"Calls"`
+	Bytes         int64         `json:"Bytes"`
+	Duration      time.Duration `json:"Duration"`
+	API           string        `json:"API"`
+	Note          string        `json:"Note"`
 }
 
 // Status is how an attempt ended.

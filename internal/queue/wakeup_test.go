@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/defender2adx/defender2adx/internal/blobstore/storedtest"
+
 	stdjson "encoding/json"
 )
 
@@ -161,3 +163,5 @@ func FuzzParseWakeUp(f *testing.F) {
 		}
 	})
 }
+
+func TestWakeUp_EveryMemberIsNamed(t *testing.T) { storedtest.Named(t, WakeUp{}) }

@@ -13,24 +13,24 @@ const recordFormat = 1
 
 // record is the quota blob of one tenant. All instants are the blob service's.
 type record struct {
-	Format    int
-	Writer    string // with WriteSeq: never the same twice
-	WriteSeq  int64
-	NotBefore time.Time // nobody calls before it; zero: no hold
-	Minute    tally
-	Hour      tally // zero without an hourly limit
-	Line      []place
+	Format    int       `json:"Format"`
+	Writer    string    `json:"Writer"` // with WriteSeq: never the same twice
+	WriteSeq  int64     `json:"WriteSeq"`
+	NotBefore time.Time `json:"NotBefore"` // nobody calls before it; zero: no hold
+	Minute    tally     `json:"Minute"`
+	Hour      tally     `json:"Hour"` // zero without an hourly limit
+	Line      []place   `json:"Line"`
 }
 
 // tally is what is remembered of one limit.
 type tally struct {
-	Next time.Time // see rate
+	Next time.Time `json:"Next"` // see rate
 
 	// For display only: the calls of the window that began at Start and of the one
 	// before it.
-	Start  time.Time
-	Calls  int
-	Before int
+	Start  time.Time `json:"Start"`
+	Calls  int       `json:"Calls"`
+	Before int       `json:"Before"`
 }
 
 func decode(body []byte) (record, error) {

@@ -29,10 +29,10 @@ type rules struct {
 
 // place is one caller's in the line.
 type place struct {
-	Who      string
-	Favoured bool
-	Since    time.Time // when it first asked
-	At       time.Time // when it may ask again
+	Who      string    `json:"Who"`
+	Favoured bool      `json:"Favoured"`
+	Since    time.Time `json:"Since"` // when it first asked
+	At       time.Time `json:"At"`    // when it may ask again
 }
 
 // turn reserves the next slot for who and returns it, or returns the instant at

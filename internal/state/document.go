@@ -12,9 +12,9 @@ import (
 // WriteSeq together are never used twice, which makes every body unique: so a
 // writer knows its own write when it reads one back.
 type stamp struct {
-	Writer   string // process and acquisition
-	WriteSeq int64  // of the writer, from 1
-	Program  string // version of the program that wrote it
+	Writer   string `json:"Writer"`   // process and acquisition
+	WriteSeq int64  `json:"WriteSeq"` // of the writer, from 1
+	Program  string `json:"Program"`  // version of the program that wrote it
 }
 
 type stateDocument struct {
@@ -34,6 +34,10 @@ func decodeState(body []byte) (*plan.TableState, error) {
 	var d stateDocument
 	if err := json.Unmarshal(body, &d); err != nil {
 		return nil, unreadable(body, err)
+	}
+	if d.LastEnded.IsZero() {
+		// A program that knew one instant for both wrote it.
+		d.LastEnded = d.ForeignSince
 	}
 	return &d.TableState, nil
 }
