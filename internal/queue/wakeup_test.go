@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -165,3 +167,20 @@ func FuzzParseWakeUp(f *testing.F) {
 }
 
 func TestWakeUp_EveryMemberIsNamed(t *testing.T) { storedtest.Named(t, WakeUp{}) }
+
+// In testdata stands what commit 868dea7 sent; it is obeyed for ever.
+func TestParseWakeUp_SentOnesAreObeyed(t *testing.T) {
+	for file, want := range map[string]WakeUp{
+		"wakeup-scheduled.json": {Instance: "contoso", Table: "DeviceInfo", Trigger: Scheduled},
+		"wakeup-manual.json":    {Table: "api/machines", Trigger: Manual, Again: 2},
+		"wakeup-forced.json":    {Table: "DeviceInfo", Trigger: Forced},
+	} {
+		text, err := os.ReadFile(filepath.Join("testdata", "868dea7", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ParseWakeUp(string(text)); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v; want %+v", file, got, err, want)
+		}
+	}
+}

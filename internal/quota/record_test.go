@@ -1,9 +1,43 @@
 package quota
 
 import (
+	"bytes"
+	"encoding/json"
+	"os"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/internal/blobstore/storedtest"
 )
 
 func TestRecord_EveryMemberIsNamed(t *testing.T) { storedtest.Named(t, record{}) }
+
+// In testdata stands what commit 868dea7 wrote; it is taken up for ever.
+func TestRecord_StoredOnesAreTakenUp(t *testing.T) {
+	stored, err := os.ReadFile("testdata/868dea7/quota.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(minute, second, nano int) time.Time {
+		return time.Date(2026, 11, 1, 12, minute, second, nano, time.UTC)
+	}
+	want := record{
+		Format: 1, Writer: "4KHXY356VGFXR4LSX3XU7AN4RP", WriteSeq: 33, NotBefore: at(6, 1, 101_249_250),
+		Minute: tally{Next: at(1, 0, 722_915_917), Start: at(0, 0, 507_000_000), Calls: 30},
+		Hour:   tally{Next: at(1, 30, 507_000_000), Start: at(0, 0, 507_000_000), Calls: 30},
+		Line: []place{
+			{Who: "DeviceTvmSoftwareInventory", Favoured: true, Since: at(1, 1, 134_249_250), At: at(6, 1, 101_249_250)},
+			{Who: "contoso/DeviceInfo", Since: at(1, 1, 181_249_250), At: at(6, 4, 101_249_250)},
+		},
+	}
+	got, err := decode(stored)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Fatalf("decode: %v (-want +got):\n%s", err, diff)
+	}
+	// Written again it is the same, so that the older program takes it back.
+	if again, err := json.Marshal(got); err != nil || !bytes.Equal(again, stored) {
+		t.Errorf("written again: %s, %v; want %s", again, err, stored)
+	}
+}
