@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"internal/fault":       nil,
 	"internal/kql":         nil,
 	"internal/schema":      nil,
-	"internal/plan":        nil,
+	"internal/plan":        {"internal/fault"},
 	"internal/config":      {"internal/plan"},
 	"internal/host":        {"internal/fault"},
 	"internal/queue":       {"internal/fault"},

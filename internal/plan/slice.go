@@ -91,6 +91,20 @@ func (s Slice) Split(next int) (a, b Slice, ok bool) {
 	return a, b, true
 }
 
+// SplitAt divides a slice of the window in two at an instant that lies inside it
+// and belongs to the older part; numbered and uncounted as by Split.
+func (s Slice) SplitAt(at time.Time, next int) (a, b Slice, ok bool) {
+	at = Ticks(at)
+	if s.Part != PartWindow || !at.After(s.Window.From) || !at.Before(s.Window.To) {
+		return Slice{}, Slice{}, false
+	}
+	a, b = s, s
+	a.No, b.No = next, next+1
+	a.Rows, b.Rows = -1, -1
+	a.Window.To, b.Window.From = at, at
+	return a, b, true
+}
+
 // middle returns an instant strictly inside w on a tick. Durations of Go end at
 // 292 years, so the halving goes by seconds and ticks.
 func middle(w Window) time.Time {

@@ -16,8 +16,9 @@ const (
 	Committing SliceState = "committing"
 	// Verified: ADX returned exactly the frozen rows for RunId and Slice.
 	Verified SliceState = "verified"
-	// Retired: nothing of the slice is in ADX or ever will be: it was split, or
-	// its blob is gone. Its rows are fetched under other numbers.
+	// Retired: nothing of the slice is in ADX or ever will be: it was divided and
+	// its rows are fetched under other numbers. It is kept only while its count is
+	// needed to judge theirs.
 	Retired SliceState = "retired"
 	// Voiding: the slice is to be hidden from the views and its rows brought in
 	// under another number. Whether it is hidden yet is not known.
@@ -36,19 +37,19 @@ type Blob struct {
 // LedgerSlice is a slice and what is known of it.
 type LedgerSlice struct {
 	Slice
-	State SliceState `json:"State"`
-	Blob  Blob       `json:"Blob"`  // Committing and later
-	Sent  time.Time  `json:"Sent"`  // last enqueued for ingestion, storage-independent own clock; zero: never
-	Sends int        `json:"Sends"` // how often it was enqueued
-	// Failed is set when ADX reported that the last ingestion failed for good.
-	Failed bool  `json:"Failed"`
-	Landed int64 `json:"Landed"` // rows found in ADX at verification
-	Voids  int   `json:"Voids"`  // how often the rows were sent under an earlier number and hidden
-	// Refetch: Voiding because the staged blob is gone, so the rows must be read
-	// at the source again.
-	Refetch bool  `json:"Refetch"`
-	Surplus int64 `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
-	Cut     int64 `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
+	State   SliceState `json:"State"`
+	Blob    Blob       `json:"Blob"`                  // Committing and later
+	Sent    time.Time  `json:"Sent"`                  // last enqueued for ingestion, storage-independent own clock; zero: never
+	Sends   int        `json:"Sends"`                 // how often it was enqueued; 0 in Committing is left for "promised and never sent"
+	Landed  int64      `json:"Landed"`                // rows found in ADX at verification
+	Voids   int        `json:"Voids"`                 // how often the rows were sent under an earlier number and hidden
+	Surplus int64      `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
+	Cut     int64      `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
+	// LastTry: the tries are used up and that was said; the next one is granted.
+	LastTry bool `json:"LastTry,omitzero"`
+	// Parent is the slice, retired or void, whose rows this one holds in part; 0:
+	// none. Rows of all parts are compared with the parent's.
+	Parent int `json:"Parent,omitzero"`
 }
 
 // Ledger is the memory of one run. It is stored as one blob and written whole,
@@ -81,6 +82,8 @@ type Ledger struct {
 	Notes     []string      `json:"Notes"` // for the audit row
 	Ended     time.Time     `json:"Ended"`
 	Status    string        `json:"Status"` // audit status at the end; "" while open
+
+	Account Account `json:"Account,omitzero"` // why the rows verified are not those planned
 }
 
 // LedgerFormat is the version of the ledger's JSON that this program writes.

@@ -1,0 +1,296 @@
+package plan
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+)
+
+// The bounds of trying again.
+const (
+	// MaxSends is how often one blob is handed, under one number, to a service that
+	// keeps losing or refusing it.
+	MaxSends = 6
+	// MaxVoids is under how many numbers beyond the first a blob is sent of which
+	// only a part arrives.
+	MaxVoids = 3
+	// MaxCopies is how often a slice that the service took in more than once is
+	// hidden and sent under a new number; after that its copies are reported.
+	MaxCopies = 2
+)
+
+// The slice's life. The methods below are the only writers of LedgerSlice.State.
+// Each returns an error of kind Permanent for a step that the drawing does not
+// have, "internal error: ...", and leaves the ledger as it was. None of them
+// stores anything: the caller writes the ledger before the effect that the new
+// state promises.
+//
+//	                     counted 0 / received 0: Verify
+//	        +-------------------------------------------------------+
+//	        |                                                       v
+//	planned(n) --Freeze, then sent--> committing --Verify: landed >= sent--> verified ---> run ends
+//	  |   ^  \                          |  ^  |                       |
+//	  |   |   \ Divide: too large, cut, |  |  | Condemn: landed <     | Condemn: the final check
+//	  |   |    \ 5xx x3; Repack: other  |  |  | sent, null Records,   | found fewer, or copies
+//	  |   |     \ width learned         |  |  | copies, blob gone     |
+//	  |   |      v                      |  +--+ Resend: failed for    |
+//	  |   |    retired                  |       good, or grace passed |
+//	  |   |      \                      |       and something later   |
+//	  |   |       v                     v       arrived               v
+//	  |   |    2..n planned          voiding <------------------------+
+//	  |   |                             |  ledger says so, then the control table hides it
+//	  |   |                             v
+//	  |   +-- planned(-1) <-- blob -- void: Replace --> committing under a new number, same blob
+//	  |                       gone
+//	  +-- Counted: planned(-1) -> planned(n), many in one call
+//
+// Left room for, and not built:
+//   - promised and never sent: Committing with Sends 0, so that a send refused before
+//     anything was queued is repeated at once;
+//   - a successor with a rewritten blob: Replace with another Blob, its Rows equal;
+//   - succeeded and not to be seen: a Verdict of a committing slice whose ingestion
+//     is known to have succeeded; it stays committing and is never sent again;
+//   - rows unknown, as of file exports: planned(-1) that Freeze accepts;
+//   - a successor hidden until it is whole: void beside verified from the start, and
+//     one append that turns both.
+
+// Freeze records that a planned slice's rows are frozen in blob and that only this
+// blob may be sent for it: planned -> committing. The caller settled the blob's rows
+// by counting, so they are the slice's count from here on. cut is the number of
+// rows that were cut to size; now is the first send, by our clock.
+func (l *Ledger) Freeze(no int, blob Blob, cut int64, now time.Time) error {
+	s, err := l.step("freeze", no, Planned)
+	switch {
+	case err != nil:
+		return err
+	case s.Rows < 0:
+		return illegal("freeze slice %d, which was not counted", no)
+	case blob.Path == "" || blob.Rows <= 0:
+		return illegal("freeze slice %d without a blob or without rows", no)
+	}
+	s.State, s.Blob, s.Cut, s.Rows = Committing, blob, cut, blob.Rows
+	s.Sent, s.Sends = now, 1
+	return nil
+}
+
+// Verify records that rows of the slice were seen in ADX, at least those frozen:
+// committing -> verified. Copies beyond them are not the slice's rows. A planned
+// slice without rows needs no blob: planned -> verified with 0.
+func (l *Ledger) Verify(no int, rows int64) error {
+	s, err := l.step("verify", no, Planned, Committing)
+	switch {
+	case err != nil:
+		return err
+	case s.State == Planned && (rows != 0 || s.Rows < 0):
+		return illegal("verify slice %d with %d rows, which was not frozen", no, rows)
+	case rows < s.Blob.Rows:
+		return illegal("verify slice %d with %d rows of %d", no, rows, s.Blob.Rows)
+	}
+	s.State, s.Landed, s.LastTry = Verified, s.Blob.Rows, false
+	s.Rows = s.Blob.Rows
+	return nil
+}
+
+// Divide divides a planned slice in two that are to be counted: planned -> retired,
+// and two planned(-1). ok is false, and nothing is changed, where it cannot be
+// divided further.
+func (l *Ledger) Divide(no int) (a, b Slice, ok bool, err error) {
+	s, err := l.step("divide", no, Planned)
+	if err != nil {
+		return a, b, false, err
+	}
+	a, b, ok = s.Split(l.Next)
+	if ok {
+		l.replaceByParts(s, a, b)
+	}
+	return a, b, ok, nil
+}
+
+// DivideAt is Divide at an instant, which goes to the older part. ok is false where
+// the instant does not lie inside the slice's window.
+func (l *Ledger) DivideAt(no int, at time.Time) (a, b Slice, ok bool, err error) {
+	s, err := l.step("divide", no, Planned)
+	if err != nil {
+		return a, b, false, err
+	}
+	a, b, ok = s.SplitAt(at, l.Next)
+	if ok {
+		l.replaceByParts(s, a, b)
+	}
+	return a, b, ok, nil
+}
+
+func (l *Ledger) replaceByParts(s *LedgerSlice, parts ...Slice) {
+	parent := s.No
+	if s.Rows < 0 {
+		parent = s.Parent // its own count is unknown: the parts answer to who it answered to
+	}
+	s.State = Retired
+	for _, p := range parts {
+		l.Add(p)
+		l.Slices[len(l.Slices)-1].Parent = parent
+	}
+	l.prune()
+}
+
+// Repack plans the rows of all planned slices anew: planned -> retired, packed
+// planned under fresh numbers. packed must hold exactly what the planned slices
+// hold; what has no rows stands there as a slice without rows.
+func (l *Ledger) Repack(packed []Slice) error {
+	var before, after ground
+	for i := range l.Slices {
+		if s := &l.Slices[i]; s.State == Planned {
+			before.add(s.Slice)
+		}
+	}
+	for _, s := range packed {
+		after.add(s)
+	}
+	if before != after {
+		return illegal("pack run %s again into slices that do not hold what the planned ones hold", l.RunID)
+	}
+	for i := range l.Slices {
+		if s := &l.Slices[i]; s.State == Planned {
+			s.State = Retired
+		}
+	}
+	for _, s := range packed {
+		s.No = l.Next
+		l.Add(s)
+	}
+	l.prune()
+	return nil
+}
+
+// Counted records the count of a slice that came without one: planned(-1) ->
+// planned(rows). Believe, which judges the count first, is its caller.
+func (l *Ledger) Counted(no int, rows int64) error {
+	s, err := l.step("count", no, Planned)
+	switch {
+	case err != nil:
+		return err
+	case s.Rows >= 0 || rows < 0:
+		return illegal("count slice %d of %d rows as %d", no, s.Rows, rows)
+	}
+	s.Rows = rows
+	l.prune()
+	return nil
+}
+
+// Resend records that the frozen blob is about to be sent again under the same
+// number; now is that instant by our clock.
+func (l *Ledger) Resend(no int, now time.Time) error {
+	s, err := l.step("send", no, Committing)
+	if err != nil {
+		return err
+	}
+	s.Sends, s.Sent = s.Sends+1, now
+	return nil
+}
+
+// MayTry reports whether the slice may be tried once more, of which tries were made
+// and limit are allowed. At the limit the answer is no once, for the caller to say
+// so, and yes the next time: each tick tries once more, since the cause may be
+// mended by then.
+func (l *Ledger) MayTry(no, tries, limit int) (bool, error) {
+	s, err := l.step("try", no, Committing, Verified)
+	if err != nil {
+		return false, err
+	}
+	granted := tries < limit || s.LastTry
+	s.LastTry = !granted
+	return granted, nil
+}
+
+// Condemn marks a slice that is to be hidden, with the rows found in ADX:
+// committing or verified -> voiding. From here on nobody takes it for verified,
+// even if the rest shows later.
+func (l *Ledger) Condemn(no int, landed int64) error {
+	s, err := l.step("void", no, Committing, Verified)
+	switch {
+	case err != nil:
+		return err
+	case s.Blob.Rows == 0 && s.Rows == 0:
+		return illegal("void slice %d, which has no rows", no)
+	}
+	s.State, s.Landed = Voiding, landed
+	return nil
+}
+
+// Replace records that the slice is hidden and returns the number under which its
+// rows come in: voiding -> void, and committing with the same blob, sent now by our
+// clock, or, where the rows are to be read at the source again since the blob is
+// gone, planned(-1). A slice without a blob is always read again.
+func (l *Ledger) Replace(no int, now time.Time, readAgain bool) (successor int, err error) {
+	s, err := l.step("replace", no, Voiding)
+	if err != nil {
+		return 0, err
+	}
+	s.State = Void
+	again := LedgerSlice{Slice: s.Slice, State: Planned, Parent: no}
+	again.No = l.Next
+	if readAgain || s.Blob.Path == "" {
+		again.Rows = -1
+	} else {
+		again.State, again.Parent = Committing, 0
+		again.Blob, again.Cut, again.Voids, again.Sent, again.Sends = s.Blob, s.Cut, s.Voids+1, now, 1
+	}
+	l.Next++
+	l.Slices = append(l.Slices, again)
+	return again.No, nil
+}
+
+// step returns the slice for a step that is legal in the states given.
+func (l *Ledger) step(verb string, no int, from ...SliceState) (*LedgerSlice, error) {
+	s := l.Slice(no)
+	if s == nil {
+		return nil, illegal("%s slice %d, which the run does not have", verb, no)
+	}
+	if !slices.Contains(from, s.State) {
+		return nil, illegal("%s slice %d, which is %s", verb, no, s.State)
+	}
+	return s, nil
+}
+
+func illegal(format string, args ...any) error {
+	return fault.As(fault.Permanent, fmt.Errorf("internal error: "+format, args...))
+}
+
+// prune drops retired slices, so that a run that is divided again and again keeps a
+// small ledger. Pointers to slices do not outlive it: Divide, Repack and Counted. One stays while a part of it is not counted, and so do its counted
+// siblings by then.
+func (l *Ledger) prune() {
+	waiting := map[int]bool{}
+	for i := range l.Slices {
+		if s := &l.Slices[i]; s.State == Planned && s.Rows < 0 && s.Parent != 0 {
+			waiting[s.Parent] = true
+		}
+	}
+	l.Slices = slices.DeleteFunc(l.Slices, func(s LedgerSlice) bool {
+		return s.State == Retired && !waiting[s.No] && !(s.Rows >= 0 && waiting[s.Parent])
+	})
+}
+
+// ground is the extent of slices: ticks times buckets of windows, buckets of the
+// other parts. Slices are disjoint, so equal extents tell a loss.
+type ground struct {
+	hi, lo     uint64 // 128 bits: the ticks to year 9999 take 62, buckets 16
+	nulls, all int
+}
+
+func (g *ground) add(s Slice) {
+	switch s.Part {
+	case PartNull:
+		g.nulls += s.Hi - s.Lo
+	case PartAll:
+		g.all += s.Hi - s.Lo
+	default:
+		hi, lo := bits.Mul64(uint64(max(0, ticksOf(s.Window.To)-ticksOf(s.Window.From))), uint64(s.Hi-s.Lo))
+		var carry uint64
+		g.lo, carry = bits.Add64(g.lo, lo, 0)
+		g.hi, _ = bits.Add64(g.hi, hi, carry)
+	}
+}

@@ -1,0 +1,61 @@
+package plan
+
+// Verdict is what ADX's answer for one slice means.
+type Verdict string
+
+const (
+	// Unjudged: nothing was promised of the slice, or it is being hidden.
+	Unjudged Verdict = "unjudged"
+	// Complete: every row sent is there, and no more than were reported already.
+	Complete Verdict = "complete"
+	// Missing: nothing is there. Not yet, or no more: that is for the caller, who
+	// knows when it was sent.
+	Missing Verdict = "missing"
+	// Partial: fewer rows are there than were sent.
+	Partial Verdict = "partial"
+	// Nulls: the rows are there and ADX made some of them null. Only a committing
+	// slice is judged so: one verified with nulls was accepted with them.
+	Nulls Verdict = "nulls"
+	// Copies: the service took the whole slice in more than once, and it may be hidden
+	// and its blob sent under a new number: before the checkpoint, and where the blob
+	// is still there. Otherwise it is an Excess.
+	Copies Verdict = "copies"
+	// Excess: more rows are there than were sent, and only a person may remove them:
+	// no whole multiple, or hidden MaxCopies times already. The slice stays visible
+	// and is reported.
+	Excess Verdict = "excess"
+)
+
+// Verdict judges the slice by what ADX holds of it. It is the one comparison of rows
+// sent and rows landed: of the poll, of the final check and of the look for late
+// copies.
+func (s *LedgerSlice) Verdict(landed Landed) Verdict {
+	sent := s.Blob.Rows
+	switch {
+	case s.State != Committing && s.State != Verified:
+		return Unjudged
+	case sent == 0:
+		return Complete // it had no rows, and its number is nobody else's
+	case landed.Rows == 0:
+		return Missing
+	case landed.Rows < sent:
+		return Partial
+	case landed.Nulls > 0 && s.State == Committing:
+		return Nulls
+	case landed.Rows <= max(sent, s.Surplus):
+		return Complete
+	case landed.Rows%sent == 0 && s.Voids < MaxCopies && s.Surplus == 0:
+		return Copies
+	default:
+		return Excess
+	}
+}
+
+// Times returns how often the whole slice is in ADX; 0 where its rows there are no
+// whole multiple of those sent.
+func (s *LedgerSlice) Times(landed Landed) int64 {
+	if sent := s.Blob.Rows; sent > 0 && landed.Rows%sent == 0 {
+		return landed.Rows / sent
+	}
+	return 0
+}
