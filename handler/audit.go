@@ -31,8 +31,8 @@ func (a auditor) Malformed(ctx context.Context, cause error) error {
 }
 
 // GivenUp records a wake-up that the queue delivered too often.
-func (a auditor) GivenUp(ctx context.Context, req pipeline.Request) error {
-	return a.deliver(ctx, plan.Audit{Instance: req.Key.Instance, SourceTable: req.Key.Source,
+func (a auditor) GivenUp(ctx context.Context, w plan.WakeUp) error {
+	return a.deliver(ctx, plan.Audit{Instance: w.Key.Instance, SourceTable: w.Key.Source,
 		FailureReason: "the wake-up failed too often and went to the poison queue; the next tick wakes the table again"})
 }
 

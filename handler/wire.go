@@ -78,14 +78,14 @@ func wire(cfg config.Config, log *slog.Logger) (*app, error) {
 		return nil, err
 	}
 
-	waker := wakes{a.queue[0]}
+	waker := a.queue[0]
 	lane := pipeline.New(pipelineConfig(cfg), pipeline.Ports{
-		Source: source, Quota: calls, Stager: a.adx, Ingester: sink{a.adx}, Verifier: a.adx, ControlTables: a.adx, Store: leases{a.store}, Waker: waker, Clock: wallClock{},
+		Source: source, Quota: calls, Stager: a.adx, Ingester: a.adx, Verifier: a.adx, ControlTables: a.adx, Store: leases{a.store}, Waker: waker, Clock: wallClock{},
 	}, log)
 	audit := auditor{control: a.adx, now: time.Now, api: source.API()}
-	a.schedule = &schedule.Function{Configuration: a.adx, States: openRuns{a.store}, Waker: waker, Auditor: audit, Sweep: a.sweep}
-	a.migrate = &migrate.Function{Pipeline: lane, Parse: parseWakeUp, Auditor: audit}
-	a.deadletter = &deadletter.Function{Parse: parseWakeUp, Auditor: audit}
+	a.schedule = &schedule.Function{Configuration: a.adx, States: a.store, Waker: waker, Auditor: audit, Sweep: a.sweep}
+	a.migrate = &migrate.Function{Pipeline: lane, Parse: queue.ParseWakeUp, Auditor: audit}
+	a.deadletter = &deadletter.Function{Parse: queue.ParseWakeUp, Auditor: audit}
 	a.tables = &tables.Function{Configuration: a.adx, States: a.store, Waker: waker}
 	a.setup = &setup.Function{Database: a.adx}
 	return a, nil
@@ -233,9 +233,8 @@ func (a *app) sweep(ctx context.Context) (int, error) {
 	return a.store.Sweep(ctx, time.Now().Add(-a.cfg.Migration.LedgerRetention))
 }
 
-// The adapters below only fit types together: an adapter returns its own
-// concrete types and knows no port.
-
+// leases fits types together: an adapter returns its own concrete types and
+// knows no port.
 type leases struct{ *state.Store }
 
 func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.TableLease, error) {
@@ -244,43 +243,6 @@ func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.TableLease,
 		return nil, err
 	}
 	return held, nil
-}
-
-type openRuns struct{ *state.Store }
-
-func (o openRuns) Open(ctx context.Context) ([]plan.Key, error) {
-	all, err := o.List(ctx)
-	var keys []plan.Key
-	for _, s := range all {
-		if s.OpenRun != "" {
-			keys = append(keys, s.Key)
-		}
-	}
-	return keys, err
-}
-
-type sink struct{ *adx.Client }
-
-func (s sink) Enqueue(ctx context.Context, in pipeline.Ingestion) (pipeline.Ticket, error) {
-	ticket, err := s.Client.Enqueue(ctx, adx.Ingestion(in))
-	if err != nil {
-		return nil, err
-	}
-	return ticket, nil
-}
-
-type wakes struct{ *queue.Sender }
-
-func (w wakes) Wake(ctx context.Context, key plan.Key, trigger string, again int, delay time.Duration) error {
-	return w.Send(ctx, queue.WakeUp{Instance: key.Instance, Table: key.Source, Trigger: trigger, Again: again}, delay)
-}
-
-func parseWakeUp(text string) (pipeline.Request, error) {
-	w, err := queue.ParseWakeUp(text)
-	if err != nil {
-		return pipeline.Request{}, err
-	}
-	return pipeline.Request{Key: plan.Key{Instance: w.Instance, Source: w.Table}, Trigger: w.Trigger, Again: w.Again}, nil
 }
 
 type wallClock struct{}
@@ -302,12 +264,12 @@ var (
 	_ pipeline.Source        = (*defender.Client)(nil)
 	_ pipeline.Quota         = (*quota.Quota)(nil)
 	_ pipeline.Stager        = (*adx.Client)(nil)
-	_ pipeline.Ingester      = sink{}
+	_ pipeline.Ingester      = (*adx.Client)(nil)
 	_ pipeline.Verifier      = (*adx.Client)(nil)
 	_ pipeline.ControlTables = (*adx.Client)(nil)
 	_ pipeline.Store         = leases{}
 	_ pipeline.TableLease    = (*state.TableLease)(nil)
-	_ pipeline.Waker         = wakes{}
+	_ pipeline.Waker         = (*queue.Sender)(nil)
 	_ http.Handler           = (*setup.Function)(nil)
 	_ io.Closer              = (*adx.Client)(nil)
 )

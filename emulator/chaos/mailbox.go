@@ -213,11 +213,11 @@ type waker struct {
 	mail    *mailbox
 }
 
-func (w waker) Wake(ctx context.Context, key plan.Key, trigger string, again int, delay time.Duration) error {
+func (w waker) Wake(ctx context.Context, up plan.WakeUp, delay time.Duration) error {
 	if err := w.process.line.ready(ctx); err != nil {
 		return err
 	}
-	text, err := queue.WakeUp{Instance: key.Instance, Table: key.Source, Trigger: trigger, Again: again}.Text()
+	text, err := queue.Text(up)
 	if err != nil {
 		return err
 	}

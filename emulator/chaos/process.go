@@ -104,15 +104,15 @@ func (p *process) wire(mail *mailbox) error {
 		LookBack: cfg.Defender.LookBack, CallsInFlight: w.plan.parallel, Limits: plan.Limits{Rows: cfg.Migration.RowTarget, Bytes: cfg.Migration.ByteTarget},
 		Poll: 40 * time.Millisecond, Pause: cfg.Defender.Pause, Nearby: 300 * time.Millisecond, PutOff: 10 * time.Millisecond, Waiting: 100 * time.Millisecond,
 	}, pipeline.Ports{
-		Source: client, Quota: hurried{calls, p.clock}, Stager: p.adx, Ingester: sink{p.adx}, Verifier: p.adx, ControlTables: p.adx, Store: leases{store}, Waker: waker, Clock: p.clock,
+		Source: client, Quota: hurried{calls, p.clock}, Stager: p.adx, Ingester: p.adx, Verifier: p.adx, ControlTables: p.adx, Store: leases{store}, Waker: waker, Clock: p.clock,
 	}, w.log)
 	audit := auditor{p.adx, client.API()}
-	p.migrate = &migrate.Function{Pipeline: watched{lane, p}, Parse: parseWakeUp, Auditor: audit}
-	p.schedule = &schedule.Function{Configuration: p.adx, States: openRuns{store}, Waker: waker, Auditor: audit,
+	p.migrate = &migrate.Function{Pipeline: watched{lane, p}, Parse: queue.ParseWakeUp, Auditor: audit}
+	p.schedule = &schedule.Function{Configuration: p.adx, States: store, Waker: waker, Auditor: audit,
 		Sweep: func(ctx context.Context) (int, error) {
 			return store.Sweep(ctx, time.Now().Add(-cfg.Migration.LedgerRetention))
 		}}
-	p.deadletter = &deadletter.Function{Parse: parseWakeUp, Auditor: audit}
+	p.deadletter = &deadletter.Function{Parse: queue.ParseWakeUp, Auditor: audit}
 	return nil
 }
 
@@ -260,33 +260,6 @@ func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.TableLease,
 	return held, nil
 }
 
-type openRuns struct{ *state.Store }
-
-func (o openRuns) Open(ctx context.Context) (keys []plan.Key, err error) {
-	all, err := o.List(ctx)
-	for _, s := range all {
-		if s.OpenRun != "" {
-			keys = append(keys, s.Key)
-		}
-	}
-	return keys, err
-}
-
-type sink struct{ *adx.Client }
-
-func (s sink) Enqueue(ctx context.Context, in pipeline.Ingestion) (pipeline.Ticket, error) {
-	ticket, err := s.Client.Enqueue(ctx, adx.Ingestion(in))
-	if err != nil {
-		return nil, err
-	}
-	return ticket, nil
-}
-
-func parseWakeUp(text string) (pipeline.Request, error) {
-	w, err := queue.ParseWakeUp(text)
-	return pipeline.Request{Key: plan.Key{Instance: w.Instance, Source: w.Table}, Trigger: w.Trigger, Again: w.Again}, err
-}
-
 // skewedClock is a process's wall clock, ahead by so much.
 type skewedClock struct{ ahead time.Duration }
 
@@ -308,8 +281,8 @@ func (a auditor) Malformed(ctx context.Context, cause error) error {
 	return a.deliver(ctx, plan.Audit{FailureReason: cause.Error()})
 }
 
-func (a auditor) GivenUp(ctx context.Context, req pipeline.Request) error {
-	return a.deliver(ctx, plan.Audit{SourceTable: req.Key.Source, FailureReason: "the wake-up failed too often and went to the poison queue"})
+func (a auditor) GivenUp(ctx context.Context, w plan.WakeUp) error {
+	return a.deliver(ctx, plan.Audit{SourceTable: w.Key.Source, FailureReason: "the wake-up failed too often and went to the poison queue"})
 }
 
 func (a auditor) deliver(ctx context.Context, audit plan.Audit) error {

@@ -11,7 +11,7 @@ func endMutants() []mutant {
 		one("torn-is-success", "a snapshot that is never whole ends as Success",
 			finishFile, "			status = plan.Torn\n", "			status = plan.Success\n", closing),
 		one("switched-off-is-ignored", "a table that was switched off is copied on",
-			attemptFile, "	if !a.table.Active && a.req.Trigger != Forced {\n		return a.skip", "	if !a.table.Active && a.req.Trigger == Forced {\n		return a.skip", pipelineTests("^TestMigrate_SwitchedOffAndOn$")),
+			attemptFile, "	if !a.table.Active && a.req.Trigger != plan.Forced {\n		return a.skip", "	if !a.table.Active && a.req.Trigger == plan.Forced {\n		return a.skip", pipelineTests("^TestMigrate_SwitchedOffAndOn$")),
 		one("rewind-is-ignored", "a watermark that the user set back is ignored",
 			attemptFile, "		a.state.Rewind = &mark\n", "		_ = mark\n", pipelineTests("^TestMigrate_WatermarkSetByTheUserIsTakenUp$")),
 		one("snapshot-begun-for-ever", "a snapshot of a busy table is begun again and again",
@@ -42,7 +42,7 @@ func answerMutants() []mutant {
 	waits := pipelineTests("^TestMigrate_ALongWait")
 	return []mutant{
 		one("wait-is-success", "a wake-up that has to wait is answered and forgotten",
-			answerFile, "	if err := a.Waker.Wake(ctx, a.req.Key, a.req.Trigger, 0, delay); err != nil {\n		return fmt.Errorf(\"migrate %s: %w\", a.req.Key, err)\n	}\n", "", waits),
+			answerFile, "	if err := a.Waker.Wake(ctx, plan.WakeUp{Key: a.req.Key, Trigger: a.req.Trigger}, delay); err != nil {\n		return fmt.Errorf(\"migrate %s: %w\", a.req.Key, err)\n	}\n", "", waits),
 		one("wait-not-remembered", "a wait of hours is forgotten after the first",
 			answerFile, "			a.state.NotBefore = a.Clock.Now().Add(delay)\n", "", waits),
 		one("wait-not-shared", "a wait that one table was told does not hold the others",
@@ -63,6 +63,6 @@ func answerMutants() []mutant {
 			answerFile, "		return fault.As(fault.Permanent, fmt.Errorf(\"migrate %s: %w\", a.req.Key, err))", "		return fault.As(fault.Retry, fmt.Errorf(\"migrate %s: %w\", a.req.Key, err))",
 			pipelineTests("^TestMigrate_UnknownTable$")),
 		one("held-is-success", "a wake-up for a table in work is dropped although the holder may be dead",
-			answerFile, "	case req.Again == 0", "	case req.Again == 0 && req.Trigger != Scheduled", pipelineTests("^TestMigrate_ATableInWork")),
+			answerFile, "	case req.Again == 0", "	case req.Again == 0 && req.Trigger != plan.Scheduled", pipelineTests("^TestMigrate_ATableInWork")),
 	}
 }

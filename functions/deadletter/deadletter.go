@@ -7,7 +7,7 @@ import (
 	"context"
 
 	"github.com/defender2adx/defender2adx/internal/host"
-	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // Binding is the trigger's name in function.json.
@@ -16,14 +16,14 @@ const Binding = "wakeup"
 // Auditor records the end of a message.
 type Auditor interface {
 	// GivenUp records a wake-up that was delivered too often.
-	GivenUp(ctx context.Context, req pipeline.Request) error
+	GivenUp(ctx context.Context, w plan.WakeUp) error
 	// Malformed records a message that is no wake-up.
 	Malformed(ctx context.Context, cause error) error
 }
 
 // Function records poisoned messages.
 type Function struct {
-	Parse   func(text string) (pipeline.Request, error)
+	Parse   func(text string) (plan.WakeUp, error)
 	Auditor Auditor
 }
 
@@ -33,17 +33,16 @@ type Function struct {
 func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 	log := host.Logger(ctx)
 	message, err := host.DecodeQueue(in.Body, Binding)
-	var req pipeline.Request
+	var w plan.WakeUp
 	if err == nil {
-		req, err = f.Parse(message.Text)
+		w, err = f.Parse(message.Text)
 	}
 	if err != nil {
 		log.Error("poisoned message is no wake-up", "error", err.Error())
 		err = f.Auditor.Malformed(ctx, err)
 	} else {
-		req.AttemptID = in.ID
-		log.Error("wake-up was given up by the queue", "table", req.Key.Source, "trigger", req.Trigger)
-		err = f.Auditor.GivenUp(ctx, req)
+		log.Error("wake-up was given up by the queue", "table", w.Key.Source, "trigger", w.Trigger)
+		err = f.Auditor.GivenUp(ctx, w)
 	}
 	if err != nil {
 		log.Error("audit", "error", err.Error())

@@ -7,7 +7,6 @@ import (
 
 	"github.com/defender2adx/defender2adx/functions/deadletter"
 	"github.com/defender2adx/defender2adx/internal/host"
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -16,8 +15,8 @@ type log struct {
 	said []string
 }
 
-func (l *log) GivenUp(_ context.Context, req pipeline.Request) error {
-	l.said = append(l.said, "given up "+req.Key.Source)
+func (l *log) GivenUp(_ context.Context, w plan.WakeUp) error {
+	l.said = append(l.said, "given up "+w.Key.Source)
 	return l.err
 }
 
@@ -27,11 +26,11 @@ func (l *log) Malformed(context.Context, error) error {
 }
 
 func TestFunction_Serve(t *testing.T) {
-	parse := func(text string) (pipeline.Request, error) {
+	parse := func(text string) (plan.WakeUp, error) {
 		if text != "good" {
-			return pipeline.Request{}, errors.New("no wake-up")
+			return plan.WakeUp{}, errors.New("no wake-up")
 		}
-		return pipeline.Request{Key: plan.Key{Source: "DeviceInfo"}}, nil
+		return plan.WakeUp{Key: plan.Key{Source: "DeviceInfo"}}, nil
 	}
 	tests := []struct {
 		name, body, said string

@@ -9,6 +9,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/host"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // Binding is the trigger's name in function.json.
@@ -20,7 +21,7 @@ type Pipeline interface {
 }
 
 // Parser reads the text of a wake-up.
-type Parser func(text string) (pipeline.Request, error)
+type Parser func(text string) (plan.WakeUp, error)
 
 // Auditor records a message that is no wake-up.
 type Auditor interface {
@@ -43,7 +44,7 @@ func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 	message, err := host.DecodeQueue(in.Body, Binding)
 	var req pipeline.Request
 	if err == nil {
-		req, err = f.Parse(message.Text)
+		req.WakeUp, err = f.Parse(message.Text)
 	}
 	if err != nil {
 		log.Error("malformed wake-up", "error", err.Error())

@@ -30,8 +30,8 @@ func (p *part) Malformed(_ context.Context, cause error) error {
 	return p.audit
 }
 
-func (p *part) read(text string) (pipeline.Request, error) {
-	return pipeline.Request{Key: plan.Key{Source: text}, Trigger: pipeline.Scheduled}, p.parse
+func (p *part) read(text string) (plan.WakeUp, error) {
+	return plan.WakeUp{Key: plan.Key{Source: text}, Trigger: plan.Scheduled}, p.parse
 }
 
 func (p *part) serve(t *testing.T, body string) host.Reply {

@@ -31,8 +31,8 @@ func TestScenario_P19_FailureIsNoCompletion(t *testing.T) {
 		{errors.New("connection reset"), true, false},
 		{fault.As(fault.Permanent, errors.New("403 forbidden")), false, true},
 	} {
-		f := migrate.Function{Pipeline: failing{tt.err}, Auditor: failing{}, Parse: func(string) (pipeline.Request, error) {
-			return pipeline.Request{Key: plan.Key{Source: "DeviceInfo"}}, nil
+		f := migrate.Function{Pipeline: failing{tt.err}, Auditor: failing{}, Parse: func(string) (plan.WakeUp, error) {
+			return plan.WakeUp{Key: plan.Key{Source: "DeviceInfo"}}, nil
 		}}
 		reply := f.Serve(t.Context(), host.Invocation{ID: "i", Function: "migrate", Body: []byte(`{"Data":{"wakeup":"\"x\""},"Metadata":{}}`)})
 		if reply.Redeliver != tt.redeliver {

@@ -32,11 +32,11 @@ func (b *bench) Reject(_ context.Context, r plan.Row, _ error) error {
 	return nil
 }
 
-func (b *bench) Wake(_ context.Context, key plan.Key, _ string, _ int, _ time.Duration) error {
-	if key.Source == b.stuck {
+func (b *bench) Wake(_ context.Context, w plan.WakeUp, _ time.Duration) error {
+	if w.Key.Source == b.stuck {
 		return errors.New("storage is busy")
 	}
-	b.woken = append(b.woken, key.Source)
+	b.woken = append(b.woken, w.Key.Source)
 	return nil
 }
 

@@ -103,7 +103,7 @@ func (f *Function) Tick(ctx context.Context) (sent int, err error) {
 		}
 	}
 	for _, key := range due {
-		if err := f.Waker.Wake(ctx, key, pipeline.Scheduled, 0, 0); err != nil {
+		if err := f.Waker.Wake(ctx, plan.WakeUp{Key: key, Trigger: plan.Scheduled}, 0); err != nil {
 			errs = append(errs, fmt.Errorf("wake %s: %w", key, err))
 			continue
 		}

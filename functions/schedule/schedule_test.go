@@ -25,14 +25,14 @@ type site struct {
 func (s *site) Latest(context.Context) ([]plan.Row, error) { return s.rows, s.rowsErr }
 func (s *site) Open(context.Context) ([]plan.Key, error)   { return s.open, nil }
 
-func (s *site) Wake(_ context.Context, key plan.Key, trigger string, again int, delay time.Duration) error {
-	if key.Source == s.deaf {
+func (s *site) Wake(_ context.Context, w plan.WakeUp, delay time.Duration) error {
+	if w.Key.Source == s.deaf {
 		return errors.New("queue is down")
 	}
-	if trigger != "scheduled" || again != 0 || delay != 0 {
+	if w.Trigger != "scheduled" || w.Again != 0 || delay != 0 {
 		return errors.New("not a scheduled wake-up")
 	}
-	s.woken = append(s.woken, key.Source)
+	s.woken = append(s.woken, w.Key.Source)
 	return nil
 }
 

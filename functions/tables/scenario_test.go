@@ -27,9 +27,9 @@ func (*bench) Read(context.Context, plan.Key) (*plan.TableState, error) { return
 
 func (*bench) ReadLedger(context.Context, string) (*plan.Ledger, error) { return nil, nil }
 
-func (b *bench) Wake(_ context.Context, key plan.Key, _ string, _ int, _ time.Duration) error {
+func (b *bench) Wake(_ context.Context, w plan.WakeUp, _ time.Duration) error {
 	if b.err == nil {
-		b.sent = append(b.sent, key)
+		b.sent = append(b.sent, w.Key)
 	}
 	return b.err
 }

@@ -126,16 +126,16 @@ func (f *Function) migrate(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusUnprocessableEntity, "MigrationConfiguration: "+err.Error())
 		return
 	}
-	trigger := pipeline.Manual
+	trigger := plan.Manual
 	switch force := r.URL.Query().Get("force"); {
 	case force == "true" && !row.IsActive:
-		trigger = pipeline.Forced
+		trigger = plan.Forced
 	case !row.IsActive:
 		problem(w, http.StatusConflict, row.SourceTable+" is switched off (IsActive=false); add ?force=true to migrate it all the same")
 		return
 	}
 	key := plan.Key{Instance: row.Instance, Source: row.SourceTable}
-	if err := f.Waker.Wake(r.Context(), key, trigger, 0, 0); err != nil {
+	if err := f.Waker.Wake(r.Context(), plan.WakeUp{Key: key, Trigger: trigger}, 0); err != nil {
 		unavailable(w, r, err)
 		return
 	}

@@ -45,8 +45,8 @@ func (s *site) ReadLedger(_ context.Context, runID string) (*plan.Ledger, error)
 	return l, nil
 }
 
-func (s *site) Wake(_ context.Context, key plan.Key, trigger string, _ int, _ time.Duration) error {
-	s.woken = append(s.woken, key.Source+" "+trigger)
+func (s *site) Wake(_ context.Context, w plan.WakeUp, _ time.Duration) error {
+	s.woken = append(s.woken, w.Key.Source+" "+w.Trigger)
 	return nil
 }
 

@@ -7,22 +7,12 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"time"
 
 	"github.com/Azure/azure-kusto-go/azkustoingest"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
-
-// Ingestion is one staged blob on its way into a raw table.
-type Ingestion struct {
-	Destination  string
-	RunID        string // alphanumeric
-	Slice        int
-	SnapshotTime time.Time // zero: null
-	Blob         plan.Blob
-}
 
 var runID = regexp.MustCompile(`^[A-Za-z0-9]{1,128}$`)
 
@@ -37,7 +27,7 @@ func constant(column, value string) columnMapping {
 }
 
 // rawMapping puts a whole row into Records and the slice's identity beside it.
-func rawMapping(in Ingestion) string {
+func rawMapping(in plan.Ingestion) string {
 	m := []columnMapping{
 		{Column: "Records", Properties: map[string]string{"Path": "$"}},
 		constant("RunId", in.RunID),
@@ -61,7 +51,7 @@ func mappingJSON(m []columnMapping) string {
 // same slice: the tag keeps the rows single as far as the service does. When ctx
 // ends the call is left to itself, since the SDK may hold it for 40 s and more;
 // it may then still be queued.
-func (c *Client) Enqueue(ctx context.Context, in Ingestion) (*Ticket, error) {
+func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (plan.Ticket, error) {
 	err := plan.CheckName("destination table", in.Destination)
 	if !runID.MatchString(in.RunID) {
 		err = errors.Join(err, fmt.Errorf("RunId: want letters and digits, got %q", in.RunID))

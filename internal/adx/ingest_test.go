@@ -15,7 +15,7 @@ import (
 )
 
 func TestRawMapping(t *testing.T) {
-	in := Ingestion{RunID: "d2a1", Slice: 12}
+	in := plan.Ingestion{RunID: "d2a1", Slice: 12}
 	want := `[{"Column":"Records","Properties":{"Path":"$"}},{"Column":"RunId","Properties":{"ConstValue":"d2a1"}},` +
 		`{"Column":"Slice","Properties":{"ConstValue":"12"}}]`
 	if got := rawMapping(in); got != want {
@@ -43,11 +43,11 @@ func TestEnqueue_SendsTheBlobWithTagMappingAndSize(t *testing.T) {
 	s.status = map[string]any{"Status": "Succeeded"}
 	c := s.client(t)
 	b := staged(t, c, "a.json.gz")
-	ticket, err := c.Enqueue(t.Context(), Ingestion{Destination: "DeviceInfoRaw", RunID: "d2a1", Slice: 7, Blob: b})
+	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "DeviceInfoRaw", RunID: "d2a1", Slice: 7, Blob: b})
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-ticket.done
+	<-ticket.(*Ticket).done
 	if reason, failed := ticket.Failed(); failed {
 		t.Errorf("a successful ingestion failed: %s", reason)
 	}
@@ -64,7 +64,7 @@ func TestEnqueue_SendsTheBlobWithTagMappingAndSize(t *testing.T) {
 	want := map[string]any{
 		"blob": b.Path + "?sig=first", "db": "db1", "table": "DeviceInfoRaw", "size": 4567.0, "flush": true,
 		"level": 2.0, "method": 1.0,
-		"format": "json", "tags": `["ingest-by:d2a1s000007"]`, "ifNotExists": `["d2a1s000007"]`, "mapping": rawMapping(Ingestion{RunID: "d2a1", Slice: 7}),
+		"format": "json", "tags": `["ingest-by:d2a1s000007"]`, "ifNotExists": `["d2a1s000007"]`, "mapping": rawMapping(plan.Ingestion{RunID: "d2a1", Slice: 7}),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
@@ -75,11 +75,11 @@ func TestEnqueue_TicketTellsAFailureAndItsReason(t *testing.T) {
 	s := newStandIn(t)
 	s.status = map[string]any{"Status": "Failed", "FailureStatus": "Permanent", "ErrorCode": "BadRequest_TableNotExist", "Details": "no table; https://h/c?sig=SECRET"}
 	c := s.client(t)
-	ticket, err := c.Enqueue(t.Context(), Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
+	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-ticket.done
+	<-ticket.(*Ticket).done
 	reason, failed := ticket.Failed()
 	if !failed || reason != "BadRequest_TableNotExist: no table; https://h/c?[redacted]" {
 		t.Errorf("got %q, %v", reason, failed)
@@ -90,14 +90,14 @@ func TestEnqueue_PendingTicketEndsWithTheClient(t *testing.T) {
 	s := newStandIn(t)
 	s.status = map[string]any{"Status": "Pending"}
 	c := s.client(t)
-	ticket, err := c.Enqueue(t.Context(), Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
+	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-ticket.done
+	<-ticket.(*Ticket).done
 	if reason, failed := ticket.Failed(); failed {
 		t.Errorf("an unknown end counts as failed: %s", reason)
 	}
@@ -117,7 +117,7 @@ func TestEnqueue_IsLeftToItselfWhenTheEndpointHangs(t *testing.T) {
 		return reply{code: 503}
 	}
 	s.mu.Unlock()
-	_, err := c.Enqueue(ctx, Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: b})
+	_, err := c.Enqueue(ctx, plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: b})
 	if !errors.Is(err, context.Canceled) || fault.KindOf(err) != fault.Retry {
 		t.Errorf("got %v (%v), want to be let go", err, fault.KindOf(err))
 	}
@@ -132,7 +132,7 @@ func TestEnqueue_LostRightIsPermanentWithTheRemedy(t *testing.T) {
 		return reply{code: 403, body: restError("Forbidden", "not authorized", "")}
 	}
 	s.mu.Unlock()
-	_, err := c.Enqueue(t.Context(), Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: b})
+	_, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: b})
 	if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), "ingestors") {
 		t.Errorf("got %v (%v)", err, fault.KindOf(err))
 	}
@@ -140,7 +140,7 @@ func TestEnqueue_LostRightIsPermanentWithTheRemedy(t *testing.T) {
 
 func TestEnqueue_RefusesNamesThatAreNone(t *testing.T) {
 	c := newStandIn(t).client(t)
-	for _, in := range []Ingestion{{Destination: "T; drop", RunID: "r"}, {Destination: "T", RunID: `r"]`}, {Destination: "T"}} {
+	for _, in := range []plan.Ingestion{{Destination: "T; drop", RunID: "r"}, {Destination: "T", RunID: `r"]`}, {Destination: "T"}} {
 		if _, err := c.Enqueue(t.Context(), in); fault.KindOf(err) != fault.Permanent {
 			t.Errorf("%+v: got %v, want a permanent refusal", in, err)
 		}

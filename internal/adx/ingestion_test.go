@@ -17,7 +17,6 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/kusto"
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/fault"
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -71,9 +70,9 @@ func TestIngestion_EndToEnd(t *testing.T) {
 	app := w.client(t, "app")
 	snapshot := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 
-	send := func(t *testing.T, table, run string, slice int, b plan.Blob) pipeline.Ticket {
+	send := func(t *testing.T, table, run string, slice int, b plan.Blob) plan.Ticket {
 		t.Helper()
-		ticket, err := sink{app}.Enqueue(t.Context(), pipeline.Ingestion{Destination: table, RunID: run, Slice: slice, SnapshotTime: snapshot, Blob: b})
+		ticket, err := app.Enqueue(t.Context(), plan.Ingestion{Destination: table, RunID: run, Slice: slice, SnapshotTime: snapshot, Blob: b})
 		if err != nil {
 			t.Fatal(err)
 		}

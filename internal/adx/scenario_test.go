@@ -94,7 +94,7 @@ func TestScenario_K1_PackedAsItIsNamed(t *testing.T) {
 	if rows, err := io.ReadAll(gz); err != nil || string(rows) != "{\"a\":1}\n" {
 		t.Errorf("the blob holds %q, %v", rows, err)
 	}
-	if _, err := c.Enqueue(t.Context(), Ingestion{Destination: "T", RunID: "r1", Slice: 1, Blob: b}); err != nil {
+	if _, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r1", Slice: 1, Blob: b}); err != nil {
 		t.Fatal(err)
 	}
 	more := s.messages[0]["AdditionalProperties"].(map[string]any)
@@ -117,7 +117,7 @@ func TestScenario_K1_PackedAsItIsNamed(t *testing.T) {
 // The two instants of an afternoon as ADX gets them.
 func TestScenario_S1_SnapshotTimeOfTheAfternoon(t *testing.T) {
 	at := time.Date(2026, 3, 4, 15, 0, 0, 0, time.UTC)
-	if got := rawMapping(Ingestion{RunID: "r", Slice: 1, SnapshotTime: at}); !strings.Contains(got, "2026-03-04T15:00:00.0000000Z") {
+	if got := rawMapping(plan.Ingestion{RunID: "r", Slice: 1, SnapshotTime: at}); !strings.Contains(got, "2026-03-04T15:00:00.0000000Z") {
 		t.Errorf("SnapshotTime in %s", got)
 	}
 	if got := literal(at, "datetime"); got != "datetime(2026-03-04T15:00:00.0000000Z)" {

@@ -17,17 +17,10 @@ import (
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 )
 
-// sink shows what a caller has to add for the pipeline's interface: the names.
-type sink struct{ *adx.Client }
-
-func (s sink) Enqueue(ctx context.Context, in pipeline.Ingestion) (pipeline.Ticket, error) {
-	return s.Client.Enqueue(ctx, adx.Ingestion(in))
-}
-
 var (
 	_ pipeline.Stager        = (*adx.Client)(nil)
 	_ pipeline.Verifier      = (*adx.Client)(nil)
-	_ pipeline.Ingester      = sink{}
+	_ pipeline.Ingester      = (*adx.Client)(nil)
 	_ pipeline.ControlTables = (*adx.Client)(nil)
 )
 

@@ -64,7 +64,7 @@ func TestCalls_BoundWhatIsInFlight(t *testing.T) {
 			p := &process{world: w}
 			c := &crowd{Stager: p, want: want, gathered: make(chan struct{})}
 			lane := w.lane(p, func(ports *pipeline.Ports) { ports.Stager = c })
-			if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
+			if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
 				t.Fatal(err)
 			}
 			if got := w.last(); got.Slices < 10 {
@@ -113,10 +113,10 @@ func TestCalls_ATableWithoutAnAnswerHoldsOnlyItsOwn(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	var other sync.WaitGroup
 	other.Go(func() {
-		_ = lane.Migrate(ctx, pipeline.Request{Key: plan.Key{Source: s.table}, Trigger: pipeline.Scheduled})
+		_ = lane.Migrate(ctx, pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: s.table}, Trigger: plan.Scheduled}})
 	})
 	<-s.waiting
-	if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
+	if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
 		t.Error(err)
 	}
 	end()
@@ -133,11 +133,11 @@ func TestCalls_WithoutAPlaceTheMessageWaits(t *testing.T) {
 		w, s, lane := silence(1)
 		ctx, end := context.WithCancel(t.Context())
 		go func() {
-			_ = lane.Migrate(ctx, pipeline.Request{Key: plan.Key{Source: s.table}, Trigger: pipeline.Scheduled})
+			_ = lane.Migrate(ctx, pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: s.table}, Trigger: plan.Scheduled}})
 		}()
 		<-s.waiting
 		began := time.Now()
-		if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
+		if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(began); took != time.Minute {
@@ -160,7 +160,7 @@ func TestCalls_NoPlaceIsKeptWhileTheQuotaMakesWait(t *testing.T) {
 	lane := w.lane(p, nil)
 	w.before(1, "take", throttled(time.Hour))
 	for range 2 {
-		if err := lane.Migrate(t.Context(), pipeline.Request{Key: key, Trigger: pipeline.Scheduled}); err != nil {
+		if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -43,33 +43,26 @@ const pollsBeforePutOff = 12
 // poll asks ADX once what it holds of the run and moves every slice in doubt to
 // what is now known of it.
 func (r *run) poll(ctx context.Context) error {
-	landed, err := r.ports.Verifier.Landed(ctx, r.table.Destination, r.ledger.RunID)
+	landed, err := r.landed(ctx)
 	if err != nil {
-		return fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
+		return err
 	}
-	var unconfirmed []int
+	var rest []int
 	changed := false
 	for i := range r.ledger.Slices {
 		s := &r.ledger.Slices[i]
-		l := landed[s.No]
 		switch {
-		case s.State == plan.Voiding:
-			unconfirmed = append(unconfirmed, s.No)
-		case s.State != plan.Committing:
-		case l.Rows >= s.Blob.Rows && l.Nulls == 0:
-			if l.Rows > s.Blob.Rows {
-				if err := r.surplus(ctx, s, l); err != nil {
-					return err
-				}
+		case s.State != plan.Committing && s.State != plan.Voiding:
+		case s.Verdict(landed[s.No]) == plan.Complete:
+			if err := r.verify(s, landed[s.No]); err != nil {
+				return err
 			}
-			s.State, s.Landed = plan.Verified, s.Blob.Rows
 			changed = true
-			r.log.Info("slice verified", "slice", s.No, "rows", s.Landed, "after_ms", r.ports.Clock.Now().Sub(s.Sent).Milliseconds())
 		default:
-			unconfirmed = append(unconfirmed, s.No)
+			rest = append(rest, s.No)
 		}
 	}
-	for _, no := range unconfirmed {
+	for _, no := range rest {
 		moved, err := r.reconcile(ctx, no, landed[no])
 		if err != nil {
 			return err
@@ -82,26 +75,52 @@ func (r *run) poll(ctx context.Context) error {
 	return r.save(ctx)
 }
 
-// finalCheck looks once more before the checkpoint at every slice of the run: those
-// verified must still be there whole, and copies are reported. It reports whether
-// all is well; otherwise the ledger says what is left to do.
-func (r *run) finalCheck(ctx context.Context) (bool, error) {
+func (r *run) landed(ctx context.Context) (map[int]plan.Landed, error) {
 	landed, err := r.ports.Verifier.Landed(ctx, r.table.Destination, r.ledger.RunID)
 	if err != nil {
-		return false, fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
+		return nil, fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
+	}
+	return landed, nil
+}
+
+func (r *run) verify(s *plan.LedgerSlice, l plan.Landed) error {
+	if err := r.ledger.Verify(s.No, l.Rows); err != nil {
+		return err
+	}
+	r.log.Info("slice verified", "slice", s.No, "rows", s.Landed, "after_ms", r.ports.Clock.Now().Sub(s.Sent).Milliseconds())
+	return nil
+}
+
+// finalCheck looks once more before the checkpoint at every slice of the run: those
+// verified must still be there whole, and once. It reports whether all is well;
+// otherwise the ledger says what is left to do.
+func (r *run) finalCheck(ctx context.Context) (bool, error) {
+	landed, err := r.landed(ctx)
+	if err != nil {
+		return false, err
 	}
 	well := true
 	for i := range r.ledger.Slices {
 		s := &r.ledger.Slices[i]
+		if s.State != plan.Verified {
+			continue
+		}
 		l := landed[s.No]
-		switch {
-		case s.State == plan.Verified && l.Rows > max(s.Blob.Rows, s.Surplus):
+		verdict, err := r.verdict(ctx, s, l)
+		if err != nil {
+			return false, err
+		}
+		switch verdict {
+		case plan.Excess:
 			if err := r.surplus(ctx, s, l); err != nil {
 				return false, err
 			}
-		case s.State == plan.Verified && l.Rows < s.Blob.Rows:
-			r.ledger.Note(fmt.Sprintf("slice %d: %d of %d rows were left in ADX when the run ended; sent again", s.No, l.Rows, s.Blob.Rows))
-			s.State, well = plan.Voiding, false
+		case plan.Missing, plan.Partial, plan.Copies:
+			r.ledger.Note(fmt.Sprintf("slice %d: %d rows for %d in ADX when the run ended; sent again", s.No, l.Rows, s.Blob.Rows))
+			if err := r.ledger.Condemn(s.No, l.Rows); err != nil {
+				return false, err
+			}
+			well = false
 		}
 	}
 	if well {
@@ -110,26 +129,45 @@ func (r *run) finalCheck(ctx context.Context) (bool, error) {
 	return false, r.save(ctx)
 }
 
-// reconcile deals with a slice that ADX shows in part or not at all.
+// verdict judges a slice by what ADX holds of it. Copies can only be hidden while
+// there is a blob to send instead.
+func (r *run) verdict(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) (plan.Verdict, error) {
+	v := s.Verdict(l)
+	if v != plan.Copies {
+		return v, nil
+	}
+	staged, err := r.ports.Stager.Staged(ctx, s.Blob)
+	if err == nil && !staged {
+		v = plan.Excess
+	}
+	return v, err
+}
+
+// reconcile deals with a slice that ADX does not show once and whole.
 func (r *run) reconcile(ctx context.Context, no int, l plan.Landed) (changed bool, err error) {
 	s := r.ledger.Slice(no)
-	if s.State == plan.Voiding {
-		return true, r.void(ctx, no)
+	verdict, err := r.verdict(ctx, s, l)
+	if err != nil {
+		return false, err
 	}
-	if l.Rows > 0 {
+	switch verdict {
+	case plan.Unjudged:
+		return true, r.void(ctx, no)
+	case plan.Partial, plan.Nulls, plan.Copies:
 		return true, r.markVoid(ctx, no, l)
+	case plan.Excess:
+		if err := r.surplus(ctx, s, l); err != nil {
+			return false, err
+		}
+		return true, r.verify(s, l)
 	}
 	if ticket := r.tickets[no]; ticket != nil {
 		if reason, failed := ticket.Failed(); failed {
-			s.Failed = true
 			delete(r.tickets, no)
 			r.log.Warn("ingestion failed", "slice", no, "reason", reason)
 			r.ledger.Note("ingestion failed and was repeated: " + reason)
 			return true, r.resend(ctx, no, reason)
 		}
-	}
-	if s.Failed {
-		return true, r.resend(ctx, no, "ingestion failed")
 	}
 	if r.ports.Clock.Now().Sub(s.Sent) < r.m.cfg.Grace {
 		return false, nil
@@ -166,7 +204,7 @@ func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, ch
 
 // resend sends the frozen blob again, under the same number and tag: if the
 // first one arrives after all, the tag makes the service skip the second. Where
-// the blob itself is gone the slice is retired and its rows are fetched under a
+// the blob itself is gone the slice is hidden and its rows are fetched under a
 // new number.
 func (r *run) resend(ctx context.Context, no int, why string) error {
 	s := r.ledger.Slice(no)
@@ -177,21 +215,21 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 	if !staged {
 		r.log.Warn("staged blob is gone: fetched again", "slice", no)
 		r.ledger.Note(fmt.Sprintf("slice %d was fetched again: its staged blob was gone before ADX had taken it", no))
-		s.State, s.Refetch = plan.Voiding, true
-		if err := r.save(ctx); err != nil {
-			return err
-		}
-		return r.void(ctx, no)
+		return r.hide(ctx, no, 0)
 	}
-	if s.Sends >= maxSends {
+	granted, err := r.ledger.MayTry(no, s.Sends, plan.MaxSends)
+	if err != nil {
+		return err
+	}
+	if !granted {
 		cause := fault.As(fault.Permanent, fmt.Errorf(
 			"ADX did not take in %s of %s after %d attempts (%s); see .show ingestion failures | where IngestionSourcePath startswith %q",
 			s.Slice, r.table.Destination, s.Sends, why, s.Blob.Path))
-		s.Sends = maxSends - 1 // each tick sends once more: the cause may be mended by then
 		return errors.Join(cause, r.save(ctx))
 	}
-	s.Failed, s.Sent = false, r.ports.Clock.Now()
-	s.Sends++
+	if err := r.ledger.Resend(no, r.ports.Clock.Now()); err != nil {
+		return err
+	}
 	if err := r.save(ctx); err != nil {
 		return err
 	}
@@ -199,20 +237,30 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 	return r.send(ctx, no)
 }
 
-// markVoid marks a slice of which ADX holds only a part. The ledger says so before
-// the slice is hidden: from then on nobody takes it for verified, even if the rest
-// shows later.
+// markVoid marks a slice of which ADX holds a part, nulls or copies.
 func (r *run) markVoid(ctx context.Context, no int, l plan.Landed) error {
 	s := r.ledger.Slice(no)
 	what := fmt.Sprintf("slice %d: %d of %d rows in ADX, %d without Records", no, l.Rows, s.Blob.Rows, l.Nulls)
-	if s.Voids >= maxVoids {
+	granted, err := r.ledger.MayTry(no, s.Voids, plan.MaxVoids)
+	if err != nil {
+		return err
+	}
+	if !granted {
 		cause := fault.As(fault.Permanent, fmt.Errorf("%s of %s, again and again; its rows do not fit the column Records: check its encoding policy with handler setup", what, r.table.Destination))
-		s.Voids = maxVoids - 1 // each tick sends once more: the cause may be mended by then
 		return errors.Join(cause, r.save(ctx))
 	}
 	r.log.Warn("slice void", "slice", no, "rows", l.Rows, "sent_rows", s.Blob.Rows, "null_records", l.Nulls)
 	r.ledger.Note(what + "; hidden and sent again under a new number")
-	s.State, s.Landed = plan.Voiding, l.Rows
+	return r.hide(ctx, no, l.Rows)
+}
+
+// hide hides a slice and brings its rows in under a new number. The ledger says so
+// before the slice is hidden: from then on nobody takes it for verified, even if
+// the rest shows later.
+func (r *run) hide(ctx context.Context, no int, rows int64) error {
+	if err := r.ledger.Condemn(no, rows); err != nil {
+		return err
+	}
 	if err := r.save(ctx); err != nil {
 		return err
 	}
@@ -224,27 +272,24 @@ func (r *run) markVoid(ctx context.Context, no int, l plan.Landed) error {
 // show. A process that lost its lease must not hide what another has verified.
 func (r *run) void(ctx context.Context, no int) error {
 	s := r.ledger.Slice(no)
-	if err := r.stillOurs(); err != nil {
+	staged, err := r.ports.Stager.Staged(ctx, s.Blob)
+	if err == nil {
+		err = r.stillOurs()
+	}
+	if err == nil {
+		err = r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no)
+	}
+	if err != nil {
 		return fmt.Errorf("hide %s: %w", s.Slice, err)
 	}
-	if err := r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no); err != nil {
+	successor, err := r.ledger.Replace(no, r.ports.Clock.Now(), !staged)
+	if err != nil {
 		return err
 	}
-	s.State = plan.Void
-	again := s.Slice
-	again.No = r.ledger.Next
-	if s.Refetch {
-		again.Rows = -1
-		r.ledger.Add(again)
-		return r.save(ctx)
-	}
-	r.ledger.Slices = append(r.ledger.Slices, plan.LedgerSlice{Slice: again, State: plan.Committing, Blob: s.Blob, Cut: s.Cut,
-		Voids: s.Voids + 1, Sent: r.ports.Clock.Now(), Sends: 1})
-	r.ledger.Next++
-	if err := r.save(ctx); err != nil {
+	if err := r.save(ctx); err != nil || !staged {
 		return err
 	}
-	return r.send(ctx, again.No)
+	return r.send(ctx, successor)
 }
 
 // surplus reports a slice that the service took in more than once. Only a person
@@ -297,7 +342,8 @@ func (m *migration) checkLateCopies(ctx context.Context) error {
 		said := len(m.state.Outbox)
 		for i := range l.Slices {
 			s := &l.Slices[i]
-			if found := landed[s.No]; s.State == plan.Verified && s.Sends > 0 && found.Rows > max(s.Blob.Rows, s.Surplus) {
+			found := landed[s.No]
+			if v := s.Verdict(found); v == plan.Copies || v == plan.Excess {
 				if err := r.reportSurplus(ctx, s, found); err != nil {
 					m.state.Outbox = m.state.Outbox[:min(said, len(m.state.Outbox))] // all are said at once, or none
 					return err

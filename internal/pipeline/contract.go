@@ -63,7 +63,7 @@ type Stager interface {
 type Ingester interface {
 	// Enqueue hands the blob to queued ingestion. It may be called again for the
 	// same ingestion: the tag keeps the rows single, as far as the service does.
-	Enqueue(ctx context.Context, in Ingestion) (Ticket, error)
+	Enqueue(ctx context.Context, in plan.Ingestion) (plan.Ticket, error)
 	// Void records that the slice is hidden from every view; slice -1 hides the
 	// whole run. Repeating it is harmless.
 	Void(ctx context.Context, destination, runID string, slice int) error
@@ -88,22 +88,6 @@ type Verifier interface {
 	Surplus(ctx context.Context, destination, runID string, slice int, rows int64) (command string, err error)
 	// Probed reports whether the row of that probe is queryable.
 	Probed(ctx context.Context, id string) (bool, error)
-}
-
-// Ingestion is one staged blob on its way into a raw table.
-type Ingestion struct {
-	Destination  string
-	RunID        string
-	Slice        int
-	SnapshotTime time.Time // zero: null
-	Blob         plan.Blob
-}
-
-// Ticket follows one enqueued ingestion for as long as the process lives.
-type Ticket interface {
-	// Failed reports whether ADX has said that the ingestion failed for good, and
-	// its reason. It does not block.
-	Failed() (reason string, failed bool)
 }
 
 // ControlTables is ADX as the place where configuration and audit rows live.
@@ -149,7 +133,7 @@ type TableLease interface {
 
 // Waker sends a wake-up for the table that becomes visible after delay.
 type Waker interface {
-	Wake(ctx context.Context, key plan.Key, trigger string, again int, delay time.Duration) error
+	Wake(ctx context.Context, w plan.WakeUp, delay time.Duration) error
 }
 
 // Clock tells the time and lets time pass.

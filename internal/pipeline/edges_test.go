@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -14,7 +13,7 @@ func TestMigrate_ARowOnTheEdgeOfAWindowIsCopiedOnce(t *testing.T) {
 		w := newWorld(51)
 		w.fill(40, 10)
 		w.rows = append(w.rows, more...)
-		if err := w.wake(pipeline.Scheduled); err != nil {
+		if err := w.wake(plan.Scheduled); err != nil {
 			t.Fatal(err)
 		}
 		return w
@@ -42,7 +41,7 @@ func TestMigrate_TheSourcesClockIsBehind(t *testing.T) {
 	w.fill(60, 30)
 	w.before(1, "count", func(*process) error { w.now = w.now.Add(-behind); return nil })
 	w.after(1, "count", func(*process) error { w.now = w.now.Add(behind); return nil })
-	if err := w.wake(pipeline.Scheduled); err != nil {
+	if err := w.wake(plan.Scheduled); err != nil {
 		t.Fatal(err)
 	}
 	if got, latest := w.newest(key.Source).LastRefreshedTime, w.now.Add(-behind-w.cfg.Settle); got.After(latest) {
@@ -74,7 +73,7 @@ func TestMigrate_FutureDatedRowsDoNotMoveTheWatermark(t *testing.T) {
 func TestMigrate_RowsThatArriveWithinTheSettleTimeAreCopied(t *testing.T) {
 	w := newWorld(54)
 	w.fill(50, 10)
-	if err := w.wake(pipeline.Scheduled); err != nil {
+	if err := w.wake(plan.Scheduled); err != nil {
 		t.Fatal(err)
 	}
 	for ago := time.Minute; ago < w.cfg.Settle; ago += time.Minute {

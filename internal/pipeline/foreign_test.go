@@ -32,9 +32,9 @@ func TestMigrate_RefusalForAnotherAppIsNoRunThatEnded(t *testing.T) {
 
 	w.now = w.now.Add(time.Hour)
 	w.extents = append(w.extents, extent{runID: "other120261101120000aaaaaaaa", destination: "DeviceInfoRaw", at: w.now})
-	waiting := message{req: pipeline.Request{Key: key, Trigger: pipeline.Scheduled, Inserted: w.now}}
+	waiting := message{req: pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}, Inserted: w.now}}
 	w.now = w.now.Add(time.Minute)
-	_, err := w.deliver(message{req: pipeline.Request{Key: key, Trigger: pipeline.Scheduled, Inserted: w.now}})
+	_, err := w.deliver(message{req: pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}, Inserted: w.now}})
 	if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), "another app") {
 		t.Fatalf("with rows of another app: %v, want a refusal", err)
 	}

@@ -100,7 +100,7 @@ func (m *migration) work(ctx context.Context) error {
 	}
 }
 
-func (m *migration) switchedOff() bool { return !m.inForce.Active && m.req.Trigger != Forced }
+func (m *migration) switchedOff() bool { return !m.inForce.Active && m.req.Trigger != plan.Forced }
 
 // takeUp loads the state and raises its generation, in state and open ledger,
 // before any other effect: from here on a process that lost this table cannot
@@ -239,7 +239,7 @@ func ended(state *plan.TableState, l *plan.Ledger) bool {
 // come at once. The margin is for clocks that differ. A message that comes again
 // had not its purpose: its work was cut off, maybe between two runs.
 func (m *migration) alreadyServed() bool {
-	return !m.req.Redelivered && m.req.Trigger == Scheduled && m.state.OpenRun == "" && !m.req.Inserted.IsZero() &&
+	return !m.req.Redelivered && m.req.Trigger == plan.Scheduled && m.state.OpenRun == "" && !m.req.Inserted.IsZero() &&
 		m.req.Inserted.Add(5*time.Second).Before(m.state.LastEnded)
 }
 

@@ -157,7 +157,7 @@ func (w *world) edit(change func(*plan.Row)) {
 
 // wake delivers one wake-up now.
 func (w *world) wake(trigger string) error {
-	_, err := w.deliver(message{req: pipeline.Request{Key: key, Trigger: trigger}})
+	_, err := w.deliver(message{req: pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: trigger}}})
 	return err
 }
 

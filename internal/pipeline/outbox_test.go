@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -60,7 +59,7 @@ func TestMigrate_KilledRightAfterTheCheckpoint(t *testing.T) {
 		killed = true
 		return errDead
 	}})
-	if err := w.wake(pipeline.Scheduled); err != errDead {
+	if err := w.wake(plan.Scheduled); err != errDead {
 		t.Fatalf("the process was not killed: %v", err)
 	}
 	if len(w.audits) != 0 {

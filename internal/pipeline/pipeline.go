@@ -67,18 +67,9 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Pipeline {
 	return &Pipeline{cfg: cfg, ports: ports, calls: newCalls(cfg, ports), log: log}
 }
 
-// Triggers of a wake-up.
-const (
-	Scheduled = "scheduled"
-	Manual    = "manual"
-	Forced    = "forced" // manual, also for a table that is switched off
-)
-
 // Request is one wake-up as it was delivered.
 type Request struct {
-	Key     plan.Key
-	Trigger string
-	Again   int // how often it was put off because the lease was held
+	plan.WakeUp
 	// Redelivered: an earlier delivery of this message came to no end, so the
 	// holder of the lease may be its own dead worker.
 	Redelivered bool
@@ -165,13 +156,13 @@ func (p *Pipeline) waitForHolder(ctx context.Context, req Request, log *slog.Log
 	delay := p.cfg.Lease
 	switch {
 	case req.Again == 0 || req.Redelivered:
-	case req.Trigger == Scheduled:
+	case req.Trigger == plan.Scheduled:
 		log.Info("dropped: the table is in work")
 		return nil
 	default:
 		delay = leasedManually
 	}
-	if err := p.ports.Waker.Wake(ctx, req.Key, req.Trigger, req.Again+1, delay); err != nil {
+	if err := p.ports.Waker.Wake(ctx, plan.WakeUp{Key: req.Key, Trigger: req.Trigger, Again: req.Again + 1}, delay); err != nil {
 		return fmt.Errorf("migrate %s: %w", req.Key, err)
 	}
 	log.Info("put off: the table is in work", "delay_s", delay.Seconds())
@@ -231,7 +222,7 @@ func (p *Pipeline) requeue(ctx context.Context, m *migration, off *snooze) error
 		}
 		delay = longestDelay
 	}
-	if err := p.ports.Waker.Wake(ctx, m.req.Key, m.req.Trigger, 0, delay); err != nil {
+	if err := p.ports.Waker.Wake(ctx, plan.WakeUp{Key: m.req.Key, Trigger: m.req.Trigger}, delay); err != nil {
 		return fmt.Errorf("migrate %s: %w", m.req.Key, err)
 	}
 	m.log.Info("put off", "delay_s", delay.Seconds(), "reason", off.reason)

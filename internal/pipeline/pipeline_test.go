@@ -58,7 +58,7 @@ func (w *world) run(d time.Duration) {
 	for w.now.Before(end) {
 		if !w.now.Before(tick) {
 			for _, source := range w.sources() {
-				w.messages = append(w.messages, message{visible: w.now, req: pipeline.Request{Key: plan.Key{Source: source}, Trigger: pipeline.Scheduled, Inserted: w.now}})
+				w.messages = append(w.messages, message{visible: w.now, req: pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: source}, Trigger: plan.Scheduled}, Inserted: w.now}})
 			}
 			tick = tick.Add(time.Hour)
 		}
@@ -245,7 +245,7 @@ func TestMigrate_WatermarkSetByTheUserIsTakenUp(t *testing.T) {
 func TestMigrate_UnknownTable(t *testing.T) {
 	w := newWorld(9)
 	for _, name := range []string{"Nowhere", "Device'Info", "a\nb", "T | take 1"} {
-		_, err := w.deliver(message{req: pipeline.Request{Key: plan.Key{Source: name}, Trigger: pipeline.Manual}})
+		_, err := w.deliver(message{req: pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: name}, Trigger: plan.Manual}}})
 		if fault.KindOf(err) != fault.Permanent {
 			t.Errorf("%q: %v, want a permanent error", name, err)
 		}

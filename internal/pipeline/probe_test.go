@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // The probe is an ingestion like any other: where ADX loses it, another one says
@@ -12,7 +12,7 @@ import (
 func TestMigrate_AProbeThatIsLostIsFollowedByAnother(t *testing.T) {
 	w := large(8, 9_000, 20) // one slice: nothing of the run is sent later
 	sent := 0
-	w.fate = func(pipeline.Ingestion) (f fate) {
+	w.fate = func(plan.Ingestion) (f fate) {
 		if sent++; sent == 1 {
 			return lost
 		}

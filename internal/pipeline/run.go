@@ -33,8 +33,8 @@ type run struct {
 
 	mu      sync.Mutex
 	ledger  *plan.Ledger
-	tickets map[int]Ticket // of this process's ingestions, by slice
-	rows    int64          // received by this attempt, with bytes: the width learned
+	tickets map[int]plan.Ticket // of this process's ingestions, by slice
+	rows    int64               // received by this attempt, with bytes: the width learned
 	bytes   int64
 
 	learning bool    // no width was known when the run was taken up, none received yet
@@ -48,7 +48,7 @@ func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
 	log := m.unstated.With("run_id", l.RunID)
 	call := m.callerFor(l.Table)
 	return &run{
-		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l, tickets: map[int]Ticket{}, learning: m.state.Width == 0,
+		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l, tickets: map[int]plan.Ticket{}, learning: m.state.Width == 0,
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, attempts: l.Attempts, log: log},
 	}
 }
@@ -56,13 +56,6 @@ func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
 // refusedBytes is the service's cap on the size of one answer; a refused answer
 // is taken to be at least this large. Source: Graph security API overview.
 const refusedBytes = 50_000_000
-
-// maxSends bounds how often one blob is handed to a service that keeps losing or
-// refusing it within one number, and maxVoids under how many numbers.
-const (
-	maxSends = 6
-	maxVoids = 3
-)
 
 // copyAll brings every slice of the run into ADX and sees it there.
 func (r *run) copyAll(ctx context.Context) error {
@@ -90,11 +83,13 @@ func (r *run) save(ctx context.Context) error {
 	return r.m.lease.SaveLedger(ctx, r.ledger)
 }
 
-// update changes one slice and writes the ledger.
-func (r *run) update(ctx context.Context, no int, change func(*plan.LedgerSlice)) error {
+// step takes a step of a slice's life and writes the ledger.
+func (r *run) step(ctx context.Context, change func(*plan.Ledger) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	change(r.ledger.Slice(no))
+	if err := change(r.ledger); err != nil {
+		return err
+	}
 	return r.save(ctx)
 }
 
@@ -194,7 +189,9 @@ func (r *run) countUncounted(ctx context.Context) error {
 			}
 			continue
 		}
-		r.ledger.Slice(p.No).Rows = counts[i]
+		if err := r.ledger.Counted(p.No, counts[i]); err != nil {
+			return err
+		}
 	}
 	return r.save(ctx)
 }
@@ -205,7 +202,7 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	s := *r.ledger.Slice(no)
 	r.mu.Unlock()
 	if s.Rows == 0 {
-		return r.update(ctx, no, func(s *plan.LedgerSlice) { s.State = plan.Verified })
+		return r.step(ctx, func(l *plan.Ledger) error { return l.Verify(no, 0) })
 	}
 	began := r.ports.Clock.Now()
 	blob, received, err := r.freeze(ctx, s.Slice)
@@ -226,16 +223,15 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	if received.Rows == 0 {
 		// The rows expired or moved between count and fetch, and a fresh count
 		// agreed: nothing to send.
-		return r.update(ctx, no, func(s *plan.LedgerSlice) { s.State = plan.Verified })
+		return r.step(ctx, func(l *plan.Ledger) error { return l.Verify(no, 0) })
 	}
 	// Frozen and promised before it is sent: whoever takes over sends this very
 	// blob or sees it in ADX, and never fetches the slice again.
-	err = r.update(ctx, no, func(s *plan.LedgerSlice) {
-		s.State, s.Blob, s.Cut = plan.Committing, blob, received.Cut
-		s.Sent, s.Sends = r.ports.Clock.Now(), 1
-		r.ledger.Bytes += received.Bytes
+	err = r.step(ctx, func(l *plan.Ledger) error {
+		l.Bytes += received.Bytes
 		r.rows += received.Rows
 		r.bytes += received.Bytes
+		return l.Freeze(no, blob, received.Cut, r.ports.Clock.Now())
 	})
 	if err != nil {
 		return err
@@ -306,7 +302,10 @@ func (r *run) expiring(s plan.Slice) bool {
 func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, b, ok := s.Split(r.ledger.Next)
+	a, b, ok, err := r.ledger.Divide(s.No)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		kind := fault.Permanent
 		if fault.KindOf(cause) == fault.Unavailable || errors.Is(cause, errUnequal) {
@@ -315,8 +314,6 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 		return fault.As(kind, fmt.Errorf("fetch %s, which cannot be divided further: %w", s, cause))
 	}
 	r.log.Warn("slice divided", "slice", s.No, "into", []int{a.No, b.No}, "rows", s.Rows, "cause", cause.Error())
-	r.ledger.Slice(s.No).State = plan.Retired
-	r.ledger.Add(a, b)
 	if fault.KindOf(cause) == fault.Split && !errors.Is(cause, errUnequal) && s.Rows > 0 {
 		// All that is known of the width: the answer was larger than the cap. One
 		// slice may be odd; two, and the rows have grown. Once in an attempt: a service
@@ -388,13 +385,9 @@ func (r *run) repack(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("pack again: %w", err)
 	}
-	for _, s := range rest {
-		r.ledger.Slice(s.No).State = plan.Retired
+	if err := r.ledger.Repack(packed); err != nil {
+		return err
 	}
-	for i := range packed {
-		packed[i].No = r.ledger.Next + i
-	}
-	r.ledger.Add(packed...)
 	r.log.Info("packed again by the learned row width", "bytes_per_row", int64(r.m.state.Width), "slices", len(packed))
 	return r.save(ctx)
 }
@@ -433,6 +426,9 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 			}
 			fresh = plan.Cells(w, counts.Bins, w.Bin())
 		}
+		if len(fresh) == 0 {
+			fresh = []plan.Slice{{Part: plan.PartWindow, Window: w, Hi: plan.Buckets}}
+		}
 		fresh, err := r.counter.refineGroups(ctx, fresh, plan.Oversized(fresh, target), target)
 		if err != nil {
 			return nil, err
@@ -457,9 +453,9 @@ func (r *run) send(ctx context.Context, no int) error {
 	s := *r.ledger.Slice(no)
 	r.mu.Unlock()
 	err := r.stillOurs()
-	var ticket Ticket
+	var ticket plan.Ticket
 	if err == nil {
-		ticket, err = r.ports.Ingester.Enqueue(ctx, Ingestion{
+		ticket, err = r.ports.Ingester.Enqueue(ctx, plan.Ingestion{
 			Destination: r.table.Destination, RunID: r.ledger.RunID, Slice: no,
 			SnapshotTime: r.ledger.SnapshotTime, Blob: s.Blob,
 		})

@@ -33,7 +33,7 @@ func TestScenario_O1_KilledBetweenPages(t *testing.T) {
 			w := large(1, 50_000, 20)
 			w.cfg.CallsInFlight = tt.parallel
 			w.before(2, tt.call, kill)
-			if err := w.wake(pipeline.Scheduled); err != errDead {
+			if err := w.wake(plan.Scheduled); err != errDead {
 				t.Fatalf("the process was not killed: %v", err)
 			}
 			if got := w.newest(key.Source).LastRefreshedTime; got.Year() != 1900 {
@@ -51,7 +51,7 @@ func TestScenario_O1_KilledBetweenPages(t *testing.T) {
 func TestScenario_O2_AnyErrorInTheMiddle(t *testing.T) {
 	w := large(2, 50_000, 20)
 	w.before(3, "fetch", func(*process) error { return fault.As(fault.Permanent, errForbidden) })
-	if err := w.wake(pipeline.Scheduled); fault.KindOf(err) != fault.Permanent {
+	if err := w.wake(plan.Scheduled); fault.KindOf(err) != fault.Permanent {
 		t.Fatalf("got %v", err)
 	}
 	w.run(time.Hour)
@@ -81,7 +81,7 @@ func TestScenario_O3_LongerThanTheHostAllows(t *testing.T) {
 	for w.count(key.Source, plan.Success) < 2 && invocations < 20 {
 		invocations++
 		from := w.now
-		if err := w.wake(pipeline.Scheduled); err != nil {
+		if err := w.wake(plan.Scheduled); err != nil {
 			t.Fatal(err)
 		}
 		if took := w.now.Sub(from); took > w.cfg.Budget+2*time.Minute {
@@ -104,12 +104,12 @@ func TestScenario_O3_LongerThanTheHostAllows(t *testing.T) {
 func TestScenario_O29_ScheduleOverlapsAManualRun(t *testing.T) {
 	w := large(4, 50_000, 20)
 	w.before(3, "fetch", func(p *process) error {
-		if err := w.wake(pipeline.Manual); err != nil {
+		if err := w.wake(plan.Manual); err != nil {
 			t.Errorf("the second run: %v", err)
 		}
 		return nil
 	})
-	if err := w.wake(pipeline.Scheduled); err != nil {
+	if err := w.wake(plan.Scheduled); err != nil {
 		t.Fatal(err)
 	}
 	w.run(time.Hour)
@@ -125,7 +125,7 @@ func TestScenario_P12_TwoStarts(t *testing.T) {
 	var starts sync.WaitGroup
 	for range 2 {
 		starts.Go(func() {
-			if err := w.wake(pipeline.Manual); err != nil {
+			if err := w.wake(plan.Manual); err != nil {
 				t.Error(err)
 			}
 		})
@@ -141,7 +141,7 @@ func TestScenario_P12_TwoStarts(t *testing.T) {
 func TestScenario_P7_HostStopsHalfWay(t *testing.T) {
 	w := large(6, 95_000, 20)
 	w.before(7, "fetch", kill)
-	if err := w.wake(pipeline.Scheduled); err != errDead {
+	if err := w.wake(plan.Scheduled); err != errDead {
 		t.Fatalf("the process was not killed: %v", err)
 	}
 	w.run(time.Hour)
@@ -160,7 +160,7 @@ func TestScenario_S2_ErrorInTheMiddleOfASnapshot(t *testing.T) {
 	w := large(7, 50_000, 20)
 	w.config[0].LoadType = "Snapshot"
 	w.before(3, "fetch", func(*process) error { return fault.As(fault.Retry, errNet) })
-	if err := w.wake(pipeline.Scheduled); fault.KindOf(err) != fault.Retry {
+	if err := w.wake(plan.Scheduled); fault.KindOf(err) != fault.Retry {
 		t.Fatalf("got %v, want a retry", err)
 	}
 	if w.count(key.Source, plan.Success)+w.count(key.Source, plan.Torn) > 0 {
@@ -192,7 +192,7 @@ func TestScenario_F1_TimedOutInvocationKeepsRunning(t *testing.T) {
 				w.run(time.Hour)
 				return nil
 			})
-			_ = w.wake(pipeline.Scheduled) // who lost the table may say so
+			_ = w.wake(plan.Scheduled) // who lost the table may say so
 			w.run(3 * time.Hour)
 			w.whole(t, w.now.Add(-2*time.Hour))
 			if got := w.count(key.Source, plan.Surplus); got > 0 {
@@ -210,7 +210,7 @@ func TestScenario_K3_RetryKeepsThePartition(t *testing.T) {
 		for n := range 3 {
 			w.before(2+2*n, call, kill)
 		}
-		w.fate = func(in pipeline.Ingestion) fate {
+		w.fate = func(in plan.Ingestion) fate {
 			if len(w.sent)%2 == 0 {
 				return lost
 			}
@@ -250,7 +250,7 @@ func TestScenario_P21_TwoTablesInOneProcess(t *testing.T) {
 	var both sync.WaitGroup
 	for _, source := range w.sources() {
 		both.Go(func() {
-			if err := lane.Migrate(context.Background(), pipeline.Request{Key: plan.Key{Source: source}, Trigger: pipeline.Scheduled}); err != nil {
+			if err := lane.Migrate(context.Background(), pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: source}, Trigger: plan.Scheduled}}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -19,7 +18,7 @@ func TestScenario_O16_WatermarkCannotBeWritten(t *testing.T) {
 	w := large(1, 15_000, 20)
 	w.repeatedly(1, 0, "deliver", func(*process) error { return fault.As(fault.Permanent, errors.New("401 unauthorized")) })
 	for range 2 {
-		if err := w.wake(pipeline.Scheduled); err == nil || !strings.Contains(err.Error(), "401") {
+		if err := w.wake(plan.Scheduled); err == nil || !strings.Contains(err.Error(), "401") {
 			t.Errorf("got %v, want the refusal", err)
 		}
 	}
@@ -46,7 +45,7 @@ func TestScenario_O17_FailureAfterRowsArrived(t *testing.T) {
 		w.now = w.now.Add(time.Minute) // so that both pages are queryable
 		return fault.As(fault.Permanent, errForbidden)
 	})
-	if err := w.wake(pipeline.Scheduled); fault.KindOf(err) != fault.Permanent {
+	if err := w.wake(plan.Scheduled); fault.KindOf(err) != fault.Permanent {
 		t.Fatalf("got %v", err)
 	}
 	there := int64(len(w.arrived("")))
@@ -64,14 +63,14 @@ func TestScenario_O27_IngestionFailsAfterItWasAccepted(t *testing.T) {
 		t.Run(string(end), func(t *testing.T) {
 			w := large(3, 30_000, 20)
 			struck := 0
-			w.fate = func(in pipeline.Ingestion) fate {
+			w.fate = func(in plan.Ingestion) fate {
 				if in.Slice == 2 && struck == 0 {
 					struck++
 					return end
 				}
 				return well
 			}
-			if err := w.wake(pipeline.Scheduled); err != nil {
+			if err := w.wake(plan.Scheduled); err != nil {
 				t.Fatal(err)
 			}
 			if mark := w.newest(key.Source).LastRefreshedTime; mark.Year() != 1900 && len(w.arrived("")) != 30_000 {
@@ -93,7 +92,7 @@ func TestScenario_O27_IngestionFailsAfterItWasAccepted(t *testing.T) {
 // look, and its watermark stays.
 func TestScenario_O27_IngestionThatNeverWorks(t *testing.T) {
 	w := large(4, 9_000, 20)
-	w.fate = func(pipeline.Ingestion) fate { return refused }
+	w.fate = func(plan.Ingestion) fate { return refused }
 	w.run(2 * time.Hour)
 	got := w.last()
 	if w.count(key.Source, plan.Success) > 0 || !strings.Contains(got.FailureReason, ".show ingestion failures") || !strings.Contains(got.FailureReason, "mapping does not fit") {
@@ -111,7 +110,7 @@ func TestScenario_O27_IngestionThatNeverWorks(t *testing.T) {
 func TestScenario_P5_TwoPagesFail(t *testing.T) {
 	w := large(5, 38_000, 19)
 	failed := map[int]bool{}
-	w.fate = func(in pipeline.Ingestion) fate {
+	w.fate = func(in plan.Ingestion) fate {
 		if in.Slice%2 == 0 && !failed[in.Slice] {
 			failed[in.Slice] = true
 			return refused
@@ -170,7 +169,7 @@ func TestScenario_O32_LargeTable(t *testing.T) {
 // ADX takes a blob, reports nothing amiss and shows no row of it, time and again.
 func TestScenario_K1_AcceptedButEmpty(t *testing.T) {
 	w := large(8, 9_000, 20)
-	w.fate = func(pipeline.Ingestion) fate { return lost }
+	w.fate = func(plan.Ingestion) fate { return lost }
 	w.run(2 * time.Hour)
 	if w.count(key.Source, plan.Success) > 0 || w.newest(key.Source).LastRefreshedTime.Year() != 1900 {
 		t.Fatalf("rows that nobody saw count as copied:%s", w.story())
@@ -198,16 +197,34 @@ func TestScenario_K2_EmptyBatch(t *testing.T) {
 	}
 }
 
-// The service takes one blob in twice although its tag is there: a person is
-// told how to remove the copy, and nothing else waits.
-func TestScenario_K3_TagThatDoesNotHold(t *testing.T) {
-	w := large(10, 30_000, 20)
-	w.fate = func(in pipeline.Ingestion) fate {
-		if in.Slice == 2 {
+// twins lets the service take in the blob of slice 2 twice, the first n times.
+func (w *world) twins(n int) {
+	w.fate = func(in plan.Ingestion) fate {
+		if n > 0 && strings.Contains(in.Blob.Path, "-000002-") {
+			n--
 			return twin
 		}
 		return well
 	}
+}
+
+// The service takes one blob in twice although its tag is there: the slice is
+// hidden and the same blob sent under a new number.
+func TestScenario_K3_TagThatDoesNotHold(t *testing.T) {
+	w := large(10, 30_000, 20)
+	w.twins(1)
+	w.run(time.Hour)
+	w.whole(t, w.now.Add(-2*time.Hour))
+	if w.count(key.Source, plan.Surplus) != 0 || w.count(key.Source, plan.Success) != 1 || w.copied(key.Source) != 30_000 || w.tried["fetch"] > 4 {
+		t.Errorf("%d fetches; audit:%s", w.tried["fetch"], w.story())
+	}
+}
+
+// It goes on doing so: after the third time a person is told how to remove the
+// copy, and nothing else waits.
+func TestScenario_K3_TagThatNeverHolds(t *testing.T) {
+	w := large(10, 30_000, 20)
+	w.twins(100)
 	w.run(time.Hour)
 	if w.count(key.Source, plan.Surplus) != 1 || w.count(key.Source, plan.Success) != 1 || w.copied(key.Source) != 30_000 {
 		t.Fatalf("audit:%s", w.story())

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -231,7 +230,7 @@ func TestScenario_P14_TiesAcrossABorder(t *testing.T) {
 		w.add(tied)
 	}
 	failed := false
-	w.fate = func(in pipeline.Ingestion) fate {
+	w.fate = func(in plan.Ingestion) fate {
 		if !failed && in.Slice > 1 {
 			failed = true
 			return refused
@@ -322,7 +321,7 @@ func TestScenario_E2_SlowAndTooFrequentPolls(t *testing.T) {
 	w.run(time.Minute)
 	for range 30 {
 		w.add(w.now)
-		if err := w.wake(pipeline.Manual); err != nil {
+		if err := w.wake(plan.Manual); err != nil {
 			t.Fatal(err)
 		}
 		w.now = w.now.Add(time.Second)

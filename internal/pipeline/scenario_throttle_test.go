@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -41,7 +40,7 @@ func TestScenario_O5_ThrottledForEver(t *testing.T) {
 	w := large(2, 30_000, 20)
 	w.repeatedly(1, 0, "fetch", throttled(time.Second))
 	w.before(100, "take", kill) // or it would go on for ever
-	if err := w.wake(pipeline.Scheduled); err != nil {
+	if err := w.wake(plan.Scheduled); err != nil {
 		t.Fatalf("got %v after %d calls", err, w.calls)
 	}
 	if w.calls > 2+4 || len(w.messages) != 1 {
@@ -58,7 +57,7 @@ func TestScenario_P4_SixThrottlesOnOnePage(t *testing.T) {
 	w := large(3, 30_000, 20)
 	w.repeatedly(2, 7, "fetch", throttled(15*time.Minute))
 	from := w.now
-	if err := w.wake(pipeline.Scheduled); err != nil {
+	if err := w.wake(plan.Scheduled); err != nil {
 		t.Fatal(err)
 	}
 	if took := w.now.Sub(from); took > time.Minute {
@@ -85,7 +84,7 @@ func TestScenario_O21_ServiceUnavailableForHours(t *testing.T) {
 	w.repeatedly(2, 0, "count", unavailable)
 	w.repeatedly(1, 0, "tally", unavailable)
 	from := w.now
-	err := w.wake(pipeline.Scheduled)
+	err := w.wake(plan.Scheduled)
 	if fault.KindOf(err) != fault.Retry {
 		t.Fatalf("got %v, want a retry", err)
 	}
@@ -110,7 +109,7 @@ func TestScenario_O21_ServiceUnavailableForHours(t *testing.T) {
 func TestScenario_P1_ThrottledCount(t *testing.T) {
 	w := large(5, 60_000, 20)
 	w.before(1, "count", throttled(10*time.Minute))
-	if err := w.wake(pipeline.Scheduled); err != nil {
+	if err := w.wake(plan.Scheduled); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.audits) != 0 || len(w.messages) != 1 {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -107,7 +106,7 @@ func TestScenario_O15_UnequalPrecision(t *testing.T) {
 	w.add(second.Add(120 * time.Millisecond))
 	for _, to := range []time.Duration{50, 105, 115, 125, 130} {
 		w.now = second.Add(w.cfg.Settle + to*time.Millisecond)
-		if err := w.wake(pipeline.Scheduled); err != nil {
+		if err := w.wake(plan.Scheduled); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -228,7 +227,7 @@ func TestScenario_P11_FullGoesOn(t *testing.T) {
 func TestScenario_O24_IsNotRepeatedInVain(t *testing.T) {
 	w := large(12, 10, 20)
 	w.edit(func(r *plan.Row) { r.WatermarkColumn = "a b; drop" })
-	if err := w.wake(pipeline.Scheduled); fault.KindOf(err) != fault.Permanent || w.calls != 0 {
+	if err := w.wake(plan.Scheduled); fault.KindOf(err) != fault.Permanent || w.calls != 0 {
 		t.Errorf("got %v after %d calls, want a permanent error and none", err, w.calls)
 	}
 }

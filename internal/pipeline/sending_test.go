@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -82,7 +81,7 @@ func TestMigrate_KilledAroundSendingFetchesNothingAgain(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		w := large(43, 50_000, 20)
 		w.ill = append(w.ill, &mishap{call: "enqueue", after: after, skip: 2, last: 1, do: kill})
-		if err := w.wake(pipeline.Scheduled); err != errDead {
+		if err := w.wake(plan.Scheduled); err != errDead {
 			t.Fatalf("the process was not killed: %v", err)
 		}
 		w.run(2 * hour)
@@ -100,7 +99,7 @@ func TestMigrate_PartOfASliceIsHiddenBeforeItComesAgain(t *testing.T) {
 	type harm func(w *world)
 	harms := map[string]harm{
 		"half of the rows": func(w *world) {
-			w.fate = func(pipeline.Ingestion) fate {
+			w.fate = func(plan.Ingestion) fate {
 				if len(w.sent) == 2 {
 					return partial
 				}

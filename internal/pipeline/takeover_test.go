@@ -42,7 +42,7 @@ func TestMigrate_FrozenProcessChangesNothingAfterATakeover(t *testing.T) {
 				w.states[key].leased = w.now
 				w.mu.Unlock()
 				w.before(1, "rows", kill)
-				if err := w.wake(pipeline.Scheduled); err != errDead {
+				if err := w.wake(plan.Scheduled); err != errDead {
 					t.Fatalf("the second process: %v, want it killed after its takeover", err)
 				}
 				after, open := w.stored(t)
@@ -53,7 +53,7 @@ func TestMigrate_FrozenProcessChangesNothingAfterATakeover(t *testing.T) {
 				return nil
 			}
 			w.ill = append(w.ill, &freeze)
-			if err := w.wake(pipeline.Scheduled); err == nil || state == nil {
+			if err := w.wake(plan.Scheduled); err == nil || state == nil {
 				t.Fatalf("the frozen process ended with %v", err)
 			}
 			if len(w.sent) != sent {
@@ -72,7 +72,7 @@ func TestMigrate_FrozenProcessChangesNothingAfterATakeover(t *testing.T) {
 func TestMigrate_StateBlobGoneInTheMiddleOfARun(t *testing.T) {
 	w := large(32, 50_000, 20)
 	w.before(4, "fetch", kill)
-	if err := w.wake(pipeline.Scheduled); err != errDead {
+	if err := w.wake(plan.Scheduled); err != errDead {
 		t.Fatalf("the process was not killed: %v", err)
 	}
 	clear(w.states)
@@ -91,16 +91,16 @@ func TestMigrate_ATableInWork(t *testing.T) {
 		again   int
 		want    string // delay of the wake-up; "" when it is dropped
 	}{
-		{pipeline.Scheduled, 0, "1m0s"},
-		{pipeline.Scheduled, 1, ""},
-		{pipeline.Manual, 0, "1m0s"},
-		{pipeline.Manual, 1, "5m0s"},
-		{pipeline.Forced, 2, "5m0s"},
+		{plan.Scheduled, 0, "1m0s"},
+		{plan.Scheduled, 1, ""},
+		{plan.Manual, 0, "1m0s"},
+		{plan.Manual, 1, "5m0s"},
+		{plan.Forced, 2, "5m0s"},
 	}
 	for _, tt := range tests {
 		w := newWorld(33)
 		w.states[key] = &blob{leased: w.now.Add(hour)}
-		if _, err := w.deliver(message{req: pipeline.Request{Key: key, Trigger: tt.trigger, Again: tt.again}}); err != nil {
+		if _, err := w.deliver(message{req: pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: tt.trigger, Again: tt.again}}}); err != nil {
 			t.Errorf("%s, put off %d times: %v", tt.trigger, tt.again, err)
 		}
 		got := ""

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // A long wait is spent by the message: the process ends at once, every table of
@@ -17,7 +17,7 @@ func TestMigrate_ALongWaitIsSpentByTheMessage(t *testing.T) {
 				w := large(81, 30_000, 20)
 				w.before(n, call, throttled(wait))
 				began := w.now
-				if err := w.wake(pipeline.Scheduled); err != nil {
+				if err := w.wake(plan.Scheduled); err != nil {
 					t.Fatalf("a wait is no failure: %v", err)
 				}
 				if spent := w.now.Sub(began); spent > time.Minute {

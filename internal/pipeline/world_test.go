@@ -44,8 +44,8 @@ type world struct {
 	pending []arriving
 	extents []extent
 	delay   time.Duration // of ingestion
-	sent    []pipeline.Ingestion
-	fate    func(pipeline.Ingestion) fate // nil: every ingestion ends well
+	sent    []plan.Ingestion
+	fate    func(plan.Ingestion) fate // nil: every ingestion ends well
 	probes  map[string]time.Time
 	voids   map[string]bool
 
@@ -70,7 +70,7 @@ type record struct {
 
 type arriving struct {
 	at   time.Time
-	in   pipeline.Ingestion
+	in   plan.Ingestion
 	tag  string
 	fate fate
 }
@@ -385,7 +385,7 @@ type ticket string
 
 func (t ticket) Failed() (string, bool) { return string(t), t != "" }
 
-func (p *process) Enqueue(_ context.Context, in pipeline.Ingestion) (pipeline.Ticket, error) {
+func (p *process) Enqueue(_ context.Context, in plan.Ingestion) (plan.Ticket, error) {
 	tag := plan.IngestTag(in.RunID, in.Slice)
 	told := ticket("")
 	err := p.effect("enqueue", func() error {
@@ -746,9 +746,9 @@ func (h *held) Release(context.Context) error {
 
 // Waker.
 
-func (p *process) Wake(_ context.Context, k plan.Key, trigger string, again int, delay time.Duration) error {
+func (p *process) Wake(_ context.Context, up plan.WakeUp, delay time.Duration) error {
 	return p.effect("wake", func() error {
-		p.messages = append(p.messages, message{visible: p.now.Add(delay), req: pipeline.Request{Key: k, Trigger: trigger, Again: again, Inserted: p.now}})
+		p.messages = append(p.messages, message{visible: p.now.Add(delay), req: pipeline.Request{WakeUp: up, Inserted: p.now}})
 		return nil
 	})
 }

@@ -61,7 +61,7 @@ var drawn = map[string]map[int]plan.SliceState{
 	"verify 200":     {3: plan.Verified},
 	"verify 99":      {},
 	"verify 0":       {1: plan.Verified, 8: plan.Verified},
-	"divide":         {1: plan.Retired, 2: "", 8: plan.Retired}, // slice 2 has no count that anybody needs
+	"divide":         {1: plan.Retired, 2: "", 8: plan.Retired},           // slice 2 has no count that anybody needs
 	"divide at":      {1: plan.Retired, 2: plan.Planned, 8: plan.Planned}, // the instant lies in slice 1 alone
 	"count 60":       {2: plan.Planned},
 	"count -1":       {},

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 const (
@@ -70,14 +71,14 @@ func NewSenderWithCredential(serviceURL, queue string, credential azcore.TokenCr
 	return &Sender{queue: queue, client: client}, nil
 }
 
-// Send puts w on the queue, visible after delay: a negative one counts as none,
+// Wake puts w on the queue, visible after delay: a negative one counts as none,
 // one over an hour as an hour, a part of a second as a whole one. A queue that
 // does not exist is made first. The text is base64, as host.json tells the host.
 //
 // A wake-up that fails its validation is a fault.Permanent. Every other error may
 // mean that the message was sent all the same; sending it twice is harmless.
-func (s *Sender) Send(ctx context.Context, w WakeUp, delay time.Duration) error {
-	text, err := w.Text()
+func (s *Sender) Wake(ctx context.Context, w plan.WakeUp, delay time.Duration) error {
+	text, err := Text(w)
 	if err != nil {
 		return fault.As(fault.Permanent, err)
 	}
@@ -93,7 +94,7 @@ func (s *Sender) Send(ctx context.Context, w WakeUp, delay time.Duration) error 
 		}
 		_, err = s.client.EnqueueMessage(ctx, content, options)
 	}
-	return s.explain("send wake-up for "+w.Table, err)
+	return s.explain("send wake-up for "+w.Key.Source, err)
 }
 
 // Create makes the queue unless it exists. The host never does and polls in vain

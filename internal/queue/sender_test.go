@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // message is one message as the service received it.
@@ -96,7 +97,7 @@ func newSender(t *testing.T, s *service) *Sender {
 	return sender
 }
 
-var wakeUp = WakeUp{Instance: "contoso", Table: "DeviceInfo", Trigger: Scheduled}
+var wakeUp = plan.WakeUp{Key: plan.Key{Instance: "contoso", Source: "DeviceInfo"}, Trigger: plan.Scheduled}
 
 const wakeUpText = `{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled"}`
 
@@ -116,7 +117,7 @@ func TestSender_Send_delaysByWholeSecondsUpToAnHour(t *testing.T) {
 		{time.Hour, "3600"},
 		{25 * time.Hour, "3600"},
 	} {
-		if err := sender.Send(t.Context(), wakeUp, tt.delay); err != nil {
+		if err := sender.Wake(t.Context(), wakeUp, tt.delay); err != nil {
 			t.Fatalf("Send with delay %v: %v", tt.delay, err)
 		}
 		want = append(want, message{wakeUpText, tt.want, "604800"})
@@ -128,7 +129,7 @@ func TestSender_Send_delaysByWholeSecondsUpToAnHour(t *testing.T) {
 
 func TestSender_Send_makesAMissingQueue(t *testing.T) {
 	s := &service{}
-	if err := newSender(t, s).Send(t.Context(), wakeUp, 0); err != nil {
+	if err := newSender(t, s).Wake(t.Context(), wakeUp, 0); err != nil {
 		t.Fatal(err)
 	}
 	if !s.created || len(s.messages) != 1 {
@@ -154,7 +155,7 @@ func TestSender_Depth(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("Depth: got %d, %v; want %d", got, err, want)
 		}
-		if err := sender.Send(t.Context(), wakeUp, 0); err != nil {
+		if err := sender.Wake(t.Context(), wakeUp, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -163,7 +164,7 @@ func TestSender_Depth(t *testing.T) {
 func TestSender_explainsRefusalsInOneLine(t *testing.T) {
 	sender := newSender(t, &service{status: 403, refuse: "AuthorizationPermissionMismatch"})
 	_, depthErr := sender.Depth(t.Context())
-	for _, err := range []error{sender.Send(t.Context(), wakeUp, 0), sender.Create(t.Context()), depthErr} {
+	for _, err := range []error{sender.Wake(t.Context(), wakeUp, 0), sender.Create(t.Context()), depthErr} {
 		if err == nil || strings.Contains(err.Error(), "\n") ||
 			!strings.Contains(err.Error(), `queue "migrations"`) ||
 			!strings.Contains(err.Error(), "HTTP 403 AuthorizationPermissionMismatch") ||
@@ -178,7 +179,7 @@ func TestSender_explainsRefusalsInOneLine(t *testing.T) {
 
 func TestSender_Send_malformedWakeUpIsPermanent(t *testing.T) {
 	s := &service{created: true}
-	err := newSender(t, s).Send(t.Context(), WakeUp{Table: "T", Trigger: "hourly"}, 0)
+	err := newSender(t, s).Wake(t.Context(), plan.WakeUp{Key: plan.Key{Source: "T"}, Trigger: "hourly"}, 0)
 	if got := fault.KindOf(err); got != fault.Permanent || len(s.messages) != 0 {
 		t.Errorf("got %v of kind %v, %d messages", err, got, len(s.messages))
 	}
@@ -206,7 +207,7 @@ func TestSender_errorsShowNoSignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = sender.Send(t.Context(), wakeUp, 0)
+	err = sender.Wake(t.Context(), wakeUp, 0)
 	if err == nil || strings.Contains(err.Error(), "confidential") || !strings.Contains(err.Error(), "no route to host") {
 		t.Errorf("got error %v", err)
 	}
@@ -245,7 +246,7 @@ func TestNewSenderWithCredential_sendsWithAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sender.Send(t.Context(), wakeUp, 0); err != nil {
+	if err := sender.Wake(t.Context(), wakeUp, 0); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"Bearer abc"}, s.auth); diff != "" {

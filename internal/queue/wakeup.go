@@ -1,5 +1,4 @@
-// Package queue holds the wake-up, the message that asks for one table to be
-// migrated, and sends it.
+// Package queue writes wake-ups as messages, reads them back and sends them.
 //
 // It receives nothing: the Functions host does. A wake-up carries no run and no
 // state, so losing or repeating one is harmless and no caller needs to know
@@ -13,17 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-)
 
-// What made somebody send a wake-up.
-const (
-	// Scheduled comes from the timer. It may be dropped while another worker holds
-	// the table: that worker or the next tick does the work.
-	Scheduled = "scheduled"
-	// Manual comes from a person, who waits for it. It is put off, never dropped.
-	Manual = "manual"
-	// Forced is Manual for a table that is switched off.
-	Forced = "forced"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 const (
@@ -37,18 +27,18 @@ const (
 	shownRunes = 40
 )
 
-// WakeUp asks for one table to be migrated. Its member names keep clear of the
+// wire is a wake-up as it is written. Its member names keep clear of the
 // metadata of a queue trigger (id, dequeueCount, sys, ...), which the host
 // replaces by members of the same name.
-type WakeUp struct {
+type wire struct {
 	Instance string `json:"instance"`       // "" is the default instance
 	Table    string `json:"table"`          // source table, spelled as in the configuration
-	Trigger  string `json:"trigger"`        // Scheduled, Manual or Forced
+	Trigger  string `json:"trigger"`        // one of plan's triggers
 	Again    int    `json:"again,omitzero"` // times put off because another worker held the table
 }
 
-// Validate says what keeps w from being sent.
-func (w WakeUp) Validate() error {
+// validate says what keeps w from being sent.
+func (w wire) validate() error {
 	switch {
 	case w.Table == "":
 		return errors.New("no table")
@@ -58,17 +48,18 @@ func (w WakeUp) Validate() error {
 		return fmt.Errorf("instance name of %d bytes, over %d", len(w.Instance), maxNameBytes)
 	case !utf8.ValidString(w.Table) || !utf8.ValidString(w.Instance):
 		return errors.New("name is not UTF-8")
-	case w.Trigger != Scheduled && w.Trigger != Manual && w.Trigger != Forced:
-		return fmt.Errorf("trigger %q, want %s, %s or %s", shown(w.Trigger), Scheduled, Manual, Forced)
+	case w.Trigger != plan.Scheduled && w.Trigger != plan.Manual && w.Trigger != plan.Forced:
+		return fmt.Errorf("trigger %q, want %s, %s or %s", shown(w.Trigger), plan.Scheduled, plan.Manual, plan.Forced)
 	case w.Again < 0:
 		return fmt.Errorf("put off %d times", w.Again)
 	}
 	return nil
 }
 
-// Text returns w as the text of a message.
-func (w WakeUp) Text() (string, error) {
-	if err := w.Validate(); err != nil {
+// Text returns a wake-up as the text of a message.
+func Text(up plan.WakeUp) (string, error) {
+	w := wire{Instance: up.Key.Instance, Table: up.Key.Source, Trigger: up.Trigger, Again: up.Again}
+	if err := w.validate(); err != nil {
 		return "", fmt.Errorf("write wake-up: %w", err)
 	}
 	text, err := json.Marshal(w)
@@ -82,41 +73,41 @@ func (w WakeUp) Text() (string, error) {
 // not exactly a wake-up was not sent by us: unknown, repeated and differently
 // spelled members are refused. No repetition makes such a text a wake-up, so an
 // error is final. It quotes the first characters of the text only.
-func ParseWakeUp(text string) (WakeUp, error) {
+func ParseWakeUp(text string) (plan.WakeUp, error) {
 	w, err := parse(text)
 	if err == nil {
-		err = w.Validate()
+		err = w.validate()
 	}
 	if err != nil {
-		return WakeUp{}, fmt.Errorf("read wake-up (%d bytes beginning %q): %w", len(text), shown(text), err)
+		return plan.WakeUp{}, fmt.Errorf("read wake-up (%d bytes beginning %q): %w", len(text), shown(text), err)
 	}
-	return w, nil
+	return plan.WakeUp{Key: plan.Key{Instance: w.Instance, Source: w.Table}, Trigger: w.Trigger, Again: w.Again}, nil
 }
 
-func parse(text string) (WakeUp, error) {
+func parse(text string) (wire, error) {
 	if len(text) > maxWakeUpBytes {
-		return WakeUp{}, fmt.Errorf("over %d bytes", maxWakeUpBytes)
+		return wire{}, fmt.Errorf("over %d bytes", maxWakeUpBytes)
 	}
-	var w *WakeUp
+	var w *wire
 	err := json.Unmarshal([]byte(text), &w, json.RejectUnknownMembers(true))
 	// The decoder's own words may quote the text; its place and kind do not.
 	var syntax *jsontext.SyntacticError
 	var meaning *json.SemanticError
 	switch {
 	case err == nil && w == nil:
-		return WakeUp{}, errors.New("null, want an object")
+		return wire{}, errors.New("null, want an object")
 	case err == nil:
 		return *w, nil
 	case errors.Is(err, json.ErrUnknownName):
-		return WakeUp{}, errors.New("unknown member, want instance, table, trigger and again")
+		return wire{}, errors.New("unknown member, want instance, table, trigger and again")
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return WakeUp{}, errors.New("repeated member")
+		return wire{}, errors.New("repeated member")
 	case errors.As(err, &syntax):
-		return WakeUp{}, fmt.Errorf("not JSON at byte %d", syntax.ByteOffset)
+		return wire{}, fmt.Errorf("not JSON at byte %d", syntax.ByteOffset)
 	case errors.As(err, &meaning):
-		return WakeUp{}, fmt.Errorf("unexpected JSON %s at byte %d", meaning.JSONKind, meaning.ByteOffset)
+		return wire{}, fmt.Errorf("unexpected JSON %s at byte %d", meaning.JSONKind, meaning.ByteOffset)
 	default:
-		return WakeUp{}, errors.New("not JSON")
+		return wire{}, errors.New("not JSON")
 	}
 }
 

@@ -12,22 +12,24 @@ import (
 	"github.com/defender2adx/defender2adx/internal/blobstore/storedtest"
 
 	stdjson "encoding/json"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 func TestWakeUp_Text(t *testing.T) {
 	tests := []struct {
 		name string
-		w    WakeUp
+		w    plan.WakeUp
 		want string
 	}{
-		{"first time", WakeUp{Instance: "contoso", Table: "DeviceInfo", Trigger: Scheduled},
+		{"first time", plan.WakeUp{Key: plan.Key{Instance: "contoso", Source: "DeviceInfo"}, Trigger: plan.Scheduled},
 			`{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled"}`},
-		{"put off before", WakeUp{Table: "api/machines", Trigger: Manual, Again: 2},
+		{"put off before", plan.WakeUp{Key: plan.Key{Source: "api/machines"}, Trigger: plan.Manual, Again: 2},
 			`{"instance":"","table":"api/machines","trigger":"manual","again":2}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := tt.w.Text()
+			got, err := Text(tt.w)
 			if err != nil || got != tt.want {
 				t.Errorf("Text: got %s, %v; want %s", got, err, tt.want)
 			}
@@ -45,19 +47,19 @@ func TestWakeUp_Text(t *testing.T) {
 func TestWakeUp_Text_refusesWhatCannotBeReadBack(t *testing.T) {
 	tests := []struct {
 		name string
-		w    WakeUp
+		w    plan.WakeUp
 		want string
 	}{
-		{"no table", WakeUp{Trigger: Manual}, "no table"},
-		{"no trigger", WakeUp{Table: "T"}, `trigger ""`},
-		{"long table", WakeUp{Table: strings.Repeat("x", 1025), Trigger: Manual}, "1025 bytes"},
-		{"long instance", WakeUp{Table: "T", Instance: strings.Repeat("x", 1025), Trigger: Manual}, "1025 bytes"},
-		{"not UTF-8", WakeUp{Table: "T\xff", Trigger: Manual}, "not UTF-8"},
-		{"negative count", WakeUp{Table: "T", Trigger: Manual, Again: -1}, "-1 times"},
+		{"no table", plan.WakeUp{Trigger: plan.Manual}, "no table"},
+		{"no trigger", plan.WakeUp{Key: plan.Key{Source: "T"}}, `trigger ""`},
+		{"long table", plan.WakeUp{Key: plan.Key{Source: strings.Repeat("x", 1025)}, Trigger: plan.Manual}, "1025 bytes"},
+		{"long instance", plan.WakeUp{Key: plan.Key{Instance: strings.Repeat("x", 1025), Source: "T"}, Trigger: plan.Manual}, "1025 bytes"},
+		{"not UTF-8", plan.WakeUp{Key: plan.Key{Source: "T\xff"}, Trigger: plan.Manual}, "not UTF-8"},
+		{"negative count", plan.WakeUp{Key: plan.Key{Source: "T"}, Trigger: plan.Manual, Again: -1}, "-1 times"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if text, err := tt.w.Text(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if text, err := Text(tt.w); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %q, %v; want an error with %q", text, err, tt.want)
 			}
 		})
@@ -66,13 +68,15 @@ func TestWakeUp_Text_refusesWhatCannotBeReadBack(t *testing.T) {
 
 func TestWakeUp_everyValidOneSurvivesTheQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := WakeUp{
-			Instance: rapid.StringN(0, 20, 100).Draw(t, "instance"),
-			Table:    rapid.StringN(1, 20, 100).Draw(t, "table"),
-			Trigger:  rapid.SampledFrom([]string{Scheduled, Manual}).Draw(t, "trigger"),
-			Again:    rapid.IntRange(0, 1000).Draw(t, "again"),
+		w := plan.WakeUp{
+			Key: plan.Key{
+				Instance: rapid.StringN(0, 20, 100).Draw(t, "instance"),
+				Source:   rapid.StringN(1, 20, 100).Draw(t, "table"),
+			},
+			Trigger: rapid.SampledFrom([]string{plan.Scheduled, plan.Manual}).Draw(t, "trigger"),
+			Again:   rapid.IntRange(0, 1000).Draw(t, "again"),
 		}
-		text, err := w.Text()
+		text, err := Text(w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +89,7 @@ func TestWakeUp_everyValidOneSurvivesTheQueue(t *testing.T) {
 // The host copies a message's members over the trigger's metadata without regard
 // to case.
 func TestWakeUp_membersKeepClearOfQueueMetadata(t *testing.T) {
-	text, err := WakeUp{Instance: "i", Table: "t", Trigger: Manual, Again: 1}.Text()
+	text, err := Text(plan.WakeUp{Key: plan.Key{Instance: "i", Source: "t"}, Trigger: plan.Manual, Again: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +160,7 @@ func FuzzParseWakeUp(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := w.Text()
+		again, err := Text(w)
 		if err != nil {
 			t.Fatalf("accepted %q but cannot write %+v: %v", text, w, err)
 		}
@@ -166,14 +170,14 @@ func FuzzParseWakeUp(f *testing.F) {
 	})
 }
 
-func TestWakeUp_EveryMemberIsNamed(t *testing.T) { storedtest.Named(t, WakeUp{}) }
+func TestWakeUp_EveryMemberIsNamed(t *testing.T) { storedtest.Named(t, wire{}) }
 
 // In testdata stands what commit 868dea7 sent; it is obeyed for ever.
 func TestParseWakeUp_SentOnesAreObeyed(t *testing.T) {
-	for file, want := range map[string]WakeUp{
-		"wakeup-scheduled.json": {Instance: "contoso", Table: "DeviceInfo", Trigger: Scheduled},
-		"wakeup-manual.json":    {Table: "api/machines", Trigger: Manual, Again: 2},
-		"wakeup-forced.json":    {Table: "DeviceInfo", Trigger: Forced},
+	for file, want := range map[string]plan.WakeUp{
+		"wakeup-scheduled.json": {Key: plan.Key{Instance: "contoso", Source: "DeviceInfo"}, Trigger: plan.Scheduled},
+		"wakeup-manual.json":    {Key: plan.Key{Source: "api/machines"}, Trigger: plan.Manual, Again: 2},
+		"wakeup-forced.json":    {Key: plan.Key{Source: "DeviceInfo"}, Trigger: plan.Forced},
 	} {
 		text, err := os.ReadFile(filepath.Join("testdata", "868dea7", file))
 		if err != nil {

@@ -211,6 +211,18 @@ func (s *Store) List(ctx context.Context) ([]Summary, error) {
 	return list, nil
 }
 
+// Open returns the tables whose state names an open run.
+func (s *Store) Open(ctx context.Context) ([]plan.Key, error) {
+	tables, err := s.List(ctx)
+	var open []plan.Key
+	for _, t := range tables {
+		if t.OpenRun != "" {
+			open = append(open, t.Key)
+		}
+	}
+	return open, err
+}
+
 // Sweep deletes the ledgers that were last written before olderThan and that no
 // table state names as its open run, and returns how many. An open one among them
 // was left behind by a kill beside its checkpoint.

@@ -118,7 +118,13 @@ func TestStored_LedgersAreTakenUp(t *testing.T) {
 				t.Fatalf("Ledger: %v (-want +got):\n%s", err, diff)
 			}
 			saveLedger(t, h, *l)
-			if diff := cmp.Diff(members(t, stored), members(t, a.get(t, name))); diff != "" {
+			was := members(t, stored)
+			for _, s := range was["Slices"].([]any) {
+				// What nobody needed; an older program reads them as false.
+				delete(s.(map[string]any), "Failed")
+				delete(s.(map[string]any), "Refetch")
+			}
+			if diff := cmp.Diff(was, members(t, a.get(t, name))); diff != "" {
 				t.Errorf("written again (-want +got):\n%s", diff)
 			}
 		})
@@ -196,10 +202,10 @@ func sampleLedger() plan.Ledger {
 		Slices: []plan.LedgerSlice{
 			{Slice: part(1, 0, 900), State: plan.Planned},
 			{Slice: uncounted, State: plan.Planned},
-			{Slice: part(3, 2, 800), State: plan.Committing, Blob: blob("s3", 800), Sent: at(3, 12, 20), Sends: 2, Failed: true, Landed: 5, Cut: 1},
+			{Slice: part(3, 2, 800), State: plan.Committing, Blob: blob("s3", 800), Sent: at(3, 12, 20), Sends: 2, Landed: 5, Cut: 1},
 			{Slice: part(4, 3, 700), State: plan.Verified, Blob: blob("s4", 700), Sent: at(3, 12, 21), Sends: 1, Landed: 700, Surplus: 1400},
 			{Slice: part(5, 4, 9000), State: plan.Retired},
-			{Slice: part(6, 5, 600), State: plan.Voiding, Blob: blob("s6", 600), Sent: at(3, 12, 22), Sends: 4, Refetch: true},
+			{Slice: part(6, 5, 600), State: plan.Voiding, Blob: blob("s6", 600), Sent: at(3, 12, 22), Sends: 4},
 			{Slice: part(7, 6, 500), State: plan.Void, Blob: blob("s7", 500), Sent: at(3, 12, 23), Sends: 3, Landed: 250},
 			{Slice: part(8, 6, 500), State: plan.Committing, Blob: blob("s7", 500), Voids: 1},
 			{Slice: plan.Slice{No: 9, Part: plan.PartNull, Lo: 0, Hi: plan.Buckets, Rows: 4}, State: plan.Planned},

@@ -1,0 +1,20 @@
+package plan
+
+// What made somebody send a wake-up.
+const (
+	// Scheduled comes from the timer. It may be dropped while another worker holds
+	// the table: that worker or the next tick does the work.
+	Scheduled = "scheduled"
+	// Manual comes from a person, who waits for it. It is put off, never dropped.
+	Manual = "manual"
+	// Forced is Manual for a table that is switched off.
+	Forced = "forced"
+)
+
+// WakeUp asks for one table to be migrated. It carries no run and no state, so
+// losing or repeating one is harmless.
+type WakeUp struct {
+	Key     Key
+	Trigger string // Scheduled, Manual or Forced
+	Again   int    // how often it was put off because another worker held the table
+}
