@@ -232,7 +232,7 @@ func TestMigrate_AFurtherCopyIsReportedToo(t *testing.T) {
 	w := newWorld(12)
 	w.fill(100, 10)
 	w.twins(100)
-	w.run(time.Minute)
+	w.run(5 * time.Minute)
 	last := slices.MaxFunc(w.extents, func(a, b extent) int { return a.slice - b.slice }) // its third number
 	w.extents = append(w.extents, last)
 	w.run(3 * hour)
