@@ -33,6 +33,9 @@ const publishedKept = 32
 // TableState is the authority on one table: open run, generation, watermark. It
 // and what it holds are stored: the names in the tags never change, and a new
 // member is left out when zero, so that older programs read what newer ones wrote.
+// They pass over a member that they do not know and lose it with their next write:
+// its zero must say what was true before there was such a member. What an older
+// program must not touch raises the format.
 type TableState struct {
 	Format     int       `json:"Format"` // StateFormat
 	Instance   string    `json:"Instance"`

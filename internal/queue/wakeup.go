@@ -29,7 +29,8 @@ const (
 
 // wire is a wake-up as it is written. Its member names keep clear of the
 // metadata of a queue trigger (id, dequeueCount, sys, ...), which the host
-// replaces by members of the same name.
+// replaces by members of the same name. They never change, and a new one is left
+// out when zero: messages outlive the program that sent them.
 type wire struct {
 	Instance string `json:"instance"`       // "" is the default instance
 	Table    string `json:"table"`          // source table, spelled as in the configuration
@@ -69,10 +70,11 @@ func Text(up plan.WakeUp) (string, error) {
 	return string(text), nil
 }
 
-// ParseWakeUp reads the text of a message. It is strict, for a message that is
-// not exactly a wake-up was not sent by us: unknown, repeated and differently
-// spelled members are refused. No repetition makes such a text a wake-up, so an
-// error is final. It quotes the first characters of the text only.
+// ParseWakeUp reads the text of a message. Unknown members are passed over: a newer
+// version of the program sent them, and an older one does what it knows. Repeated
+// members are refused, and members spelled differently are unknown ones. No
+// repetition makes such a text a wake-up, so an error is final. It quotes the first
+// characters of the text only.
 func ParseWakeUp(text string) (plan.WakeUp, error) {
 	w, err := parse(text)
 	if err == nil {
@@ -89,7 +91,7 @@ func parse(text string) (wire, error) {
 		return wire{}, fmt.Errorf("over %d bytes", maxWakeUpBytes)
 	}
 	var w *wire
-	err := json.Unmarshal([]byte(text), &w, json.RejectUnknownMembers(true))
+	err := json.Unmarshal([]byte(text), &w)
 	// The decoder's own words may quote the text; its place and kind do not.
 	var syntax *jsontext.SyntacticError
 	var meaning *json.SemanticError
@@ -98,8 +100,6 @@ func parse(text string) (wire, error) {
 		return wire{}, errors.New("null, want an object")
 	case err == nil:
 		return *w, nil
-	case errors.Is(err, json.ErrUnknownName):
-		return wire{}, errors.New("unknown member, want instance, table, trigger and again")
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return wire{}, errors.New("repeated member")
 	case errors.As(err, &syntax):

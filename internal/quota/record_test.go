@@ -41,3 +41,10 @@ func TestRecord_StoredOnesAreTakenUp(t *testing.T) {
 		t.Errorf("written again: %s, %v; want %s", again, err, stored)
 	}
 }
+
+func TestRecord_UnknownMembersArePassedOver(t *testing.T) {
+	got, err := decode([]byte(`{"Format":1,"WriteSeq":7,"Day":{"Calls":3},"Minute":{"Calls":2,"Burst":1}}`))
+	if err != nil || got.WriteSeq != 7 || got.Minute.Calls != 2 {
+		t.Errorf("decode: %+v, %v", got, err)
+	}
+}

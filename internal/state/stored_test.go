@@ -131,6 +131,21 @@ func TestStored_LedgersAreTakenUp(t *testing.T) {
 	}
 }
 
+// What a newer program of the same format has added is passed over. It is lost with
+// the next write: see TableState.
+func TestStored_UnknownMembersArePassedOver(t *testing.T) {
+	a := newAccount(t)
+	a.put(t, "state/default/DeviceInfo.json", `{"Format":1,"Source":"DeviceInfo","Generation":7,"Reach":"1h","Table":{"Source":"DeviceInfo","Settle":3}}`)
+	a.put(t, "ledger/r.json", `{"Format":1,"RunID":"r","Mode":{"a":1},"Slices":[{"No":3,"State":"planned","Promised":true}]}`)
+	h := acquire(t, a.store(nil), deviceInfo)
+	if got := h.State(); got.Generation != 7 || got.Table.Source != "DeviceInfo" {
+		t.Errorf("State() = %+v", got)
+	}
+	if l, err := h.Ledger(t.Context(), "r"); err != nil || len(l.Slices) != 1 || l.Slices[0].No != 3 {
+		t.Errorf("Ledger: %+v, %v", l, err)
+	}
+}
+
 // An older program keeps one instant only: what it has written since counts.
 func TestStored_StateOfAnOlderProgramInBetween(t *testing.T) {
 	a := newAccount(t)
