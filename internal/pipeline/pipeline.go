@@ -102,6 +102,9 @@ func (p *Pipeline) Migrate(ctx context.Context, req Request) error {
 	}
 	lease, err := p.ports.Store.Acquire(ctx, req.Key)
 	if err != nil {
+		if errors.Is(err, fault.ErrNewer) {
+			return p.waitForNewer(ctx, req, log, err)
+		}
 		if fault.KindOf(err) == fault.Wait {
 			return p.waitForHolder(ctx, req, log)
 		}
@@ -174,6 +177,9 @@ func (p *Pipeline) waitForHolder(ctx context.Context, req Request, log *slog.Log
 func (p *Pipeline) answer(ctx context.Context, m *migration, err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, fault.ErrNewer) {
+		a.auditNewer(ctx, err)
 	}
 	var off *snooze
 	if until, ok := fault.Until(err); ok {

@@ -20,7 +20,7 @@ func BenchmarkTurn(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(body)), "bytes")
 	for b.Loop() {
-		r, err := decode(body)
+		r, err := decode(body, time.Time{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -366,7 +366,7 @@ func (q *Quota) load(ctx context.Context) error {
 }
 
 func (q *Quota) adopt(b blobstore.Blob) error {
-	r, err := decode(b.Body)
+	r, err := decode(b.Body, q.config.Clock())
 	if err != nil {
 		return fmt.Errorf("read %s: %w", q.name, err)
 	}

@@ -322,6 +322,34 @@ func TestTake_SlotFarAheadOfAllReasonIsForgotten(t *testing.T) {
 	})
 }
 
+// A newer program may take the record over between two calls of an older one.
+func TestTake_NewerRecordIsLeftAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{}
+		q := s.open(t, 0, nil)
+		if err := q.Take(t.Context(), "DeviceInfo", false); err != nil {
+			t.Fatal(err)
+		}
+		const newer = `{"Format":2,"Minute":[]}`
+		s.mu.Lock()
+		s.body, s.version = []byte(newer), s.version+1
+		s.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		for range 2 {
+			err := q.Take(t.Context(), "DeviceInfo", false)
+			if until, wait := fault.Until(err); !errors.Is(err, fault.ErrNewer) || !wait || time.Until(until) < 59*time.Minute {
+				t.Errorf("Take: %v until %v, want a wait of an hour", err, until)
+			}
+		}
+		if err := q.PauseUntil(t.Context(), time.Now().Add(time.Minute)); !errors.Is(err, fault.ErrNewer) {
+			t.Errorf("PauseUntil: %v", err)
+		}
+		if string(s.body) != newer {
+			t.Errorf("the record was written over: %s", s.body)
+		}
+	})
+}
+
 func TestTake_LostReplyCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}

@@ -33,18 +33,31 @@ type tally struct {
 	Before int       `json:"Before"`
 }
 
-func decode(body []byte) (record, error) {
-	var r record
+// decode reads the blob; now is the local clock, for the wait that a newer format is.
+func decode(body []byte, now time.Time) (record, error) {
 	if len(body) == 0 {
-		return r, nil
+		return record{}, nil
 	}
+	// The format first: a newer record may hold anything else.
+	var head struct{ Format int }
+	if err := json.Unmarshal(body, &head); err != nil {
+		return record{}, unreadable(body, err)
+	}
+	switch {
+	case head.Format < 1:
+		return record{}, unreadable(body, fmt.Errorf("format %d", head.Format))
+	case head.Format > recordFormat:
+		return record{}, fault.Newer(now, head.Format, recordFormat, "")
+	}
+	var r record
 	if err := json.Unmarshal(body, &r); err != nil {
-		return record{}, fault.As(fault.Permanent, fmt.Errorf("unreadable document (%d bytes): %w: delete the blob", len(body), err))
-	}
-	if r.Format != recordFormat {
-		return record{}, fault.As(fault.Permanent, fmt.Errorf("format %d: this program knows format %d: run the version that wrote it or delete the blob", r.Format, recordFormat))
+		return record{}, unreadable(body, err)
 	}
 	return r, nil
+}
+
+func unreadable(body []byte, err error) error {
+	return fault.As(fault.Permanent, fmt.Errorf("unreadable document (%d bytes): %w: delete the blob", len(body), err))
 }
 
 // count enters a call at slot.

@@ -3,6 +3,7 @@ package quota
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/internal/blobstore/storedtest"
+	"github.com/defender2adx/defender2adx/internal/fault"
 )
 
 func TestRecord_EveryMemberIsNamed(t *testing.T) { storedtest.Named(t, record{}) }
@@ -32,7 +34,7 @@ func TestRecord_StoredOnesAreTakenUp(t *testing.T) {
 			{Who: "contoso/DeviceInfo", Since: at(1, 1, 181_249_250), At: at(6, 4, 101_249_250)},
 		},
 	}
-	got, err := decode(stored)
+	got, err := decode(stored, time.Time{})
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Fatalf("decode: %v (-want +got):\n%s", err, diff)
 	}
@@ -43,8 +45,33 @@ func TestRecord_StoredOnesAreTakenUp(t *testing.T) {
 }
 
 func TestRecord_UnknownMembersArePassedOver(t *testing.T) {
-	got, err := decode([]byte(`{"Format":1,"WriteSeq":7,"Day":{"Calls":3},"Minute":{"Calls":2,"Burst":1}}`))
+	got, err := decode([]byte(`{"Format":1,"WriteSeq":7,"Day":{"Calls":3},"Minute":{"Calls":2,"Burst":1}}`), time.Time{})
 	if err != nil || got.WriteSeq != 7 || got.Minute.Calls != 2 {
 		t.Errorf("decode: %+v, %v", got, err)
+	}
+}
+
+func TestDecode_WhatItCannotRead(t *testing.T) {
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name, body string
+		kind       fault.Kind
+	}{
+		{"newer format", `{"Format":2,"Minute":[]}`, fault.Wait},
+		{"no format", `{}`, fault.Permanent},
+		{"no JSON", `{"Format":1,`, fault.Permanent},
+		{"another shape", `{"Format":1,"Minute":[]}`, fault.Permanent},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := decode([]byte(tt.body), now)
+			if fault.KindOf(err) != tt.kind {
+				t.Errorf("%v (%v), want kind %v", err, fault.KindOf(err), tt.kind)
+			}
+			until, wait := fault.Until(err)
+			if wait != errors.Is(err, fault.ErrNewer) || wait && !until.Equal(now.Add(time.Hour)) {
+				t.Errorf("%v waits until %v", err, until)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -27,8 +28,10 @@ type ledgerDocument struct {
 	plan.Ledger
 }
 
-func decodeState(body []byte) (*plan.TableState, error) {
-	if err := checkFormat(body, plan.StateFormat); err != nil {
+// decodeState reads a state; now is the wall clock, for the wait that a newer format
+// is.
+func decodeState(body []byte, now time.Time) (*plan.TableState, error) {
+	if err := checkFormat(body, plan.StateFormat, now); err != nil {
 		return nil, err
 	}
 	var d stateDocument
@@ -42,8 +45,9 @@ func decodeState(body []byte) (*plan.TableState, error) {
 	return &d.TableState, nil
 }
 
-func decodeLedger(body []byte) (*plan.Ledger, error) {
-	if err := checkFormat(body, plan.LedgerFormat); err != nil {
+// decodeLedger is decodeState for a ledger.
+func decodeLedger(body []byte, now time.Time) (*plan.Ledger, error) {
+	if err := checkFormat(body, plan.LedgerFormat, now); err != nil {
 		return nil, err
 	}
 	var d ledgerDocument
@@ -55,7 +59,7 @@ func decodeLedger(body []byte) (*plan.Ledger, error) {
 
 // checkFormat refuses what this program cannot read, before it misreads it. There
 // is one format so far; a second brings the migration of the first with it.
-func checkFormat(body []byte, known int) error {
+func checkFormat(body []byte, known int, now time.Time) error {
 	var head struct {
 		Format  int
 		Program string
@@ -67,9 +71,7 @@ func checkFormat(body []byte, known int) error {
 	case head.Format < 1:
 		return unreadable(body, fmt.Errorf("format %d", head.Format))
 	case head.Format > known:
-		return fault.As(fault.Permanent, fmt.Errorf(
-			"format %d was written by program version %s and this one knows formats up to %d: run version %[2]s or a newer one",
-			head.Format, head.Program, known))
+		return fault.Newer(now, head.Format, known, head.Program)
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func (s *Store) readState(ctx context.Context, name string) (*plan.TableState, s
 	if err != nil || len(b.Body) == 0 {
 		return nil, b.ETag, err
 	}
-	state, err := decodeState(b.Body)
+	state, err := decodeState(b.Body, s.clock.read().wall)
 	return state, b.ETag, err
 }
 
@@ -180,7 +180,7 @@ func (s *Store) readLedger(ctx context.Context, runID string) (*plan.Ledger, str
 	if err != nil {
 		return nil, "", err
 	}
-	l, err := decodeLedger(b.Body)
+	l, err := decodeLedger(b.Body, s.clock.read().wall)
 	return l, b.ETag, err
 }
 

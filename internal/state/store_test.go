@@ -178,7 +178,7 @@ func TestRelease_EndsContextAndWrites(t *testing.T) {
 	}
 }
 
-func TestAcquire_NewerFormatNamesTheVersionNeeded(t *testing.T) {
+func TestAcquire_UnreadableStateSaysWhatToDo(t *testing.T) {
 	a := newAccount(t)
 	acquire(t, a.store(nil), deviceInfo) // makes the container
 	put := func(source, body string) {
@@ -188,7 +188,6 @@ func TestAcquire_NewerFormatNamesTheVersionNeeded(t *testing.T) {
 		}
 	}
 	tests := []struct{ name, source, body, want string }{
-		{"newer", "Newer", `{"Format":2,"Program":"9.8.7","Generation":"text"}`, "run version 9.8.7"},
 		{"no format", "None", `{}`, "delete the blob"},
 		{"no JSON", "Torn", `{"Format":1,`, "delete the blob"},
 	}

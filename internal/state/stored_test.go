@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"os"
@@ -14,7 +15,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/state"
 )
 
 // In testdata stands what commit 868dea7 wrote, the first whose documents may lie
@@ -143,6 +146,45 @@ func TestStored_UnknownMembersArePassedOver(t *testing.T) {
 	}
 	if l, err := h.Ledger(t.Context(), "r"); err != nil || len(l.Slices) != 1 || l.Slices[0].No != 3 {
 		t.Errorf("Ledger: %+v, %v", l, err)
+	}
+}
+
+// What a newer program alone can read is left as it is, for an hour, whatever it
+// holds.
+func TestStored_NewerFormatsAreAWait(t *testing.T) {
+	now := at(5, 12, 0)
+	a := newAccount(t)
+	s := a.store(func(c *state.Config) { c.Clock = func() time.Time { return now } })
+	check := func(what string, err error) {
+		t.Helper()
+		until, wait := fault.Until(err)
+		if !errors.Is(err, fault.ErrNewer) || !wait || !until.Equal(now.Add(time.Hour)) || !strings.Contains(err.Error(), "9.8.7") {
+			t.Errorf("%s: %v until %v, want a wait of an hour that names the version", what, err, until)
+		}
+	}
+	const newer = `{"Format":2,"Program":"9.8.7","Generation":"text","Slices":{}}`
+	for _, name := range []string{"state/default/DeviceInfo.json", "ledger/r.json"} {
+		a.put(t, name, newer)
+	}
+	for range 2 { // the lease must not be left behind
+		_, err := s.Acquire(t.Context(), deviceInfo)
+		check("Acquire", err)
+	}
+	_, err := s.Read(t.Context(), deviceInfo)
+	check("Read", err)
+	_, err = s.ReadLedger(t.Context(), "r")
+	check("ReadLedger", err)
+
+	h := acquire(t, s, plan.Key{Source: "DeviceOther"})
+	_, err = h.Ledger(t.Context(), "r")
+	check("Ledger", err)
+	if err := h.SaveLedger(t.Context(), &plan.Ledger{RunID: "r"}); !errors.Is(err, state.ErrFenced) {
+		t.Errorf("SaveLedger over the newer ledger: %v, want ErrFenced", err)
+	}
+	for _, name := range []string{"state/default/DeviceInfo.json", "ledger/r.json"} {
+		if got := string(a.get(t, name)); got != newer {
+			t.Errorf("%s was written over: %s", name, got)
+		}
 	}
 }
 

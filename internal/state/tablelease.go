@@ -36,7 +36,7 @@ func (h *TableLease) load(ctx context.Context) error {
 		return err
 	}
 	if len(b.Body) > 0 {
-		if _, err := decodeState(b.Body); err != nil {
+		if _, err := decodeState(b.Body, h.store.clock.read().wall); err != nil {
 			return err
 		}
 	}
@@ -52,7 +52,7 @@ func (h *TableLease) State() *plan.TableState {
 	if len(h.body) == 0 {
 		return nil
 	}
-	s, err := decodeState(h.body)
+	s, err := decodeState(h.body, h.store.clock.read().wall)
 	if err != nil {
 		// Only bodies that were decoded or encoded here are kept.
 		panic(fmt.Sprintf("state %s: %v", h.key, err))
