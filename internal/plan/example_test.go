@@ -35,3 +35,23 @@ func ExampleLedger() {
 	// verify: 1 void 2 verified done true <nil>
 	// verify: 1 void 2 verified done true internal error: verify slice 1, which is void
 }
+
+// The user's row came in while a run was open whose own row came after it: it is the
+// command all the same, and must be published again to show in the view.
+func ExampleJudge() {
+	noon := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	ours := plan.Row{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfo", LoadType: "Incr", IsActive: true,
+		LastRefreshedTime: noon, RunID: "app00120260304120000abcdefgh", Generation: 7, Ingested: noon.Add(2 * time.Minute)}
+	published, err := ours.Table()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	state := &plan.TableState{Source: "DeviceInfo", Table: published, Command: noon}
+	state.Publish(published)
+	user := plan.Row{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfo", LoadType: "Incr", IsActive: false,
+		Ingested: noon.Add(time.Minute)}
+	j, err := plan.Judge(state, []plan.Row{user, ours}, noon.Add(time.Hour))
+	fmt.Println(j.Command.Active, j.Hidden, plan.Stamp(j.Seen), err)
+	// Output: false true 2026-03-04T12:02:00.0000000Z <nil>
+}
