@@ -3,11 +3,9 @@ package pipeline
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -243,10 +241,6 @@ func (m *migration) alreadyServed() bool {
 		m.req.Inserted.Add(5*time.Second).Before(m.state.LastEnded)
 }
 
-// rowsSettle is how much later than its ingestion time a configuration row may
-// become visible.
-const rowsSettle = time.Minute
-
 // command reads the table's rows and takes up what the user says there: the newest
 // row that is not exactly one we published.
 func (m *migration) command(ctx context.Context) error {
@@ -254,50 +248,18 @@ func (m *migration) command(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(rows) == 0 {
-		return fault.As(fault.Permanent, fmt.Errorf(
-			"no row for SourceTable %q in MigrationConfiguration: append one, or correct the name", m.req.Key.Source))
-	}
-	var command *plan.Table
-	var problem error
-	hidden := false // by a row of ours that came in after it
-	seen := m.state.Command
-	for _, row := range rows {
-		t, err := row.Table()
-		switch {
-		case err != nil:
-			problem = fmt.Errorf("MigrationConfiguration: %w", err)
-		case m.state.Table.Source != "" && !row.Ingested.IsZero() && !row.Ingested.After(m.state.Command):
-			// Taken up before, or older than what was.
-		case m.state.Ours(t):
-			hidden = command != nil
-		default:
-			problem, hidden = nil, false
-			command = &t
-		}
-		if row.Ingested.After(seen) {
-			seen = row.Ingested
-		}
-	}
-	if problem != nil {
-		return fault.As(fault.Permanent, problem)
-	}
-	m.inForce = m.state.Table
-	if command == nil {
-		// Rows of ours are judged once, too, since only so many of them are
-		// remembered; the youngest again, in case a user's comes to light beside them.
-		if settled := m.ports.Clock.Now().Add(-rowsSettle); seen.After(settled) {
-			seen = settled
-		}
-		if seen.After(m.state.Command) {
-			m.state.Command = seen
-		}
-		return nil
-	}
-	if err := m.applyCommand(ctx, *command, seen); err != nil {
+	said, err := plan.Judge(m.state, rows, m.ports.Clock.Now())
+	if err != nil {
 		return err
 	}
-	if hidden {
+	if said.Command == nil {
+		m.inForce, m.state.Command = m.state.Table, said.Seen
+		return nil
+	}
+	if err := m.applyCommand(ctx, *said.Command, said.Seen); err != nil {
+		return err
+	}
+	if said.Hidden {
 		m.outbox.publish(m.state.Watermark, cmp.Or(m.state.Table.RunID, plan.RunID(m.cfg.AppID, m.ports.Clock.Now(), randomID(8))))
 	}
 	if err := m.lease.SaveState(ctx, m.state); err != nil {

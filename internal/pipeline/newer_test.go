@@ -20,13 +20,13 @@ func TestMigrate_WaitsForANewerProgram(t *testing.T) {
 			w.fill(30, 5)
 			if call == "read ledger" {
 				w.before(1, "stage", kill)
-				w.wake(pipeline.Scheduled)
+				w.wake(plan.Scheduled)
 				w.now = w.now.Add(2 * lease)
 			}
 			w.now = time.Date(2026, 11, 2, 20, 30, 0, 0, time.UTC)
 			before := w.tried["save ledger"]
 			w.repeatedly(1, 0, call, newer)
-			w.messages = []message{{req: pipeline.Request{Key: key, Trigger: pipeline.Manual, Inserted: w.now}}}
+			w.messages = []message{{req: pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Manual}, Inserted: w.now}}}
 			for range 6 { // until 01:30 or so
 				m := w.messages[0]
 				w.messages = w.messages[1:]
@@ -37,7 +37,7 @@ func TestMigrate_WaitsForANewerProgram(t *testing.T) {
 				if _, err := w.deliver(m); err != nil {
 					t.Fatalf("the wake-up failed: %v", err)
 				}
-				if len(w.messages) != 1 || w.messages[0].req.Trigger != pipeline.Manual {
+				if len(w.messages) != 1 || w.messages[0].req.Trigger != plan.Manual {
 					t.Fatalf("%d wake-ups wait, want the one put off: %+v", len(w.messages), w.messages)
 				}
 				if delay := w.messages[0].visible.Sub(w.now); delay < 59*time.Minute || delay > time.Hour {
@@ -71,7 +71,7 @@ func TestMigrate_NewerProgramIsSaidWhenADXIsBack(t *testing.T) {
 	w.repeatedly(1, 0, "acquire", func(p *process) error { return fault.Newer(p.Now(), 2, 1, "9.8.7") })
 	w.before(1, "deliver", unavailable)
 	for range 3 {
-		if err := w.wake(pipeline.Scheduled); err != nil {
+		if err := w.wake(plan.Scheduled); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -103,7 +103,7 @@ func (p *Pipeline) Migrate(ctx context.Context, req Request) error {
 	lease, err := p.ports.Store.Acquire(ctx, req.Key)
 	if err != nil {
 		if errors.Is(err, fault.ErrNewer) {
-			return p.waitForNewer(ctx, req, log, err)
+			return p.answer(ctx, newMigration(p, req, nil, log), err)
 		}
 		if fault.KindOf(err) == fault.Wait {
 			return p.waitForHolder(ctx, req, log)
@@ -179,7 +179,7 @@ func (p *Pipeline) answer(ctx context.Context, m *migration, err error) error {
 		return nil
 	}
 	if errors.Is(err, fault.ErrNewer) {
-		a.auditNewer(ctx, err)
+		p.auditNewer(ctx, m, err)
 	}
 	var off *snooze
 	if until, ok := fault.Until(err); ok {
@@ -203,6 +203,20 @@ func (p *Pipeline) answer(ctx context.Context, m *migration, err error) error {
 		kind = fault.Permanent
 	}
 	return fault.As(kind, fmt.Errorf("migrate %s: %w", m.req.Key, err))
+}
+
+// auditNewer says, once for each table and day (UTC), that the table waits for a
+// newer version of the program. The state cannot remember that it was said, since
+// it may be what cannot be read: the row's tag does. A row that could not be
+// delivered is tried again with the next wake-up.
+func (p *Pipeline) auditNewer(ctx context.Context, m *migration, cause error) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), farewellTimeout)
+	defer done()
+	row := m.audit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
+	tag := fmt.Sprintf("%snewer-%s-%s", p.cfg.AppID, m.req.Key, row.Timestamp.UTC().Format(time.DateOnly))
+	if err := p.ports.ControlTables.Deliver(ctx, plan.Outgoing{Tag: tag, Audit: &row}); err != nil {
+		m.log.Error("audit", "error", err.Error())
+	}
 }
 
 // snooze ends an attempt without a fault: the wake-up comes again after delay.

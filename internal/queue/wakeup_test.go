@@ -173,7 +173,7 @@ func TestWakeUp_EveryMemberIsNamed(t *testing.T) { storedtest.Named(t, wire{}) }
 
 func TestParseWakeUp_ObeysOnesOfANewerProgram(t *testing.T) {
 	text := `{"instance":"contoso","table":"DeviceInfo","priority":{"table":"U"},"trigger":"manual","again":1,"since":null}`
-	want := WakeUp{Instance: "contoso", Table: "DeviceInfo", Trigger: Manual, Again: 1}
+	want := plan.WakeUp{Key: plan.Key{Instance: "contoso", Source: "DeviceInfo"}, Trigger: plan.Manual, Again: 1}
 	if got, err := ParseWakeUp(text); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
