@@ -55,3 +55,17 @@ func ExampleJudge() {
 	fmt.Println(j.Command.Active, j.Hidden, plan.Stamp(j.Seen), err)
 	// Output: false true 2026-03-04T12:02:00.0000000Z <nil>
 }
+
+// The first slice of a table is fetched alone; its rows were narrower than assumed,
+// so the rest is packed into larger slices.
+func ExampleRowWidth() {
+	w := plan.NewRowWidth(plan.Limits{Rows: 95_000, Bytes: 40_000_000}, 0)
+	fmt.Println("alone:", w.Learning(), "rows a slice:", w.PackTarget(1_000_000))
+	w.Observe(13_000, 6_500_000)
+	if w.Learn(true) {
+		fmt.Println("bytes a row:", w.Width(), "again:", w.Repack(make([]plan.Slice, 70)), "rows a slice:", w.Target())
+	}
+	// Output:
+	// alone: true rows a slice: 13333
+	// bytes a row: 500 again: true rows a slice: 80000
+}
