@@ -34,7 +34,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	}
 	call := m.callerFor(l.Table)
 	p := &planner{
-		cfg: m.cfg, clock: m.ports.Clock, state: m.state, ledger: l, log: m.log,
+		cfg: m.cfg, clock: m.ports.Clock, state: m.state, ledger: l, width: plan.NewRowWidth(m.cfg.Limits, m.state.Width), log: m.log,
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, attempts: l.Attempts, log: m.log},
 	}
 	err = p.plan(ctx)
@@ -103,6 +103,7 @@ type planner struct {
 	state   *plan.TableState
 	ledger  *plan.Ledger
 	counter *counter
+	width   *plan.RowWidth
 	log     *slog.Logger
 
 	cells []plan.Slice // the window's parts as counted
@@ -219,7 +220,7 @@ func (p *planner) nulls(ctx context.Context, counts plan.Counts) error {
 			"%s is null in all %d rows of %s, so nothing new could ever be told from old: set LoadType to Snapshot", column, counts.Nulls, l.Table.Source))
 	}
 	whole := plan.Slice{Part: plan.PartNull, Hi: plan.Buckets, Rows: counts.Nulls}
-	target := p.limits().Target()
+	target := p.width.Target()
 	cells, err := p.counter.refineGroups(ctx, []plan.Slice{whole}, []plan.Slice{whole}, target)
 	if err != nil {
 		return err
@@ -233,34 +234,16 @@ func (p *planner) nulls(ctx context.Context, counts plan.Counts) error {
 // counted once more by hash buckets, all in one call. While no width is known all
 // is packed again soon, so only what could not be fetched at all is counted.
 func (p *planner) pack(ctx context.Context) ([]plan.Slice, error) {
-	target := p.limits().Target()
+	target := p.width.Target()
 	var groups []plan.Slice
-	if p.state.Width > 0 || plan.Exceeds(p.cells, target) {
+	if !p.width.Learning() || plan.Exceeds(p.cells, target) {
 		groups = plan.Oversized(p.cells, target)
 	}
 	cells, err := p.counter.refineGroups(ctx, p.cells, groups, target)
 	if err != nil {
 		return nil, err
 	}
-	return plan.Pack(cells, p.packTarget(cells), p.ledger.Next), nil
-}
-
-func (p *planner) limits() plan.Limits {
-	l := p.cfg.Limits
-	l.Width = p.state.Width
-	return l
-}
-
-// packTarget is the target that counted cells are packed under.
-func (p *planner) packTarget(cells []plan.Slice) int64 {
-	if p.state.Width > 0 {
-		return p.limits().Target()
-	}
-	rows := int64(0)
-	for _, c := range cells {
-		rows += c.Rows
-	}
-	return p.limits().Unlearned(rows)
+	return plan.Pack(cells, p.width.PackTarget(plan.SumRows(cells)), p.ledger.Next), nil
 }
 
 func (p *planner) snapshot(ctx context.Context) error {
@@ -273,10 +256,10 @@ func (p *planner) snapshot(ctx context.Context) error {
 	if l.Total == 0 {
 		return nil
 	}
-	cells, err := p.counter.refineRanges(ctx, plan.Whole(plan.PartAll, counts.Buckets), p.limits().Target())
+	cells, err := p.counter.refineRanges(ctx, plan.Whole(plan.PartAll, counts.Buckets), p.width.Target())
 	if err != nil {
 		return err
 	}
-	l.Add(plan.Pack(cells, p.packTarget(cells), l.Next)...)
+	l.Add(plan.Pack(cells, p.width.PackTarget(plan.SumRows(cells)), l.Next)...)
 	return nil
 }

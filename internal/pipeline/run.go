@@ -1,14 +1,13 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,12 +33,7 @@ type run struct {
 	mu      sync.Mutex
 	ledger  *plan.Ledger
 	tickets map[int]plan.Ticket // of this process's ingestions, by slice
-	rows    int64               // received by this attempt, with bytes: the width learned
-	bytes   int64
-
-	learning bool    // no width was known when the run was taken up, none received yet
-	guess    float64 // the least width that refusals showed
-	refused  int     // answers refused as too large or too heavy in this attempt
+	width   *plan.RowWidth
 
 	stopped atomic.Bool // no further slice begins in this round of fetchAll
 }
@@ -48,14 +42,11 @@ func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
 	log := m.unstated.With("run_id", l.RunID)
 	call := m.callerFor(l.Table)
 	return &run{
-		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l, tickets: map[int]plan.Ticket{}, learning: m.state.Width == 0,
+		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l, tickets: map[int]plan.Ticket{},
+		width:   plan.NewRowWidth(m.cfg.Limits, m.state.Width),
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, attempts: l.Attempts, log: log},
 	}
 }
-
-// refusedBytes is the service's cap on the size of one answer; a refused answer
-// is taken to be at least this large. Source: Graph security API overview.
-const refusedBytes = 50_000_000
 
 // copyAll brings every slice of the run into ADX and sees it there.
 func (r *run) copyAll(ctx context.Context) error {
@@ -109,7 +100,7 @@ func (r *run) fetchAll(ctx context.Context) error {
 		var g errgroup.Group
 		r.stopped.Store(false)
 		g.SetLimit(max(1, r.m.cfg.CallsInFlight))
-		alone := r.learning
+		alone := r.width.Learning()
 		for _, no := range r.plannedNumbers(alone) {
 			g.Go(func() error {
 				if !r.open() {
@@ -129,8 +120,8 @@ func (r *run) fetchAll(ctx context.Context) error {
 			}
 			return err
 		}
-		if alone || r.guess > r.m.state.Width {
-			if err := r.learn(ctx); err != nil {
+		if r.width.Learn(alone) {
+			if err := r.learned(ctx); err != nil {
 				return err
 			}
 		}
@@ -154,26 +145,20 @@ func guarded(f func() error) (err error) {
 
 // plannedNumbers returns the planned slices, or the first alone.
 func (r *run) plannedNumbers(first bool) (numbers []int) {
-	for i := range r.ledger.Slices {
-		s := &r.ledger.Slices[i]
-		if s.State == plan.Planned && s.Rows >= 0 {
+	for _, s := range r.planned() {
+		if s.Rows >= 0 {
 			numbers = append(numbers, s.No)
-			if first {
-				break
-			}
 		}
+	}
+	if first && len(numbers) > 1 {
+		numbers = numbers[:1]
 	}
 	return numbers
 }
 
 // countUncounted counts the slices that came out of a split, all in one call.
 func (r *run) countUncounted(ctx context.Context) error {
-	var parts []plan.Slice
-	for i := range r.ledger.Slices {
-		if s := &r.ledger.Slices[i]; s.State == plan.Planned && s.Rows < 0 {
-			parts = append(parts, s.Slice)
-		}
-	}
+	parts := slices.DeleteFunc(r.planned(), func(s plan.Slice) bool { return s.Rows >= 0 })
 	if len(parts) == 0 {
 		return nil
 	}
@@ -229,8 +214,7 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	// blob or sees it in ADX, and never fetches the slice again.
 	err = r.step(ctx, func(l *plan.Ledger) error {
 		l.Bytes += received.Bytes
-		r.rows += received.Rows
-		r.bytes += received.Bytes
+		r.width.Observe(received.Rows, received.Bytes)
 		return l.Freeze(no, blob, received.Cut, r.ports.Clock.Now())
 	})
 	if err != nil {
@@ -314,68 +298,38 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 		return fault.As(kind, fmt.Errorf("fetch %s, which cannot be divided further: %w", s, cause))
 	}
 	r.log.Warn("slice divided", "slice", s.No, "into", []int{a.No, b.No}, "rows", s.Rows, "cause", cause.Error())
-	if fault.KindOf(cause) == fault.Split && !errors.Is(cause, errUnequal) && s.Rows > 0 {
-		// All that is known of the width: the answer was larger than the cap. One
-		// slice may be odd; two, and the rows have grown. Once in an attempt: a service
-		// that refuses for other reasons must not shrink slices without end.
-		r.refused++
-		if r.learning || r.refused == 2 {
-			r.guess = max(refusedBytes, float64(s.Rows)*cmp.Or(r.m.state.Width, plan.DefaultWidth)) * 1.25 / float64(s.Rows)
-			r.stopped.Store(true)
-		}
+	// All that is known of the width: the answer was larger than the cap.
+	if fault.KindOf(cause) == fault.Split && !errors.Is(cause, errUnequal) && r.width.Refuse(s.Rows) {
+		r.stopped.Store(true)
 	}
 	return r.save(ctx)
 }
 
-func (r *run) limits() plan.Limits {
-	l := r.m.cfg.Limits
-	l.Width = r.m.state.Width
-	return l
-}
-
-// learn takes the row width from what was received, or from what was refused, and
-// where slices packed by another width are far off packs the rest of the run again.
-func (r *run) learn(ctx context.Context) error {
-	state := r.m.state
-	before := r.limits().Target()
-	if state.Width == 0 {
-		before = r.limits().Unlearned(math.MaxInt64)
-	}
-	switch {
-	case r.learning && r.rows > 0:
-		state.Width, r.learning = float64(r.bytes)/float64(r.rows), false
-	case r.guess > 0:
-		state.Width = r.guess
-	default:
-		return nil
-	}
-	r.guess = 0
-	if err := r.m.lease.SaveState(ctx, state); err != nil {
+// learned stores the row width and, where slices packed by another one are far off,
+// packs the rest of the run again.
+func (r *run) learned(ctx context.Context) error {
+	r.m.state.Width = r.width.Width()
+	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {
 		return err
 	}
-	after := r.limits().Target()
-	var largest int64
-	for i := range r.ledger.Slices {
-		if s := &r.ledger.Slices[i]; s.State == plan.Planned {
-			largest = max(largest, s.Rows)
-		}
+	if rest := r.planned(); r.width.Repack(rest) {
+		return r.repack(ctx, rest)
 	}
-	tooLarge := after*10 < before*9 && largest > after
-	tooSmall := after*9 > before*10 && r.ledger.Count(plan.Planned) > 1
-	if !tooLarge && !tooSmall {
-		return nil
-	}
-	return r.repack(ctx)
+	return nil
 }
 
-// repack retires the planned slices and plans their range anew.
-func (r *run) repack(ctx context.Context) error {
-	var rest []plan.Slice
+// planned returns the slices that nothing was promised of.
+func (r *run) planned() (rest []plan.Slice) {
 	for i := range r.ledger.Slices {
 		if s := &r.ledger.Slices[i]; s.State == plan.Planned {
 			rest = append(rest, s.Slice)
 		}
 	}
+	return rest
+}
+
+// repack retires the planned slices and plans their range anew.
+func (r *run) repack(ctx context.Context, rest []plan.Slice) error {
 	packed, err := r.recount(ctx, rest)
 	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
 		// Packing again only saves calls.
@@ -395,7 +349,7 @@ func (r *run) repack(ctx context.Context) error {
 // recount counts the range of planned slices by time and buckets and packs it.
 // What this attempt counted when it planned the run is not counted again.
 func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, error) {
-	target := r.limits().Target()
+	target := r.width.Target()
 	var windows, others []plan.Slice
 	for _, s := range rest {
 		if s.Part == plan.PartWindow && !s.Hashed() {

@@ -89,6 +89,14 @@ func Cells(w Window, bins []Bin, width time.Duration) []Slice {
 	return cells
 }
 
+// SumRows returns the rows counted in all cells.
+func SumRows(cells []Slice) (n int64) {
+	for _, c := range cells {
+		n += c.Rows
+	}
+	return n
+}
+
 // Exceeds reports whether a cell is above the target, so that it must be counted
 // by buckets before it can be fetched.
 func Exceeds(cells []Slice, target int64) bool {
@@ -101,11 +109,7 @@ func Exceeds(cells []Slice, target int64) bool {
 // none where counting once more would save no call.
 func Oversized(cells []Slice, target int64) []Slice {
 	if !Exceeds(cells, target) {
-		rows := int64(0)
-		for _, c := range cells {
-			rows += c.Rows
-		}
-		if int64(len(Pack(cells, target, 0))) <= ceil(rows, target)+1 {
+		if int64(len(Pack(cells, target, 0))) <= ceil(SumRows(cells), target)+1 {
 			return nil
 		}
 	}
