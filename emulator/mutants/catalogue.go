@@ -4,13 +4,17 @@ import "slices"
 
 // The files that most mutants change.
 const (
-	attemptFile  = "internal/pipeline/attempt.go"
-	confirmFile  = "internal/pipeline/confirm.go"
-	finishFile   = "internal/pipeline/finish.go"
-	answerFile   = "internal/pipeline/pipeline.go"
-	planningFile = "internal/pipeline/planning.go"
-	runFile      = "internal/pipeline/run.go"
-	queryFile    = "internal/defender/query.go"
+	answerFile    = "internal/pipeline/pipeline.go"
+	migrationFile = "internal/pipeline/migration.go"
+	outboxFile    = "internal/pipeline/outbox.go"
+	callsFile     = "internal/pipeline/calls.go"
+	planFile      = "internal/pipeline/plan.go"
+	runFile       = "internal/pipeline/run.go"
+	confirmFile   = "internal/pipeline/confirm.go"
+	finishFile    = "internal/pipeline/finish.go"
+	lifeFile      = "internal/plan/slicelife.go"
+	verdictFile   = "internal/plan/verdict.go"
+	queryFile     = "internal/defender/query.go"
 )
 
 // catalogue returns every mutant. Most are what other collectors of the same

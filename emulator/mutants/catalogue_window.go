@@ -12,8 +12,8 @@ func windowMutants() []mutant {
 				{runFile, "	return numbers\n}", "	for i, j := 0, len(numbers)-1; i < j; i, j = i+1, j-1 {\n		numbers[i], numbers[j] = numbers[j], numbers[i]\n	}\n	return numbers\n}"},
 				{runFile, "	if err := r.send(ctx, no); err != nil {\n		return err\n	}\n	r.log.Info(\"slice sent\"",
 					"	if err := r.send(ctx, no); err != nil {\n		return err\n	}\n" +
-						"	if s.Window.To.After(r.state.Watermark) {\n		r.state.Watermark, r.state.OpenRun = s.Window.To, \"\"\n	}\n" +
-						"	if err := r.held.SaveState(ctx, r.state); err != nil {\n		return err\n	}\n	r.log.Info(\"slice sent\""},
+						"	if s.Window.To.After(r.m.state.Watermark) {\n		r.m.state.Watermark, r.m.state.OpenRun = s.Window.To, \"\"\n	}\n" +
+						"	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {\n		return err\n	}\n	r.log.Info(\"slice sent\""},
 			},
 			tests: pipelineTests(anySchedule),
 		},
@@ -30,10 +30,10 @@ func windowMutants() []mutant {
 		one("tie-bucket", "the last bucket of a slice is left out",
 			queryFile, `strconv.Itoa(s.Hi-1)`, `strconv.Itoa(s.Hi-2)`, edges),
 		one("tie-plan-from-exclusive", "the next window begins a tick after the watermark",
-			planningFile, "	from := a.state.Watermark\n", "	from := a.state.Watermark.Add(plan.Tick)\n",
+			planFile, "	from := p.state.Watermark\n", "	from := p.state.Watermark.Add(plan.Tick)\n",
 			pipelineTests("^TestMigrate_ARowOnTheEdgeOfAWindow")),
 		one("tie-plan-from-inclusive", "the next window begins a tick before the watermark",
-			planningFile, "	from := a.state.Watermark\n", "	from := a.state.Watermark.Add(-plan.Tick)\n",
+			planFile, "	from := p.state.Watermark\n", "	from := p.state.Watermark.Add(-plan.Tick)\n",
 			pipelineTests("^TestMigrate_ARowOnTheEdgeOfAWindow")),
 		one("tie-cells", "planned parts leave a tick between each other",
 			"internal/plan/pack.go", "		from = to\n", "		from = to.Add(Tick)\n",
@@ -51,19 +51,19 @@ func windowMutants() []mutant {
 			name: "settle-ignored",
 			bug:  "rows that are still arriving are passed by the watermark",
 			edits: []edit{
-				{planningFile, "To: plan.Ticks(now.Add(-a.cfg.Settle))", "To: plan.Ticks(now)"},
-				{planningFile, "Settle: a.cfg.Settle, Bin: bin", "Bin: bin"},
+				{planFile, "To: plan.Ticks(now.Add(-p.cfg.Settle))", "To: plan.Ticks(now)"},
+				{planFile, "p.counter.window(ctx, w, p.cfg.Settle, w.Bin())", "p.counter.window(ctx, w, 0, w.Bin())"},
 			},
 			tests: pipelineTests("^TestMigrate_RowsThatArriveWithinTheSettleTime"),
 		},
 		one("source-clock-ignored", "the window ends by our clock although the source's is behind",
-			planningFile, "if counts.To.Before(w.To) {", "if counts.To.Before(w.To) && w.Empty() {",
+			planFile, "if counts.To.Before(w.To) {", "if counts.To.Before(w.To) && w.Empty() {",
 			pipelineTests("^TestMigrate_TheSourcesClockIsBehind")),
 		{
 			name: "future-row-moves-watermark",
 			bug:  "the watermark becomes the newest value found, even if it lies in the future",
 			edits: []edit{
-				{planningFile, "	l.Window = w\n	if w.Empty() {\n		return nil\n	}\n	if err := a.planNulls", "	l.Window, l.Newest = w, counts.Newest\n	if w.Empty() {\n		return nil\n	}\n	if err := a.planNulls"},
+				{planFile, "	if err != nil || l.Window.Empty() {\n		return err\n	}\n", "	if err != nil || l.Window.Empty() {\n		return err\n	}\n	l.Newest = counts.Newest\n"},
 				{finishFile, "	mark := l.Window.To\n", "	mark := l.Window.To\n	if l.Newest.After(mark) {\n		mark = l.Newest\n	}\n"},
 			},
 			tests: pipelineTests("^TestMigrate_FutureDatedRow"),
