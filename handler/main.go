@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/defender2adx/defender2adx/handler/app"
 	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/host"
 )
@@ -88,20 +88,20 @@ func (serveCommand) Run(p *process) error {
 	for _, warning := range config.Warnings(p.getenv) {
 		log.Warn("settings", "warning", warning)
 	}
-	app, err := wire(cfg, log)
+	program, err := app.New(cfg, app.Options{Version: version, Log: log})
 	if err != nil {
 		return fmt.Errorf("settings:\n%w", err)
 	}
-	defer app.Close()
+	defer func() {
+		if err := program.Close(); err != nil {
+			log.Warn("stop", "error", err.Error())
+		}
+	}()
 	// Queues must exist before the host polls them; it never makes them itself.
-	go app.prepare(p.ctx)
-	return serve(p.ctx, listener, app, log)
-}
-
-func serve(ctx context.Context, listener net.Listener, app *app, log *slog.Logger) error {
-	server := &host.Server{Handler: app.router(), Log: log, DrainGrace: 5 * time.Second, CancelGrace: 3 * time.Second}
-	log.Info("started", "version", version, "app_id", app.cfg.Migration.AppID, "api", app.cfg.Defender.API)
-	err := server.Serve(ctx, listener)
+	go program.Prepare(p.ctx)
+	server := &host.Server{Handler: program.Router(), Log: log, DrainGrace: 5 * time.Second, CancelGrace: 3 * time.Second}
+	log.Info("started", "version", version, "app_id", cfg.Migration.AppID, "api", cfg.Defender.API)
+	err = server.Serve(p.ctx, listener)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

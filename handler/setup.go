@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 
+	"github.com/defender2adx/defender2adx/handler/app"
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/credential"
@@ -24,11 +24,11 @@ func (c setupCommand) Run(p *process) error {
 	if err != nil {
 		return fmt.Errorf("settings:\n%w", err)
 	}
-	self, err := credential.New(ownIdentity(cfg))
+	self, err := credential.New(app.OwnIdentity(cfg))
 	if err != nil {
 		return fmt.Errorf("settings:\nADX_CREDENTIAL: %w", err)
 	}
-	client, err := newADX(cfg, self, slog.New(slog.DiscardHandler))
+	client, err := app.NewADX(cfg, self, app.Options{Version: version})
 	if err != nil {
 		return fmt.Errorf("settings:\n%w", err)
 	}

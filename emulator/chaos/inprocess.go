@@ -2,11 +2,11 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/blobstore"
-	"github.com/defender2adx/defender2adx/internal/host"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
 
@@ -86,12 +86,14 @@ func (m *mailbox) tick(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(host.WithLogger(ctx, m.world.log), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	stop := context.AfterFunc(p.ctx, cancel)
 	defer stop()
-	_, err = p.schedule.Tick(ctx)
-	return err
+	if !p.call(ctx, "schedule", []byte(`{"Data":{"tick":{}},"Metadata":{}}`)) {
+		return errors.New("the timer function failed")
+	}
+	return nil
 }
 
 // rest returns when nothing is left to do, or after patience.

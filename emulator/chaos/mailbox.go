@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/functions/migrate"
-	"github.com/defender2adx/defender2adx/internal/host"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/queue"
 )
@@ -187,24 +186,27 @@ func (p *process) serve(x *message) (again bool) {
 		p.world.dice.count("clock: functionTimeout")
 		limit = pauseOf(r, 800*time.Millisecond)
 	}
-	ctx, cancel := context.WithTimeout(host.WithLogger(p.ctx, p.world.log), limit)
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
 	defer cancel()
-	return p.migrate.Serve(ctx, p.invocation(x)).Redeliver
+	if up, err := queue.ParseWakeUp(x.text); err == nil {
+		defer p.working(up.Key.Source)()
+	}
+	return !p.call(ctx, "migrate", p.invocation(x))
 }
 
 func (p *process) bury(x *message) {
-	ctx, cancel := context.WithTimeout(host.WithLogger(p.ctx, p.world.log), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()
-	p.deadletter.Serve(ctx, p.invocation(x))
+	p.call(ctx, "deadletter", p.invocation(x))
 }
 
-func (p *process) invocation(x *message) host.Invocation {
+func (p *process) invocation(x *message) []byte {
 	// Strings and maps of strings always marshal.
 	text, _ := json.Marshal(map[string]any{
 		"Data":     map[string]string{migrate.Binding: x.text},
 		"Metadata": map[string]string{"DequeueCount": fmt.Sprint(x.dequeues), "InsertionTime": x.inserted.UTC().Format(time.RFC3339)},
 	})
-	return host.Invocation{ID: "chaos-" + suffix(), Function: "migrate", Body: text}
+	return text
 }
 
 // waker puts wake-ups into the mailbox. A dead process sends none.

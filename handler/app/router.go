@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"net/http"
@@ -8,9 +8,9 @@ import (
 	"github.com/defender2adx/defender2adx/internal/host"
 )
 
-// router maps what the host sends to the functions: envelopes to /<folder name>,
+// Router maps what the host sends to the functions: envelopes to /<folder name>,
 // forwarded HTTP requests to their own path. GET / is the server's.
-func (a *app) router() http.Handler {
+func (a *App) Router() http.Handler {
 	runner := host.NewRunner(a.log, host.Limits{})
 	r := chi.NewRouter()
 	r.Handle("/schedule", runner.Envelope("schedule", a.schedule.Serve))

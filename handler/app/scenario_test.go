@@ -1,8 +1,7 @@
-package main
+package app
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,7 +16,7 @@ import (
 // Every HTTP function asks for a key, and the functions behind queue and timer
 // answer nobody but the host.
 func TestScenario_P17_NothingIsAnonymous(t *testing.T) {
-	files, err := filepath.Glob("../functions/*/function.json")
+	files, err := filepath.Glob("../../functions/*/function.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no function.json: %v", err)
 	}
@@ -39,10 +38,10 @@ func TestScenario_P17_NothingIsAnonymous(t *testing.T) {
 		}
 	}
 	a := sampleApp(t)
-	defer a.Close()
+	defer func() { _ = a.Close() }()
 	for _, path := range []string{"/schedule", "/migrate", "/deadletter"} {
 		w := httptest.NewRecorder()
-		a.router().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader("{}")))
+		a.Router().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader("{}")))
 		if w.Code != http.StatusForbidden {
 			t.Errorf("POST %s without the host's header: %d, want 403", path, w.Code)
 		}
@@ -50,10 +49,10 @@ func TestScenario_P17_NothingIsAnonymous(t *testing.T) {
 }
 
 // sampleApp is the program as the sample settings make it. It reaches nothing.
-func sampleApp(t *testing.T) *app {
+func sampleApp(t *testing.T) *App {
 	t.Helper()
 	var sample struct{ Values map[string]string }
-	text, err := os.ReadFile("../local.settings.sample.json")
+	text, err := os.ReadFile("../../local.settings.sample.json")
 	if err == nil {
 		err = json.Unmarshal(text, &sample)
 	}
@@ -64,7 +63,7 @@ func sampleApp(t *testing.T) *app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := wire(cfg, slog.New(slog.DiscardHandler))
+	a, err := New(cfg, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,254 @@
+// Package app is the program as a type: the adapters, the pipeline and the
+// functions, wired once. The handler serves its routes to the Functions host;
+// tests put a network of their own under it and shorten its waits.
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/defender2adx/defender2adx/functions/deadletter"
+	"github.com/defender2adx/defender2adx/functions/migrate"
+	"github.com/defender2adx/defender2adx/functions/schedule"
+	"github.com/defender2adx/defender2adx/functions/setup"
+	"github.com/defender2adx/defender2adx/functions/tables"
+	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/blobstore"
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/defender"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/queue"
+	"github.com/defender2adx/defender2adx/internal/quota"
+	"github.com/defender2adx/defender2adx/internal/state"
+)
+
+// Options are what no setting says. The zero value is the program as the host
+// runs it, but for Version and Log.
+type Options struct {
+	Version string       // of this program; default "dev"
+	Log     *slog.Logger // default discards
+
+	// Transport carries every request of every adapter; nil leaves each its own.
+	Transport http.RoundTripper
+	// Clock is the process's wall clock; nil is the machine's.
+	Clock pipeline.Clock
+	// Waits shortens waits that no setting names.
+	Waits Waits
+	// Ports may replace what the pipeline works through, after it was wired; the
+	// functions take their wake-ups from there, too.
+	Ports func(*pipeline.Ports)
+}
+
+// Waits are waits that no setting names. Zero fields stay what the services need.
+type Waits struct {
+	Nearby  time.Duration // longest wait spent by the process and not by the message; default 5 s
+	PutOff  time.Duration // delay of a wake-up put off because the budget is spent; default 1 s
+	Waiting time.Duration // delay of a wake-up that waits for ADX; default three polls, 1 s to 1 min
+
+	Answer  time.Duration       // see defender.Config.AnswerTimeout
+	Idle    time.Duration       // see defender.Config.IdleTimeout
+	Storage policy.RetryOptions // of states, ledgers and quota; see blobstore.Config
+}
+
+// client returns the transport as the SDKs take it; nil when there is none. It
+// follows no redirect, since the SDKs send tokens.
+func (o Options) client() *http.Client {
+	if o.Transport == nil {
+		return nil
+	}
+	return &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// transporter is client as azcore takes it.
+func (o Options) transporter() policy.Transporter {
+	if c := o.client(); c != nil {
+		return c
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	o.Version = cmp.Or(o.Version, "dev")
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = wallClock{}
+	}
+	return o
+}
+
+// App is the wired program: adapters, made once for the life of the process, and
+// the functions over them.
+type App struct {
+	cfg    config.Config
+	log    *slog.Logger
+	clock  pipeline.Clock
+	adx    *adx.Client
+	store  *state.Store
+	queues []*queue.Sender // the wake-ups' and the poison queue
+
+	schedule   *schedule.Function
+	migrate    *migrate.Function
+	deadletter *deadletter.Function
+	tables     *tables.Function
+	setup      *setup.Function
+}
+
+// New builds the program. It opens no connection; the error joins what no
+// adapter can work with.
+func New(cfg config.Config, o Options) (*App, error) {
+	o = o.withDefaults()
+	a := &App{cfg: cfg, log: o.Log, clock: o.Clock}
+	creds, err := newCredentials(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	storage := blobstore.Config{ConnectionString: cfg.Storage.ConnectionString, Container: cfg.Storage.Container,
+		Client: azcore.ClientOptions{Transport: o.transporter(), Retry: o.Waits.Storage}}
+	if storage.ConnectionString == "" {
+		storage.ServiceURL, storage.Credential = cfg.Storage.BlobServiceURL, creds.storage
+	}
+	var errs []error
+	a.store, err = state.New(state.Config{Storage: storage, Lease: cfg.Migration.Lease, Version: o.Version, Logger: o.Log, Clock: o.Clock.Now})
+	errs = append(errs, err)
+	calls, err := quota.New(quota.Config{
+		Storage: storage, Cloud: cfg.Defender.Cloud, Tenant: cfg.Defender.TenantID,
+		PerMinute: cfg.Defender.CallsPerMinute, PerHour: cfg.Defender.CallsPerHour, FreeShare: freeShare(cfg.Defender.FreeShare),
+		Minute: cfg.Defender.QuotaMinute, Hour: cfg.Defender.QuotaHour, Clock: o.Clock.Now, Sleep: o.Clock.Sleep,
+	})
+	errs = append(errs, err)
+	a.adx, err = NewADX(cfg, creds.adx, o)
+	errs = append(errs, err)
+	source, err := newSource(cfg, creds.defender, o)
+	errs = append(errs, err)
+	for _, name := range []string{cfg.Migration.Queue, cfg.Migration.Queue + "-poison"} {
+		sender, err := newSender(cfg, creds.storage, name, o)
+		errs = append(errs, err)
+		a.queues = append(a.queues, sender)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+
+	ports := pipeline.Ports{
+		Source: source, Quota: calls, Stager: a.adx, Ingester: a.adx, Verifier: a.adx, ControlTables: a.adx, Store: leases{a.store}, Waker: a.queues[0], Clock: o.Clock,
+	}
+	if o.Ports != nil {
+		o.Ports(&ports)
+	}
+	audit := auditor{control: ports.ControlTables, now: o.Clock.Now, api: ports.Source.API()}
+	a.schedule = &schedule.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker, Auditor: audit, Sweep: a.sweep}
+	a.migrate = &migrate.Function{Pipeline: pipeline.New(pipelineConfig(cfg, o.Waits), ports, o.Log), Parse: queue.ParseWakeUp, Auditor: audit}
+	a.deadletter = &deadletter.Function{Parse: queue.ParseWakeUp, Auditor: audit}
+	a.tables = &tables.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker}
+	a.setup = &setup.Function{Database: a.adx}
+	return a, nil
+}
+
+func pipelineConfig(cfg config.Config, w Waits) pipeline.Config {
+	m := cfg.Migration
+	return pipeline.Config{
+		AppID: m.AppID, Settle: m.Settle, Lease: m.Lease, Budget: m.TimeBudget, Grace: m.IngestGrace,
+		LookBack: cfg.Defender.LookBack, CallsInFlight: m.CallsInFlight,
+		Limits: plan.Limits{Rows: m.RowTarget, Bytes: m.ByteTarget},
+		Poll:   m.IngestPoll, Pause: cfg.Defender.Pause,
+		Nearby: cmp.Or(w.Nearby, 5*time.Second), PutOff: cmp.Or(w.PutOff, time.Second),
+		Waiting: cmp.Or(w.Waiting, max(time.Second, min(time.Minute, 3*m.IngestPoll))),
+	}
+}
+
+// freeShare maps our zero, which means none, to the quota's.
+func freeShare(share float64) float64 {
+	if share == 0 {
+		return -1
+	}
+	return share
+}
+
+// NewADX returns the client of the database in cfg. It opens no connection.
+func NewADX(cfg config.Config, cred azcore.TokenCredential, o Options) (*adx.Client, error) {
+	o = o.withDefaults()
+	return adx.New(adx.Config{
+		ClusterURL: cfg.ADX.ClusterURL, IngestURL: cfg.ADX.IngestURL, Database: cfg.ADX.Database, Credential: cred, HTTP: o.client(),
+		App: "Defender2ADX/" + o.Version, AppID: cfg.Migration.AppID, StatusPoll: cfg.Migration.IngestPoll, Clock: o.Clock.Now, Log: o.Log,
+	})
+}
+
+func newSource(cfg config.Config, cred azcore.TokenCredential, o Options) (*defender.Client, error) {
+	api, e, err := endpoint(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return defender.New(defender.Config{
+		API: api, BaseURL: e.BaseURL, Version: cfg.Defender.GraphVersion, Scope: e.Scope, Credential: cred, Transport: o.Transport,
+		AnswerTimeout: o.Waits.Answer, IdleTimeout: o.Waits.Idle, Now: o.Clock.Now, Logger: o.Log,
+	})
+}
+
+func newSender(cfg config.Config, cred azcore.TokenCredential, name string, o Options) (*queue.Sender, error) {
+	options := queue.Options{Transport: o.transporter()}
+	if cfg.Storage.ConnectionString != "" {
+		return queue.NewSender(cfg.Storage.ConnectionString, name, options)
+	}
+	return queue.NewSenderWithCredential(cfg.Storage.QueueServiceURL, name, cred, options)
+}
+
+// Prepare makes the queues that the host polls: it never makes them itself. A
+// failure is no reason to stop: the first wake-up makes its queue as well.
+func (a *App) Prepare(ctx context.Context) {
+	for _, q := range a.queues {
+		if err := q.Create(ctx); err != nil && ctx.Err() == nil {
+			a.log.Warn("create queue", "error", err.Error())
+		}
+	}
+}
+
+// Close ends what runs in the background.
+func (a *App) Close() error {
+	if err := a.adx.Close(); err != nil {
+		return fmt.Errorf("close ADX client: %w", err)
+	}
+	return nil
+}
+
+// sweep removes the ledgers of runs that ended long ago.
+func (a *App) sweep(ctx context.Context) (int, error) {
+	return a.store.Sweep(ctx, a.clock.Now().Add(-a.cfg.Migration.LedgerRetention))
+}
+
+// leases fits types together: an adapter returns its own concrete types and
+// knows no port.
+type leases struct{ *state.Store }
+
+func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.TableLease, error) {
+	held, err := l.Store.Acquire(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return held, nil
+}
+
+type wallClock struct{}
+
+func (wallClock) Now() time.Time { return time.Now() }
+
+func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
