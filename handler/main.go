@@ -29,18 +29,20 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the Functions host (what the host runs)."`
 	Setup   setupCommand   `cmd:"" help:"Create tables, mappings, policies and views in ADX with your own rights."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	PrintVersion bool `name:"version" help:"Print the version."`
 }
 
 // process is what a command may touch of the outside.
 type process struct {
-	ctx    context.Context
-	getenv func(string) string
-	stdout io.Writer
+	ctx            context.Context
+	getenv         func(string) string
+	stdout, stderr io.Writer
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout)
+	err := run(os.Args[1:], &process{ctx: ctx, getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "handler:", err)
@@ -48,11 +50,11 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+func run(args []string, p *process) error {
 	var cli commands
 	parser, err := kong.New(&cli, kong.Name("handler"),
 		kong.Description("Defender2ADX copies Microsoft Defender data into Azure Data Explorer. Settings are environment variables: see docs/config.md."),
-		kong.Writers(stdout, stdout), kong.UsageOnError())
+		kong.Writers(p.stdout, p.stderr))
 	if err != nil {
 		return err
 	}
@@ -60,7 +62,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return err
 	}
-	return command.Run(&process{ctx: ctx, getenv: getenv, stdout: stdout})
+	if cli.PrintVersion {
+		return cli.Version.Run(p)
+	}
+	return command.Run(p)
 }
 
 type versionCommand struct{}
@@ -73,18 +78,21 @@ func (versionCommand) Run(p *process) error {
 type serveCommand struct{}
 
 // Run listens before it does anything else: the host gives a new process thirty
-// seconds to answer, and settings that are wrong must still end in a clear line.
+// seconds to answer. A port that cannot be had hides no faulty setting.
 func (serveCommand) Run(p *process) error {
-	listener, err := host.Listen(p.ctx, p.getenv)
-	if err != nil {
-		return err
+	// Nobody reads what an orphan writes, and it must not die of that before its
+	// checkpoints.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx := host.WithParent(p.ctx)
+	listener, err := host.Listen(ctx, p.getenv)
+	if listener != nil {
+		defer listener.Close()
 	}
-	defer listener.Close()
-	cfg, err := config.Read(p.getenv)
-	if err != nil {
+	cfg, settingsErr := config.Read(p.getenv)
+	if err = errors.Join(err, settingsErr); err != nil {
 		return fmt.Errorf("settings:\n%w", err)
 	}
-	log := newLogger(p.stdout, cfg.LogLevel)
+	log := newLogger(p, cfg.LogLevel)
 	for _, warning := range config.Warnings(p.getenv) {
 		log.Warn("settings", "warning", warning)
 	}
@@ -98,22 +106,20 @@ func (serveCommand) Run(p *process) error {
 		}
 	}()
 	// Queues must exist before the host polls them; it never makes them itself.
-	go program.Prepare(p.ctx)
+	go program.Prepare(ctx)
 	server := &host.Server{Handler: program.Router(), Log: log, DrainGrace: 5 * time.Second, CancelGrace: 3 * time.Second}
 	log.Info("started", "version", version, "app_id", cfg.Migration.AppID, "api", cfg.Defender.API)
-	err = server.Serve(p.ctx, listener)
+	err = server.Serve(ctx, listener)
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
 }
 
-// newLogger writes JSON lines to stdout: the host takes a line on stderr for an
-// error.
-func newLogger(w io.Writer, level string) *slog.Logger {
+func newLogger(p *process, level string) *slog.Logger {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		l = slog.LevelInfo
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+	return host.NewLogger(p.stdout, p.stderr, l)
 }

@@ -79,7 +79,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 
-	s.Log.Info("told to stop, draining", "grace_ms", s.DrainGrace.Milliseconds())
+	s.Log.Info("told to stop, draining", "cause", context.Cause(ctx).Error(), "grace_ms", s.DrainGrace.Milliseconds())
 	if drain(server, s.DrainGrace) {
 		return nil
 	}
