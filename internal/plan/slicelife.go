@@ -45,7 +45,7 @@ const (
 //	  |   |                             v
 //	  |   +-- planned(-1) <-- blob -- void: Replace --> committing under a new number, same blob
 //	  |                       gone
-//	  +-- Counted: planned(-1) -> planned(n), many in one call
+//	  +-- TakeCounts: planned(-1) -> planned(n), many in one call
 //
 // Left room for, and not built:
 //   - promised and never sent: Committing with Sends 0, so that a send refused before
@@ -71,7 +71,8 @@ func (l *Ledger) Freeze(no int, blob Blob, cut int64, now time.Time) error {
 	case blob.Path == "" || blob.Rows <= 0:
 		return illegal("freeze slice %d without a blob or without rows", no)
 	}
-	s.State, s.Blob, s.Cut, s.Rows = Committing, blob, cut, blob.Rows
+	l.settle(s, blob.Rows)
+	s.State, s.Blob, s.Cut = Committing, blob, cut
 	s.Sent, s.Sends = now, 1
 	return nil
 }
@@ -89,8 +90,10 @@ func (l *Ledger) Verify(no int, rows int64) error {
 	case rows < s.Blob.Rows:
 		return illegal("verify slice %d with %d rows of %d", no, rows, s.Blob.Rows)
 	}
+	if s.State == Planned {
+		l.settle(s, 0)
+	}
 	s.State, s.Landed, s.LastTry = Verified, s.Blob.Rows, false
-	s.Rows = s.Blob.Rows
 	return nil
 }
 
@@ -152,6 +155,7 @@ func (l *Ledger) Repack(packed []Slice) error {
 	if before != after {
 		return illegal("pack run %s again into slices that do not hold what the planned ones hold", l.RunID)
 	}
+	believed, known := l.expected()
 	for i := range l.Slices {
 		if s := &l.Slices[i]; s.State == Planned {
 			s.State = Retired
@@ -162,23 +166,14 @@ func (l *Ledger) Repack(packed []Slice) error {
 		l.Add(s)
 	}
 	l.prune()
+	if rows, all := l.expected(); known && all {
+		l.Account.post(rows-believed, false)
+	}
 	return nil
 }
 
-// Counted records the count of a slice that came without one: planned(-1) ->
-// planned(rows). Believe, which judges the count first, is its caller.
-func (l *Ledger) Counted(no int, rows int64) error {
-	s, err := l.step("count", no, Planned)
-	switch {
-	case err != nil:
-		return err
-	case s.Rows >= 0 || rows < 0:
-		return illegal("count slice %d of %d rows as %d", no, s.Rows, rows)
-	}
-	s.Rows = rows
-	l.prune()
-	return nil
-}
+// Counted is TakeCounts of one slice.
+func (l *Ledger) Counted(no int, rows int64) error { return l.TakeCounts(map[int]int64{no: rows}) }
 
 // Resend records that the frozen blob is about to be sent again under the same
 // number; now is that instant by our clock.
@@ -260,8 +255,8 @@ func illegal(format string, args ...any) error {
 }
 
 // prune drops retired slices, so that a run that is divided again and again keeps a
-// small ledger. Pointers to slices do not outlive it: Divide, Repack and Counted. One stays while a part of it is not counted, and so do its counted
-// siblings by then.
+// small ledger. Pointers to slices do not outlive it: Divide, Repack and TakeCounts
+// call it. One stays while a part of it is not counted, and so do its counted siblings.
 func (l *Ledger) prune() {
 	waiting := map[int]bool{}
 	for i := range l.Slices {
