@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	kustoerrors "github.com/Azure/azure-kusto-go/azkustodata/errors"
 	kustov2 "github.com/Azure/azure-kusto-go/azkustodata/query/v2"
 
+	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/kql"
 )
@@ -107,11 +107,11 @@ func describe(err error) said {
 	var inAnswer *kustov2.OneApiError
 	if errors.As(err, &inAnswer) {
 		m := inAnswer.ErrorMessage
-		s := said{kind: fault.Retry, text: message(m.Code, m.Description, m.Message)}
+		flag := answer.Passing
 		if m.IsPermanent {
-			s.kind, s.unknownName = fault.Permanent, namesUnknown(m.Code, m.Description)
+			flag = answer.Permanent
 		}
-		return s
+		return judged(answer.Said{Code: m.Code, Text: m.Description, Flag: flag}, message(m.Code, m.Description, m.Message))
 	}
 	var ke *kustoerrors.Error
 	if errors.As(err, &ke) && ke.Kind == kustoerrors.KClientArgs {
@@ -123,26 +123,20 @@ func describe(err error) said {
 func describeHTTP(e *kustoerrors.HttpError) said {
 	body, _ := e.UnmarshalREST()["error"].(map[string]any)
 	field := func(name string) string { s, _ := body[name].(string); return s }
-	s := said{status: e.StatusCode, text: fmt.Sprintf("%d %s", e.StatusCode, message(field("code"), field("@message"), field("message")))}
-	s.unknownName = namesUnknown(field("code"), field("@message"))
-	permanent, flagged := body["@permanent"].(bool)
-	switch {
-	case e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusRequestTimeout:
-		s.kind = fault.Retry
-	case flagged && permanent, !flagged && e.StatusCode < 500:
-		s.kind = fault.Permanent
-	default:
-		s.kind = fault.Retry
+	what := answer.Said{Status: e.StatusCode, Code: field("code"), Text: field("@message")}
+	if permanent, flagged := body["@permanent"].(bool); permanent {
+		what.Flag = answer.Permanent
+	} else if flagged {
+		what.Flag = answer.Passing
 	}
-	return s
+	return judged(what, fmt.Sprintf("%d %s", e.StatusCode, message(what.Code, what.Text, field("message"))))
 }
 
-// namesUnknown reports whether a permanent refusal says that a table, column,
-// function or mapping does not exist: by code for commands, by the number of the
-// semantic error for queries. Source: Kusto error codes, SEM0100.
-func namesUnknown(code, text string) bool {
-	return strings.Contains(code, "EntityNotFound") || strings.Contains(code, "NotFound") ||
-		strings.Contains(text, "SEM0100") || strings.Contains(text, "Failed to resolve")
+// judged looks a refusal of Kusto's up in the table of answers.
+func judged(what answer.Said, text string) said {
+	what.Service = answer.Kusto
+	row := answer.For(what)
+	return said{kind: row.Kind, status: what.Status, unknownName: row.Meaning == answer.UnknownName, text: text}
 }
 
 // message joins a code and the longer of two texts.
@@ -177,21 +171,8 @@ func bare(err error) string {
 }
 
 // quote makes a service's text fit for an error or an audit row: one line, no
-// signature, not longer than messageLimit.
-func quote(text string) string {
-	text = strings.Join(strings.Fields(redact(text)), " ")
-	if len(text) > messageLimit {
-		text = strings.ToValidUTF8(text[:messageLimit], "") + "…"
-	}
-	return text
-}
+// secret, not longer than messageLimit.
+func quote(text string) string { return answer.Quote(text, messageLimit) }
 
-var (
-	signedURL = regexp.MustCompile(`(?i)(https?://[^\s?"'<>]+)\?[^\s"'<>]+`)
-	signature = regexp.MustCompile(`(?i)\b(sig|signature|accountkey|sharedaccesssignature)(=|%3d)[^\s&;"'<>]+`)
-)
-
-// redact removes the query of every URL and every loose signature.
-func redact(text string) string {
-	return signature.ReplaceAllString(signedURL.ReplaceAllString(text, "$1?[redacted]"), "$1=[redacted]")
-}
+// redact removes the query of every URL and every secret.
+func redact(text string) string { return answer.Redact(text) }

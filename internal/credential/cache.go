@@ -78,18 +78,25 @@ func (c *cache) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azc
 		}
 		return r.Val.(azcore.AccessToken), nil
 	case <-ctx.Done():
-		return azcore.AccessToken{}, fmt.Errorf("wait for a token for %s: %w", strings.Join(o.Scopes, " "), ctx.Err())
+		return azcore.AccessToken{}, fmt.Errorf("Entra ID: no token for %s in time: %w", strings.Join(o.Scopes, " "), ctx.Err())
 	}
 }
 
-// Forget drops the tokens for the scopes, so that the next one asked for is new:
-// a service has just refused the one we hold.
+// ManagedIdentity reports whether the tokens are those of a managed identity, which
+// the platform keeps for up to a day whatever we forget.
+func (c *cache) ManagedIdentity() bool {
+	_, ok := c.source.(*managedIdentity)
+	return ok
+}
+
+// Forget drops the tokens for the scopes, or all where none is named, so that the
+// next one asked for is new: a service has just refused the one we hold.
 func (c *cache) Forget(scopes ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	prefix := strings.Join(scopes, " ") + "|"
 	for audience := range c.tokens {
-		if strings.HasPrefix(audience, prefix) {
+		if len(scopes) == 0 || strings.HasPrefix(audience, prefix) {
 			delete(c.tokens, audience)
 		}
 	}

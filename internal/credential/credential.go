@@ -197,7 +197,7 @@ func newManagedIdentity(cfg Config) (azcore.TokenCredential, error) {
 	if err != nil {
 		return nil, err
 	}
-	return explained{inner, signIn{who: who, remedy: "check that the identity is assigned to this app"}}, nil
+	return &managedIdentity{asked: map[string]int{}, explained: explained{inner, signIn{who: who, remedy: "check that the identity is assigned to this app", managed: true}}}, nil
 }
 
 func newAzureCLI(cfg Config) (azcore.TokenCredential, error) {

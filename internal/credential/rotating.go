@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
 
@@ -116,7 +117,7 @@ func (r *rotating) current(ctx context.Context, failed azcore.TokenCredential) (
 	}
 	client, err := r.build(secret)
 	if err != nil {
-		return nil, fault.As(fault.Permanent, fmt.Errorf("sign in %s: %w", r.who.who, err))
+		return nil, fault.As(fault.Permanent, fmt.Errorf("Entra ID: %s: %w", r.who.who, err))
 	}
 	r.client, r.refused, r.worked = client, nil, false
 	return client, nil
@@ -150,13 +151,12 @@ func (r *rotating) refuse(client azcore.TokenCredential, why error) {
 }
 
 // isSecretRefused tells whether Entra ID has refused the client secret itself:
-// wrong (AADSTS7000215), expired (AADSTS7000222) or otherwise no proof of the
-// application. Source: Entra ID documentation, authentication error codes.
+// wrong, expired or otherwise no proof of the application.
 func isSecretRefused(err error) bool {
 	var failed *azidentity.AuthenticationFailedError
 	if !errors.As(err, &failed) {
 		return false
 	}
-	answer, ok := readAnswer(failed.RawResponse)
-	return ok && (answer.Error == "invalid_client" || answer.code() == "AADSTS7000215" || answer.code() == "AADSTS7000222")
+	refused, ok := readAnswer(failed.RawResponse)
+	return ok && refused.row(failed.RawResponse.StatusCode).Meaning == answer.WrongSecret
 }

@@ -142,7 +142,7 @@ func TestSecretCredential_namesCauseAndRemedy(t *testing.T) {
 		{"expired secret", entraAnswers(401, "invalid_client", 7000222), fault.Permanent, []string{"has expired", `secret "defender"`}},
 		{"other proof missing", entraAnswers(401, "invalid_client", 7000218), fault.Permanent, []string{"is not accepted"}},
 		{"unknown application", entraAnswers(400, "unauthorized_client", 700016), fault.Permanent, []string{"no such application"}},
-		{"unknown resource", entraAnswers(400, "invalid_resource", 500011), fault.Permanent, []string{"does not know " + graph}},
+		{"unknown resource", entraAnswers(400, "invalid_resource", 500011), fault.Permanent, []string{"does not know the API"}},
 		{"conditional access", entraAnswers(400, "access_denied", 53003), fault.Permanent, []string{"Conditional Access"}},
 		{"other refusal", entraAnswers(400, "invalid_request", 90013), fault.Permanent, []string{"HTTP 400 invalid_request AADSTS90013", "check tenant id"}},
 		{"Entra ID throttles", entraAnswers(429, "temporarily_unavailable", 90033), fault.Retry, []string{"HTTP 429"}},
@@ -221,7 +221,7 @@ func TestSecretCredential_unreachableServices(t *testing.T) {
 		want string
 	}{
 		{"vault", func(c *Config) *string { return &c.Vault.URL }, "the vault cannot be reached"},
-		{"Entra ID", func(c *Config) *string { return &c.AuthorityHost }, "sign in application"},
+		{"Entra ID", func(c *Config) *string { return &c.AuthorityHost }, "Entra ID: application"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestSecretCredential_keepsTheKindOfTheVaultsCredential(t *testing.T) {
 			})
 		})
 		_, err := w.token(t, graph)
-		if fault.KindOf(err) != kind || !strings.Contains(err.Error(), "no identity") || !strings.Contains(err.Error(), `read secret "defender"`) {
+		if fault.KindOf(err) != kind || !strings.Contains(err.Error(), "no identity") || !strings.Contains(err.Error(), `Key Vault: secret "defender"`) {
 			t.Errorf("got %v of kind %v, want %v", err, fault.KindOf(err), kind)
 		}
 	}

@@ -14,15 +14,17 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
 
 // signIn knows what to say when a sign-in fails.
 type signIn struct {
-	who    string // the identity
-	remedy string // what to do when the answer names no better one
-	secret string // where the client secret lies; "" if there is none
-	local  bool   // no service is asked: every failure is the user's to mend
+	who     string // the identity
+	remedy  string // what to do when the answer names no better one
+	secret  string // where the client secret lies; "" if there is none
+	local   bool   // no service is asked: every failure is the user's to mend
+	managed bool   // the platform keeps the tokens
 }
 
 // explained is a credential of the SDK with errors of ours.
@@ -40,8 +42,8 @@ func (e explained) GetToken(ctx context.Context, o policy.TokenRequestOptions) (
 	return t, nil
 }
 
-// answer is what a token endpoint says when it refuses.
-type answer struct {
+// refusal is what a token endpoint says when it does not give a token.
+type refusal struct {
 	Error       string
 	Description string `json:"error_description"`
 	Codes       []int  `json:"error_codes"`
@@ -53,24 +55,29 @@ var (
 )
 
 // code returns the AADSTS code, "" if there is none.
-func (a answer) code() string {
+func (a refusal) code() string {
 	if len(a.Codes) > 0 {
 		return fmt.Sprintf("AADSTS%d", a.Codes[0])
 	}
 	return entraCode.FindString(a.Description)
 }
 
-func readAnswer(response *http.Response) (answer, bool) {
+// row finds the refusal in the table of answers.
+func (a refusal) row(status int) answer.Row {
+	return answer.For(answer.Said{Service: answer.Entra, Status: status, Code: a.code(), Text: a.Error})
+}
+
+func readAnswer(response *http.Response) (refusal, bool) {
 	if response == nil {
-		return answer{}, false
+		return refusal{}, false
 	}
 	body, err := runtime.Payload(response)
 	if err != nil {
-		return answer{}, false
+		return refusal{}, false
 	}
-	var a answer
-	if json.Unmarshal(body, &a) != nil {
-		return answer{}, false
+	var a refusal
+	if json.Unmarshal(answer.TrimMark(body), &a) != nil {
+		return refusal{}, false
 	}
 	if !codeForm.MatchString(a.Error) {
 		a.Error = ""
@@ -85,55 +92,46 @@ func (s signIn) explain(o policy.TokenRequestOptions, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
-	doing := fmt.Sprintf("sign in %s for %s", s.who, strings.Join(o.Scopes, " "))
+	about := fmt.Sprintf("%s: %s for %s", s.service(), s.who, strings.Join(o.Scopes, " "))
 	var failed *azidentity.AuthenticationFailedError
 	if !errors.As(err, &failed) || failed.RawResponse == nil {
-		return s.explainUnanswered(doing, err)
+		return s.explainUnanswered(about, err)
 	}
 	status := failed.RawResponse.StatusCode
 	a, _ := readAnswer(failed.RawResponse)
-	kind, remedy := fault.Permanent, s.remedy
-	if isTransient(status) || status == http.StatusGone || a.Error == "temporarily_unavailable" || a.Error == "server_error" {
-		kind, remedy = fault.Retry, "the service is busy or unavailable"
-	} else if better := s.remedyFor(a, o); better != "" {
-		remedy = better
-	}
+	row := a.row(status)
 	cause := strings.Join(strings.Fields(fmt.Sprintf("HTTP %d %s %s", status, a.Error, a.code())), " ")
-	return fault.As(kind, fmt.Errorf("%s: %s: %s", doing, cause, remedy))
+	return fault.As(row.Kind, fmt.Errorf("%s: %s: %s", about, cause, s.remedyOf(row)))
 }
 
-// remedyFor says what to do about the refusals that operators meet. Source: Entra
-// ID documentation, authentication error codes.
-func (s signIn) remedyFor(a answer, o policy.TokenRequestOptions) string {
-	switch a.code() {
-	case "AADSTS7000222":
-		return s.secret + " has expired: store a new client secret of the application"
-	case "AADSTS7000215":
-		return s.secret + " is not a client secret of the application: store its value, not its id"
-	case "AADSTS700016":
-		return "the tenant has no such application: check client id and tenant id"
-	case "AADSTS90002":
-		return "there is no such tenant in this cloud: check tenant id and cloud"
-	case "AADSTS7000112":
-		return "the application is disabled: enable it in Entra ID"
-	case "AADSTS7000229":
-		return "the application has no service principal in the tenant: give admin consent"
-	case "AADSTS500011":
-		return "the tenant does not know " + strings.Join(o.Scopes, " ") + ": check cloud and licence"
-	case "AADSTS53003":
-		return "a Conditional Access policy for workload identities blocks the application"
+// service names who is asked for tokens, as every error begins.
+func (s signIn) service() string {
+	switch {
+	case s.local:
+		return "Azure CLI"
+	case s.managed:
+		return "managed identity endpoint"
 	}
-	if a.Error == "invalid_client" && s.secret != "" {
-		return s.secret + " is not accepted: store a valid client secret of the application"
+	return "Entra ID"
+}
+
+// remedyOf returns what to do about a refusal; that of a refused secret begins with
+// where the secret lies.
+func (s signIn) remedyOf(row answer.Row) string {
+	switch {
+	case row.Remedy == "", row.Meaning == answer.WrongSecret && s.secret == "":
+		return s.remedy
+	case row.Meaning == answer.WrongSecret:
+		return s.secret + " " + row.Remedy
 	}
-	return ""
+	return row.Remedy
 }
 
 // explainUnanswered is for errors without an answer: no network, no identity here,
 // no Azure CLI.
-func (s signIn) explainUnanswered(doing string, err error) error {
+func (s signIn) explainUnanswered(about string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return fault.As(fault.Retry, fmt.Errorf("%s: %w", doing, err))
+		return fault.As(fault.Retry, fmt.Errorf("%s: %w", about, err))
 	}
 	// An error of the SDK that forbids a retry and is no failed sign-in means that
 	// there is nothing to sign in with.
@@ -143,12 +141,15 @@ func (s signIn) explainUnanswered(doing string, err error) error {
 	if s.local || (errors.As(err, &final) && !errors.As(err, &failed)) {
 		kind = fault.Permanent
 	}
-	return fault.As(kind, fmt.Errorf("%s: %s: %s", doing, oneLine(err), s.remedy))
+	return fault.As(kind, fmt.Errorf("%s: %s: %s", about, oneLine(err), s.remedy))
 }
 
-// oneLine returns the text of an error of the SDK without line breaks and without
+// maxText is how much of an error of the SDK is quoted, which may hold a whole answer.
+const maxText = 600
+
+// oneLine returns the text of an error of the SDK without line breaks, secrets and
 // the pointer to its manual.
 func oneLine(err error) string {
 	text, _, _ := strings.Cut(err.Error(), "To troubleshoot, visit")
-	return strings.TrimRight(strings.Join(strings.Fields(text), " "), " .")
+	return strings.TrimRight(answer.Quote(text, maxText), " .")
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -14,13 +13,15 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
+	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
 
 // vault reads one secret of a Key Vault.
 type vault struct {
-	ref    VaultRef
-	client *azsecrets.Client
+	ref      VaultRef
+	client   *azsecrets.Client
+	identity azcore.TokenCredential // the client signs in with
 }
 
 func newVault(cfg Config) (*vault, error) {
@@ -33,7 +34,7 @@ func newVault(cfg Config) (*vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vault %s: %w", cfg.Vault.host(), err)
 	}
-	return &vault{ref: *cfg.Vault, client: client}, nil
+	return &vault{ref: *cfg.Vault, client: client, identity: cfg.VaultCredential}, nil
 }
 
 // read returns the newest version of the secret. A value that cannot be a client
@@ -43,10 +44,15 @@ func (v *vault) read(ctx context.Context) (secret Secret, err error) {
 		// The SDK indexes into the challenge's authorization URL and panics when it
 		// names no tenant, as that of a server that is no Key Vault.
 		if recover() != nil {
-			err = fault.As(fault.Permanent, fmt.Errorf("read %s: the server asks for a sign-in that no Key Vault asks for: check the vault URL", v.ref))
+			err = fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s: the server asks for a sign-in that no Key Vault asks for: check the vault URL", v.ref))
 		}
 	}()
 	response, err := v.client.GetSecret(ctx, v.ref.Secret, "", nil)
+	if tokens, ok := v.identity.(interface{ Forget(scopes ...string) }); ok && tokenRefused(err) {
+		// The vault may refuse a token before its time: once more with a new one.
+		tokens.Forget()
+		response, err = v.client.GetSecret(ctx, v.ref.Secret, "", nil)
+	}
 	if err != nil {
 		return Secret{}, v.explain(err)
 	}
@@ -56,11 +62,18 @@ func (v *vault) read(ctx context.Context) (secret Secret, err error) {
 	}
 	switch trimmed := strings.TrimSpace(value); {
 	case trimmed == "":
-		return Secret{}, fault.As(fault.Permanent, fmt.Errorf("%s is empty: store the client secret in it", v.ref))
+		return Secret{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s is empty: store the client secret in it", v.ref))
 	case trimmed != value:
-		return Secret{}, fault.As(fault.Permanent, fmt.Errorf("%s begins or ends with white space: store it again without", v.ref))
+		return Secret{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s begins or ends with white space: store it again without", v.ref))
 	}
 	return NewSecret(value), nil
+}
+
+// tokenRefused tells whether the vault refused the token it was shown.
+func tokenRefused(err error) bool {
+	var refused *azcore.ResponseError
+	return errors.As(err, &refused) &&
+		answer.For(answer.Said{Service: answer.Vault, Status: refused.StatusCode}).Meaning == answer.TokenRefused
 }
 
 func (v *vault) explain(err error) error {
@@ -73,43 +86,33 @@ func (v *vault) explain(err error) error {
 	if inner != "" {
 		cause += " (" + inner + ")"
 	}
-	kind, remedy := fault.Permanent, "check the vault URL"
-	switch {
-	case refused.StatusCode == http.StatusForbidden && inner == "SecretDisabled":
-		remedy = "enable the secret or store a new version"
-	case refused.StatusCode == http.StatusForbidden && inner == "ForbiddenByFirewall":
-		remedy = "let the app's network through the vault's firewall"
-	case refused.StatusCode == http.StatusForbidden:
-		remedy = "give the app's identity the role Key Vault Secrets User on the vault; a new role takes some minutes to work"
-	case refused.StatusCode == http.StatusUnauthorized:
-		remedy = "the vault does not accept the identity's token: check that both belong to the same tenant"
-	case refused.StatusCode == http.StatusNotFound:
-		remedy = "the vault has no such secret: create it or correct the name"
-	case isTransient(refused.StatusCode):
-		kind, remedy = fault.Retry, "the vault is busy or unavailable"
+	code := inner
+	if code == "" {
+		code = refused.ErrorCode
 	}
-	return fault.As(kind, fmt.Errorf("read %s: %s: %s", v.ref, cause, remedy))
+	row := answer.For(answer.Said{Service: answer.Vault, Status: refused.StatusCode, Code: code})
+	return fault.As(row.Kind, fmt.Errorf("Key Vault: %s: %s: %s", v.ref, answer.Quote(cause, maxText), row.Remedy))
 }
 
 func (v *vault) explainUnanswered(err error) error {
 	var known *fault.Error
 	if errors.As(err, &known) {
-		return fmt.Errorf("read %s: %w", v.ref, known) // the vault's credential has said it all
+		return fmt.Errorf("Key Vault: %s: %w", v.ref, known) // the vault's credential has said it all
 	}
 	var failed *azidentity.AuthenticationFailedError
 	if errors.As(err, &failed) {
-		return fault.As(fault.Retry, fmt.Errorf("read %s: sign in to the vault: %s", v.ref, oneLine(failed)))
+		return fault.As(fault.Retry, fmt.Errorf("Key Vault: %s: no token for the vault: %s", v.ref, oneLine(failed)))
 	}
 	var final interface{ NonRetriable() }
 	if errors.As(err, &final) {
 		// The SDK has an answer and does not trust it: a challenge for another service.
-		return fault.As(fault.Permanent, fmt.Errorf("read %s: %s: check the vault URL", v.ref, oneLine(err)))
+		return fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s: %s: check the vault URL", v.ref, oneLine(err)))
 	}
 	var request *url.Error
 	if errors.As(err, &request) {
 		err = request.Err
 	}
-	return fault.As(fault.Retry, fmt.Errorf("read %s: the vault cannot be reached, check its URL and network rules: %w", v.ref, err))
+	return fault.As(fault.Retry, fmt.Errorf("Key Vault: %s: the vault cannot be reached, check its URL and network rules: %w", v.ref, err))
 }
 
 // innerCode returns the error.innererror.code of the vault's answer, which tells
@@ -122,18 +125,13 @@ func innerCode(refused *azcore.ResponseError) string {
 	if err != nil {
 		return ""
 	}
-	var answer struct {
+	var said struct {
 		Error struct {
 			InnerError struct{ Code string }
 		}
 	}
-	if json.Unmarshal(body, &answer) != nil || !codeForm.MatchString(answer.Error.InnerError.Code) {
+	if json.Unmarshal(answer.TrimMark(body), &said) != nil || !codeForm.MatchString(said.Error.InnerError.Code) {
 		return ""
 	}
-	return answer.Error.InnerError.Code
-}
-
-// isTransient tells whether a status may be another one a little later.
-func isTransient(status int) bool {
-	return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
+	return said.Error.InnerError.Code
 }

@@ -12,15 +12,17 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/rowpath"
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 const (
@@ -57,14 +59,13 @@ type Config struct {
 
 // Client asks one tenant's hunting API. It is safe for concurrent use.
 type Client struct {
-	cfg  Config
-	url  string
-	http *http.Client
-}
+	cfg    Config
+	url    string
+	http   *http.Client
+	tokens *tokens
 
-// forgetter is a credential that can drop a token it keeps, so that the next
-// one asked for is new.
-type forgetter interface{ Forget(scopes ...string) }
+	withoutArrival sync.Map // names of tables whose newest arrival cannot be asked for
+}
 
 // New checks cfg and returns a client. It makes no call.
 func New(cfg Config) (*Client, error) {
@@ -108,7 +109,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.API == Graph {
 		path = "/" + cfg.Version + "/security/runHuntingQuery"
 	}
-	return &Client{cfg: cfg, url: base.String() + path, http: &http.Client{
+	return &Client{cfg: cfg, url: base.String() + path, tokens: &tokens{source: cfg.Credential, scope: cfg.Scope, failed: -1}, http: &http.Client{
 		Transport: cfg.Transport,
 		// A redirect would send query and token elsewhere; none is ever expected.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -137,12 +138,13 @@ func (c *Client) API() string { return string(c.cfg.API) }
 // each try. An answer of exactly the row cap is an error of kind Split.
 func (c *Client) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s plan.Slice, stage func(context.Context, func(io.Writer) error) error) (plan.Received, error) {
 	var res rowpath.Result
-	query := fetchQuery(t, s)
-	err := call.Do(ctx, func(ctx context.Context) error {
+	q := question{table: t, text: fetchQuery(t, s)}
+	opt := rowpath.Options{MaxRows: plan.MaxRows, RowLimit: c.cfg.RowLimit, EmptyIsNull: emptyIsNull(t)}
+	err := c.do(ctx, call, func(ctx context.Context) error {
 		return stage(ctx, func(w io.Writer) (err error) {
-			res, err = c.ask(ctx, t, query, w, rowpath.Options{MaxRows: plan.MaxRows, RowLimit: c.cfg.RowLimit})
+			res, err = c.ask(ctx, q, w, opt)
 			if err == nil && res.Capped {
-				err = fault.As(fault.Split, errCapped)
+				err = c.named(fault.As(fault.Split, errCapped))
 			}
 			return err
 		})
@@ -153,67 +155,107 @@ func (c *Client) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s pl
 	return plan.Received{Rows: res.Rows, Bytes: res.Bytes, Cut: res.Cut}, nil
 }
 
+// do makes a call, and once more, with a call of its own, where the token was
+// refused and is forgotten. A second refusal of this call, when others have
+// forgotten a token in between, is for the next delivery.
+func (c *Client) do(ctx context.Context, call plan.Caller, try func(context.Context) error) error {
+	err := call.Do(ctx, try)
+	if fault.KindOf(err) == fault.Reauthenticate {
+		err = call.Do(ctx, try)
+	}
+	if fault.KindOf(err) == fault.Reauthenticate {
+		err = fault.As(fault.Retry, err)
+	}
+	return err
+}
+
+// emptyIsNull tells the columns in which {} is Graph's way to write null: those
+// that are known and hold no objects. A name that differs in letter case alone is
+// the same column, unless the catalogue has that one too.
+func emptyIsNull(t plan.Table) func(column string) bool {
+	known, ok := schema.Lookup(t.Source)
+	if !ok {
+		return nil
+	}
+	return func(column string) bool {
+		c, ok := known.Column(column)
+		if !ok {
+			i := slices.IndexFunc(known.Columns, func(c schema.Column) bool { return strings.EqualFold(c.Name, column) })
+			if i < 0 {
+				return false
+			}
+			c = known.Columns[i]
+		}
+		return c.Type != "dynamic"
+	}
+}
+
 // errCapped is an answer with as many rows as the service gives at most.
 var errCapped = fmt.Errorf("the answer has the service's maximum of %d rows and is taken as cut", plan.MaxRows)
 
-// ask sends one query and writes the rows of its answer to w. The table is the
-// one that errors speak of.
-func (c *Client) ask(ctx context.Context, t plan.Table, query string, w io.Writer, opt rowpath.Options) (rowpath.Result, error) {
+// question is one query and what its errors speak of.
+type question struct {
+	table plan.Table
+	text  string
+	parts int // that it counts; 0: it is no count of parts
+}
+
+// service names who is asked, as every error of the client begins.
+func (c *Client) service() string {
+	if c.cfg.API == MDE {
+		return "Defender for Endpoint"
+	}
+	return "Microsoft Graph"
+}
+
+// named puts the service's name before an error, which keeps its kind.
+func (c *Client) named(err error) error { return fmt.Errorf("%s: %w", c.service(), err) }
+
+// ask sends one query and writes the rows of its answer to w.
+func (c *Client) ask(ctx context.Context, q question, w io.Writer, opt rowpath.Options) (rowpath.Result, error) {
 	started := c.cfg.Now()
-	ctx, watch := newWatchdog(ctx)
-	defer watch.stop()
-	reply, token, err := c.post(ctx, watch, query, "")
+	sent, err := c.tokens.get(ctx)
 	if err != nil {
 		return rowpath.Result{}, err
 	}
-	if reply.StatusCode == http.StatusUnauthorized {
-		r := c.readRefusal(watch, reply)
-		if !r.tokenRefused() {
-			return rowpath.Result{}, c.failure(t, r, token)
-		}
-		if f, ok := c.cfg.Credential.(forgetter); ok {
-			f.Forget(c.cfg.Scope)
-		}
-		if reply, token, err = c.post(ctx, watch, query, challenge(reply.Header)); err != nil {
-			return rowpath.Result{}, err
-		}
+	ctx, watch := newWatchdog(ctx)
+	defer watch.stop()
+	reply, err := c.post(ctx, watch, q.text, sent)
+	if err != nil {
+		return rowpath.Result{}, c.named(err)
+	}
+	if reply.StatusCode != http.StatusUnauthorized {
+		c.tokens.passed(sent)
 	}
 	if reply.StatusCode != http.StatusOK {
-		return rowpath.Result{}, c.failure(t, c.readRefusal(watch, reply), token)
+		return rowpath.Result{}, c.named(c.failure(q, c.readRefusal(watch, reply), sent))
 	}
 	defer reply.Body.Close()
-	res, err := c.read(ctx, t, watch, reply, w, opt)
-	c.cfg.Logger.Debug("hunting call", "api", c.cfg.API, "table", t.Source, "rows", res.Rows, "bytes", res.Bytes,
+	res, err := c.read(ctx, q, watch, reply, w, opt)
+	c.cfg.Logger.Debug("hunting call", "api", c.cfg.API, "table", q.table.Source, "rows", res.Rows, "bytes", res.Bytes,
 		"dur_ms", c.cfg.Now().Sub(started).Milliseconds(), "ok", err == nil)
 	return res, err
 }
 
 // Ready gets a token, which is kept by the credential.
 func (c *Client) Ready(ctx context.Context) error {
-	if _, err := c.cfg.Credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{c.cfg.Scope}}); err != nil {
-		return fmt.Errorf("get a token for %s: %w", c.cfg.Scope, err)
-	}
-	return nil
+	_, err := c.tokens.get(ctx)
+	return err
 }
 
 // post sends the query with a token and returns the answer's head.
-func (c *Client) post(ctx context.Context, watch *watchdog, query, claims string) (*http.Response, string, error) {
-	token, err := c.cfg.Credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{c.cfg.Scope}, Claims: claims})
-	if err != nil {
-		// The credential knows best what its error asks for.
-		return nil, "", fmt.Errorf("get a token for %s: %w", c.cfg.Scope, err)
-	}
+func (c *Client) post(ctx context.Context, watch *watchdog, query string, sent token) (*http.Response, error) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(struct{ Query string }{query}); err != nil {
-		return nil, "", fault.As(fault.Permanent, fmt.Errorf("encode query: %w", err))
+		return nil, fault.As(fault.Permanent, fmt.Errorf("encode query: %w", err))
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, &body)
 	if err != nil {
-		return nil, "", fault.As(fault.Permanent, fmt.Errorf("make request: %w", err))
+		return nil, fault.As(fault.Permanent, fmt.Errorf("make request: %w", err))
 	}
-	request.Header.Set("Authorization", "Bearer "+token.Token)
+	request.Header.Set("Authorization", "Bearer "+sent.text)
 	request.Header.Set("Content-Type", "application/json; charset=utf-8")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Accept-Encoding", "gzip")
@@ -222,9 +264,9 @@ func (c *Client) post(ctx context.Context, watch *watchdog, query, claims string
 	reply, err := c.http.Do(request)
 	watch.rest()
 	if err != nil {
-		return nil, "", c.broken(ctx, watch, err)
+		return nil, c.broken(ctx, watch, err)
 	}
-	return reply, token.Token, nil
+	return reply, nil
 }
 
 // broken is an error of the connection or of an answer's body.
@@ -239,14 +281,14 @@ func (c *Client) broken(ctx context.Context, watch *watchdog, err error) error {
 	if errors.As(err, &inURL) {
 		err = inURL.Err
 	}
-	return fault.As(fault.Unavailable, fmt.Errorf("call %s: %w", c.url, err))
+	return fault.As(fault.Unavailable, fmt.Errorf("the connection failed: %w", err))
 }
 
 // read writes the rows of an answer with status 200.
-func (c *Client) read(ctx context.Context, t plan.Table, watch *watchdog, reply *http.Response, w io.Writer, opt rowpath.Options) (rowpath.Result, error) {
+func (c *Client) read(ctx context.Context, q question, watch *watchdog, reply *http.Response, w io.Writer, opt rowpath.Options) (rowpath.Result, error) {
 	body, err := unpacked(watch.body(reply.Body, c.cfg.IdleTimeout), reply.Header)
 	if err != nil {
-		return rowpath.Result{}, c.broken(ctx, watch, err)
+		return rowpath.Result{}, c.named(c.broken(ctx, watch, err))
 	}
 	defer body.Close()
 	res, err := rowpath.Copy(w, body, opt)
@@ -256,15 +298,17 @@ func (c *Client) read(ctx context.Context, t plan.Table, watch *watchdog, reply 
 	)
 	switch {
 	case errors.As(err, &destination):
-		return res, err
+		return res, err // not the service's doing, and not to be named after it
 	case errors.As(err, &inside):
-		return res, c.inAnswer(t, inside)
+		err = c.inAnswer(q, inside)
 	case errors.Is(err, rowpath.ErrTooLong):
-		return res, fault.As(fault.Permanent, err)
+		err = fault.As(fault.Permanent, err)
 	case err != nil:
-		return res, c.broken(ctx, watch, err)
+		err = c.broken(ctx, watch, err)
 	case res.Rows == 0 && res.Columns == nil:
-		return res, fault.As(fault.Unavailable, fmt.Errorf("call %s: the answer has neither a schema nor rows", c.url))
+		err = fault.As(fault.Unavailable, errors.New("the answer has neither a schema nor rows"))
+	default:
+		return res, nil
 	}
-	return res, nil
+	return res, c.named(err)
 }

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -15,47 +17,56 @@ import (
 )
 
 // Count answers a planning query in one call: a window's rows by time bins, or
-// a snapshot's by ranges of hash buckets.
+// a snapshot's by ranges of hash buckets. A snapshot whose newest arrival cannot be
+// asked for is counted without, by a second call the first time.
 func (c *Client) Count(ctx context.Context, call plan.Caller, q plan.CountQuery) (plan.Counts, error) {
-	if q.Table.Load == plan.Snapshot {
-		return counted(ctx, c, call, q.Table, countSnapshotQuery(q.Table), snapshotCounts)
+	if q.Table.Load != plan.Snapshot {
+		return counted(ctx, c, call, question{table: q.Table, text: countWindowQuery(q)}, func(rows []record) (plan.Counts, error) {
+			return windowCounts(rows, q.Window)
+		})
 	}
-	return counted(ctx, c, call, q.Table, countWindowQuery(q), func(rows []record) (plan.Counts, error) {
-		return windowCounts(rows, q.Window)
-	})
+	_, without := c.withoutArrival.Load(q.Table.Source)
+	counts, err := counted(ctx, c, call, question{table: q.Table, text: countSnapshotQuery(q.Table, !without)}, snapshotCounts)
+	if err != nil && !without && fault.KindOf(err) == fault.Permanent && strings.Contains(err.Error(), "ingestion_time") {
+		c.withoutArrival.Store(q.Table.Source, true)
+		return c.Count(ctx, call, q)
+	}
+	return counts, err
 }
 
-// CountBuckets counts the rows of disjoint parts in one call, each by ranges of width
-// neighbouring hash buckets, a power of two; plan.Buckets counts a part whole.
-// Result i belongs to parts[i], ordered by Lo; ranges without rows are absent.
+// CountBuckets counts the rows of disjoint parts in one call, each by ranges of
+// width neighbouring hash buckets, a power of two; plan.Buckets counts a part
+// whole. Result i belongs to parts[i], ordered by Lo; ranges without rows are
+// absent. A part of which the answer says nothing is nil, one that it counts as
+// empty is not: counted whole, every part has a line in a sound answer.
 func (c *Client) CountBuckets(ctx context.Context, call plan.Caller, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	return counted(ctx, c, call, t, tallyQuery(t, parts, width), func(rows []record) ([][]plan.BucketCount, error) {
-		return tallies(rows, parts, width)
+	return counted(ctx, c, call, question{t, bucketsQuery(t, parts, width), len(parts)}, func(rows []record) ([][]plan.BucketCount, error) {
+		return bucketCounts(rows, parts, width)
 	})
 }
 
 // counted asks a counting query and reads its answer. One that is cut counts
 // too finely for the service and is Split; one that cannot be read is
 // Unavailable.
-func counted[T any](ctx context.Context, c *Client, call plan.Caller, t plan.Table, query string, read func([]record) (T, error)) (out T, err error) {
-	err = call.Do(ctx, func(ctx context.Context) error {
+func counted[T any](ctx context.Context, c *Client, call plan.Caller, q question, read func([]record) (T, error)) (out T, err error) {
+	err = c.do(ctx, call, func(ctx context.Context) error {
 		var rows bytes.Buffer
-		res, err := c.ask(ctx, t, query, &rows, rowpath.Options{Plain: true, MaxRows: plan.MaxRows})
+		res, err := c.ask(ctx, q, &rows, rowpath.Options{Plain: true, MaxRows: plan.MaxRows})
 		if err != nil {
 			return err
 		}
 		if res.Capped {
-			return fault.As(fault.Split, errCapped)
+			return c.named(fault.As(fault.Split, errCapped))
 		}
 		all, err := parseRecords(rows.Bytes())
 		if err == nil {
 			out, err = read(all)
 		}
 		if err != nil {
-			return fault.As(fault.Unavailable, fmt.Errorf("read the counts: %w", err))
+			return c.named(fault.As(fault.Unavailable, fmt.Errorf("the counts cannot be read: %w", err)))
 		}
 		return nil
 	})
@@ -136,6 +147,7 @@ func snapshotCounts(rows []record) (plan.Counts, error) {
 		return plan.Counts{}, errors.New("the service's clock is null")
 	}
 	whole := plan.Slice{Part: plan.PartAll, Hi: plan.Buckets}
+	sums := map[int]string{}
 	for _, r := range rows {
 		b, err := bucketCount(r, whole, snapshotRange)
 		if err != nil {
@@ -149,12 +161,28 @@ func snapshotCounts(rows []record) (plan.Counts, error) {
 			c.Newest = newest
 		}
 		c.Buckets = append(c.Buckets, b)
+		sums[b.Lo] += " " + r.text("Checksum")
 	}
 	slices.SortFunc(c.Buckets, byRange)
+	c.Checksum = checksum(c.Buckets, sums)
 	return c, nil
 }
 
-func tallies(rows []record, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
+// checksum puts the checksums of a snapshot's ranges, which are ordered, into one
+// short text; "" where one is missing.
+func checksum(ranges []plan.BucketCount, sums map[int]string) string {
+	h := fnv.New64a()
+	for _, b := range ranges {
+		if strings.TrimSpace(sums[b.Lo]) == "" {
+			return ""
+		}
+		_, _ = fmt.Fprintf(h, "%d:%s;", b.Lo, sums[b.Lo]) // a hash takes everything
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// bucketCounts reads the lines of a count of parts.
+func bucketCounts(rows []record, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
 	out := make([][]plan.BucketCount, len(parts))
 	for _, r := range rows {
 		i, ok, err := r.number("Part")
@@ -167,6 +195,9 @@ func tallies(rows []record, parts []plan.Slice, width int) ([][]plan.BucketCount
 		b, err := bucketCount(r, parts[i], width)
 		if err != nil {
 			return nil, err
+		}
+		if out[i] == nil {
+			out[i] = []plan.BucketCount{} // spoken of, if only as empty
 		}
 		if b.Rows > 0 {
 			out[i] = append(out[i], b)

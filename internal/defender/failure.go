@@ -1,7 +1,6 @@
 package defender
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/rowpath"
@@ -39,7 +39,7 @@ func (c *Client) readRefusal(watch *watchdog, reply *http.Response) refusal {
 	}
 	// A body that breaks off still says what it says; the status decides.
 	text, _ := io.ReadAll(io.LimitReader(body, maxErrorBytes))
-	r.parse(text)
+	r.parse(answer.TrimMark(text))
 	return r
 }
 
@@ -83,7 +83,7 @@ func (r *refusal) parse(body []byte) {
 // quote returns what the service said, for an error: status, code, message and
 // the id that Microsoft's support asks for.
 func (r refusal) quote() string {
-	text := fmt.Sprintf("the service answered %d", r.status)
+	text := fmt.Sprintf("answered %d", r.status)
 	if name := http.StatusText(r.status); name != "" {
 		text += " " + name
 	}
@@ -99,67 +99,73 @@ func (r refusal) quote() string {
 	return text
 }
 
-// tooMuch are parts of the messages of a query that was too large for the
-// service in rows, bytes, memory or processor time. The text is the only thing
-// that tells them from a faulty query. Sources: Defender XDR, advanced hunting
-// errors and quotas; observed answers.
-var tooMuch = []string{
-	"exceeded the allowed result size", "exceeded the allowed limits", "exceeds the allowed size", "preempted",
-	"excessive resource consumption", "low memory condition", "e_low_memory", "e_query_result_set_too_large",
-	"result set is too large", "e_runaway_query", "runaway query", "query execution timed out",
+// row finds the refusal in the table of answers.
+func (r refusal) row() answer.Row {
+	return answer.For(answer.Said{Service: answer.Hunting, Status: r.status, Code: r.code, Text: r.message})
 }
 
-func (r refusal) says(parts ...string) bool {
-	text := strings.ToLower(r.code + " " + r.message)
-	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
-}
-
-// tokenRefused reports whether another token may help: not where the tenant or
-// its licence is what is refused.
-func (r refusal) tokenRefused() bool {
-	return r.status == http.StatusUnauthorized && !r.says("licen", "account mode", "provisioned")
-}
-
-// failure translates a refusal. The table is the one that was asked for.
-func (c *Client) failure(t plan.Table, r refusal, token string) error {
-	quoted := r.quote()
-	permanent := func(remedy string) error {
-		return fault.As(fault.Permanent, errors.New(quoted+": "+remedy))
+// failure translates a refusal of a call that was sent with that token. A wait
+// that the service states is believed whatever the status, save where no wait can
+// help.
+func (c *Client) failure(q question, r refusal, sent token) error {
+	row, quoted := r.row(), r.quote()
+	remedied := func(kind fault.Kind, remedy string) error {
+		return fault.As(kind, errors.New(quoted+": "+remedy))
 	}
+	until, waits := retryAt(r.header, r.message, c.cfg.Now(), row.Meaning == answer.Throttled)
 	switch {
-	case r.status == http.StatusTooManyRequests, r.status < 500 && (r.code == "429" || strings.EqualFold(r.code, "TooManyRequests")):
-		until := retryAt(r.header, r.message, c.cfg.Now())
-		return fault.WaitUntil(until, fmt.Errorf("%s: waiting until %s", quoted, plan.Stamp(until)))
-	case r.status == http.StatusBadRequest && r.says(tooMuch...):
+	case row.Meaning == answer.TokenRefused, row.Meaning == answer.TokenExpired:
+		return c.tokenFailure(row, r, sent, remedied)
+	case row.Meaning == answer.QueryTooLong && q.parts > 1:
 		return fault.As(fault.Split, errors.New(quoted))
-	case r.status == http.StatusBadRequest:
-		return permanent(badRequestRemedy(t, r.message))
-	case r.status == http.StatusUnauthorized && r.tokenRefused() && r.says("lifetime", "expired", "not yet valid"):
-		return fault.As(fault.Retry, errors.New(quoted+": the token was replaced once and refused again; check this machine's clock if it stays so"))
-	case r.status == http.StatusUnauthorized && r.tokenRefused():
-		return permanent("check that tenant, cloud and scope belong together; the token was asked for " + c.cfg.Scope)
-	case r.status == http.StatusUnauthorized:
-		return permanent("the tenant or its licence is refused, not the credentials")
-	case r.status == http.StatusForbidden:
-		return permanent(c.forbiddenRemedy(r, token))
-	case r.status == http.StatusRequestEntityTooLarge:
-		return permanent("the query text is too long")
-	case r.status == http.StatusNotFound, r.status >= 300 && r.status < 400:
-		return permanent("check cloud and base URL; the call went to " + c.url)
-	case r.status >= 500, r.status < 300, r.status == http.StatusRequestTimeout:
-		return fault.As(fault.Unavailable, errors.New(quoted))
+	case row.Kind == fault.Permanent:
+		return remedied(fault.Permanent, c.remedy(q, row, r, sent))
+	case waits:
+		return fault.WaitUntil(until, fmt.Errorf("%s: waiting until %s", quoted, plan.Stamp(until)))
 	}
-	return permanent("the request is refused as it stands")
+	return fault.As(row.Kind, errors.New(quoted))
 }
 
-// inAnswer translates an error that stood inside an answer with status 200.
-func (c *Client) inAnswer(t plan.Table, e *rowpath.AnswerError) error {
-	r := refusal{status: http.StatusOK, code: e.Code, message: e.Message}
-	if r.says(tooMuch...) {
-		return fault.As(fault.Split, errors.New(r.quote()))
+// tokenFailure is a refused token: it is forgotten, and worth one more call.
+func (c *Client) tokenFailure(row answer.Row, r refusal, sent token, remedied func(fault.Kind, string) error) error {
+	again := c.tokens.refused(sent, challenge(r.header))
+	switch {
+	case again:
+		return remedied(fault.Reauthenticate, "the token is forgotten")
+	case row.Meaning == answer.TokenExpired:
+		return remedied(fault.Retry, "the token was replaced once and refused again; check this machine's clock if it stays so")
 	}
-	if r.code == "429" || strings.EqualFold(r.code, "TooManyRequests") {
-		return c.failure(t, r, "")
+	remedy := "check that tenant, cloud and scope belong together; the token was asked for " + c.cfg.Scope
+	if c.tokens.managedIdentity() {
+		remedy += "; " + platformKeeps
+	}
+	return remedied(fault.Permanent, remedy)
+}
+
+// remedy says what a person must do about a refusal that is final.
+func (c *Client) remedy(q question, row answer.Row, r refusal, sent token) string {
+	switch row.Meaning {
+	case answer.MissingRight:
+		return c.missingRight(sent.text)
+	case answer.WrongTenant:
+		if r.status == http.StatusForbidden {
+			return "Defender XDR is not set up in this tenant, or not licensed"
+		}
+		return "the tenant or its licence is refused, not the credentials"
+	case answer.UnknownName, answer.BadQuery:
+		return badRequestRemedy(q.table, r.message)
+	case answer.WrongAddress:
+		return "check cloud and base URL; the call went to " + c.url
+	}
+	return row.Remedy
+}
+
+// inAnswer translates an error that stood inside an answer with status 200. The
+// query ran, so the error is about what it met.
+func (c *Client) inAnswer(q question, e *rowpath.AnswerError) error {
+	r := refusal{status: http.StatusOK, code: e.Code, message: e.Message}
+	if row := r.row(); row.Kind == fault.Split || row.Meaning == answer.Throttled {
+		return c.failure(q, r, token{})
 	}
 	return fault.As(fault.Unavailable, errors.New(r.quote()))
 }
@@ -180,14 +186,15 @@ func badRequestRemedy(t plan.Table, message string) string {
 	return "table " + clip(found[2], 80) + " is not available in this tenant (unknown, unlicensed or not readable)"
 }
 
-// forbiddenRemedy says which app role the token lacks, from what it says of
-// itself. The token is not verified: the service has judged it already.
-func (c *Client) forbiddenRemedy(r refusal, token string) string {
-	said, readable := parseToken(token)
+// platformKeeps is true of managed identities alone. Source: managed identities,
+// "known issues": tokens are cached for up to 24 hours and cannot be refreshed.
+const platformKeeps = "the platform keeps a managed identity's tokens for up to 24 hours, so a role given now may work only then"
+
+// missingRight says which app role the token lacks, from what it says of itself.
+// The token is not verified: the service has judged it already.
+func (c *Client) missingRight(text string) string {
+	said, readable := parseToken(text)
 	role := c.cfg.API.Role()
-	if r.says("not provisioned") {
-		return "Defender XDR is not set up in this tenant, or not licensed"
-	}
 	if !readable {
 		return fmt.Sprintf("the app role %s of %s is probably missing; the token's roles cannot be read", role, c.cfg.API.owner())
 	}
@@ -202,50 +209,15 @@ func (c *Client) forbiddenRemedy(r refusal, token string) string {
 	if slices.Contains(said.Roles, role) {
 		return fmt.Sprintf("the token has the app role %s, so access is denied for another reason; roles in the token: %s", role, roles)
 	}
-	text := fmt.Sprintf("app role %s is missing; roles in the token: %s", role, roles)
+	missing := fmt.Sprintf("app role %s is missing; roles in the token: %s", role, roles)
+	if c.tokens.managedIdentity() {
+		return fmt.Sprintf("%s; assign it of %s to the managed identity's service principal with az rest or Microsoft Graph PowerShell "+
+			"(appRoleAssignments; the portal has no page for it); %s", missing, c.cfg.API.owner(), platformKeeps)
+	}
 	if slices.Contains(said.Roles, "AdvancedHunting.Read.All") {
-		text += fmt.Sprintf("; AdvancedHunting.Read.All, which the original script used, is not enough: add %s of %s", role, c.cfg.API.owner())
+		missing += fmt.Sprintf("; AdvancedHunting.Read.All, which the original script used, is not enough: add %s of %s", role, c.cfg.API.owner())
 	} else {
-		text += fmt.Sprintf("; add it to the app from the permissions of %s", c.cfg.API.owner())
+		missing += fmt.Sprintf("; add it to the app from the permissions of %s", c.cfg.API.owner())
 	}
-	return text + " and grant admin consent"
-}
-
-// tokenClaims is what a token says of itself.
-type tokenClaims struct {
-	Audience string   `json:"aud"`
-	Roles    []string `json:"roles"`
-}
-
-// parseToken reads a token's claims without verifying them; false for a token
-// that is opaque.
-func parseToken(token string) (tokenClaims, bool) {
-	var said tokenClaims
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return said, false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-	if err != nil {
-		return said, false
-	}
-	return said, json.Unmarshal(payload, &said) == nil
-}
-
-var claimsParameter = regexp.MustCompile(`(?i)\bclaims="([^"]+)"`)
-
-// challenge returns the claims that a refused token must be replaced with, as
-// JSON; "" when the service named none.
-func challenge(header http.Header) string {
-	for _, value := range header.Values("WWW-Authenticate") {
-		found := claimsParameter.FindStringSubmatch(value)
-		if found == nil {
-			continue
-		}
-		encoded := strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(found[1]), "=")
-		if text, err := base64.RawStdEncoding.DecodeString(encoded); err == nil && json.Valid(text) {
-			return string(text)
-		}
-	}
-	return ""
+	return missing + " and grant admin consent"
 }

@@ -13,6 +13,16 @@ import (
 // ranges, few enough for a small answer, fine enough to pack slices from.
 const snapshotRange = plan.Buckets / 256
 
+// hashFunction divides rows by their key, in every query of a run: in the counts,
+// in the parts that are fetched and in a snapshot's checksum. Kusto promises its
+// result only within one query, so that a run whose parts stop adding up is to be
+// planned again. Source: Kusto, hash().
+const hashFunction = "hash"
+
+// checksumModulus keeps the hash of a key within a positive int, so that the sum
+// over four billion rows fits a long.
+const checksumModulus = 1<<31 - 1
+
 // watermark is the expression of a table's watermark. A column that holds its
 // time as text is converted.
 func watermark(t plan.Table) string {
@@ -28,11 +38,14 @@ func watermark(t plan.Table) string {
 
 // bucket is the expression of a row's hash bucket, 0 to plan.Buckets-1. Only its
 // stability between two queries of one run counts; where the key is not unique
-// the rows of a key share a bucket, which is no harm. A key column that the
-// tenant lacks counts as empty.
-func bucket(t plan.Table) string {
+// the rows of a key share a bucket, which is no harm.
+func bucket(t plan.Table) string { return hashed(t, plan.Buckets) }
+
+// hashed is the hash of a row's key, from 0 to below modulus; without a key, of the
+// whole row. A key column that the tenant lacks counts as empty.
+func hashed(t plan.Table, modulus int) string {
 	var b strings.Builder
-	b.WriteString("hash(")
+	b.WriteString(hashFunction + "(")
 	if known, ok := schema.Lookup(t.Source); ok && len(known.Key) > 0 {
 		b.WriteString("strcat(")
 		for i, column := range known.Key {
@@ -45,7 +58,7 @@ func bucket(t plan.Table) string {
 	} else {
 		b.WriteString("tostring(pack_all())")
 	}
-	b.WriteString(", " + strconv.Itoa(plan.Buckets) + ")")
+	b.WriteString(", " + strconv.Itoa(modulus) + ")")
 	return b.String()
 }
 
@@ -69,17 +82,22 @@ func countWindowQuery(q plan.CountQuery) string {
 	return b.String()
 }
 
-// countSnapshotQuery counts all rows by ranges of buckets and asks for the
-// newest arrival and the service's clock.
-func countSnapshotQuery(t plan.Table) string {
-	return "print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null)\n" +
-		"| union (" + kql.Name(t.Source) +
-		" | summarize Rows = count(), Newest = max(ingestion_time()) by Bucket = " + bucket(t) + " / " + strconv.Itoa(snapshotRange) + ")"
+// countSnapshotQuery counts all rows by ranges of buckets, each with a checksum of
+// its keys, and asks for the service's clock and, where it can be had, the newest
+// arrival. The checksum sees a row replaced by one of another key; without a key in
+// the catalogue, any change.
+func countSnapshotQuery(t plan.Table, arrival bool) string {
+	text := "print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''\n" +
+		"| union (" + kql.Name(t.Source) + " | summarize Rows = count(), "
+	if arrival {
+		text += "Newest = max(ingestion_time()), "
+	}
+	return text + "Checksum = tostring(sum(" + hashed(t, checksumModulus) + ")) by Bucket = " + bucket(t) + " / " + strconv.Itoa(snapshotRange) + ")"
 }
 
-// tallyQuery counts each part by ranges of width buckets. A branch of the union
+// bucketsQuery counts each part by ranges of width buckets. A branch of the union
 // reads only its own part's time range.
-func tallyQuery(t plan.Table, parts []plan.Slice, width int) string {
+func bucketsQuery(t plan.Table, parts []plan.Slice, width int) string {
 	var b strings.Builder
 	for i, s := range parts {
 		switch {

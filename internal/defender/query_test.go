@@ -1,6 +1,7 @@
 package defender
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ func TestQueries(t *testing.T) {
 	dated := plan.Table{Source: "DeviceTvmBrowserExtensions", WatermarkColumn: "InstallationTime"}
 	unknown := plan.Table{Source: "NewTable"}
 	const deviceBucket = `hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("Timestamp", '')), '|', tostring(column_ifexists("ReportId", ''))), 65536)`
+	const tvmBucket = `hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("SoftwareVendor", '')), '|', tostring(column_ifexists("SoftwareName", '')), '|', tostring(column_ifexists("SoftwareVersion", '')), '|', tostring(column_ifexists("CveId", ''))), 65536)`
 	tests := []struct{ name, got, want string }{
 		{
 			"window by arrival",
@@ -44,24 +46,30 @@ print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2
 		},
 		{
 			"snapshot by a key",
-			countSnapshotQuery(tvm),
-			`print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null)
-| union (['DeviceTvmSoftwareVulnerabilities'] | summarize Rows = count(), Newest = max(ingestion_time()) by Bucket = hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("SoftwareVendor", '')), '|', tostring(column_ifexists("SoftwareName", '')), '|', tostring(column_ifexists("SoftwareVersion", '')), '|', tostring(column_ifexists("CveId", ''))), 65536) / 256)`,
+			countSnapshotQuery(tvm, true),
+			`print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''
+| union (['DeviceTvmSoftwareVulnerabilities'] | summarize Rows = count(), Newest = max(ingestion_time()), Checksum = tostring(sum(` + strings.Replace(tvmBucket, "65536", "2147483647", 1) + `)) by Bucket = hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("SoftwareVendor", '')), '|', tostring(column_ifexists("SoftwareName", '')), '|', tostring(column_ifexists("SoftwareVersion", '')), '|', tostring(column_ifexists("CveId", ''))), 65536) / 256)`,
 		},
 		{
 			"snapshot without a key",
-			countSnapshotQuery(alerts),
-			`print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null)
-| union (['AlertEvidence'] | summarize Rows = count(), Newest = max(ingestion_time()) by Bucket = hash(tostring(pack_all()), 65536) / 256)`,
+			countSnapshotQuery(alerts, true),
+			`print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''
+| union (['AlertEvidence'] | summarize Rows = count(), Newest = max(ingestion_time()), Checksum = tostring(sum(hash(tostring(pack_all()), 2147483647))) by Bucket = hash(tostring(pack_all()), 65536) / 256)`,
+		},
+		{
+			"snapshot whose arrival cannot be asked for",
+			countSnapshotQuery(alerts, false),
+			`print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''
+| union (['AlertEvidence'] | summarize Rows = count(), Checksum = tostring(sum(hash(tostring(pack_all()), 2147483647))) by Bucket = hash(tostring(pack_all()), 65536) / 256)`,
 		},
 		{
 			"one part counted whole",
-			tallyQuery(events, []plan.Slice{{Part: plan.PartWindow, Window: march, Hi: plan.Buckets}}, plan.Buckets),
+			bucketsQuery(events, []plan.Slice{{Part: plan.PartWindow, Window: march, Hi: plan.Buckets}}, plan.Buckets),
 			`['DeviceInfo'] | where ingestion_time() > datetime(2026-03-01T00:00:00.0000000Z) and ingestion_time() <= datetime(2026-03-02T00:00:00.0000001Z) | summarize Rows = count() | extend Bucket = long(0) | extend Part = long(0)`,
 		},
 		{
 			"parts counted by ranges",
-			tallyQuery(events, []plan.Slice{
+			bucketsQuery(events, []plan.Slice{
 				{Part: plan.PartAll, Lo: 0, Hi: 512}, {Part: plan.PartAll, Lo: 512, Hi: 1024}, {Part: plan.PartNull, Hi: plan.Buckets},
 			}, 256),
 			`['DeviceInfo'] | where ` + deviceBucket + ` between (0 .. 511) | summarize Rows = count() by Bucket = ` + deviceBucket + ` / 256 | extend Part = long(0)
@@ -84,6 +92,10 @@ print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			// The service takes an empty line for the end of a query.
+			if strings.Contains(tt.got, "\n\n") || strings.TrimSpace(tt.got) != tt.got {
+				t.Errorf("the query has an empty line: %q", tt.got)
+			}
 			if diff := cmp.Diff(tt.want, tt.got); diff != "" {
 				t.Errorf("query (-want +got):\n%s", diff)
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -29,8 +30,8 @@ func parseRecords(lines []byte) ([]record, error) {
 	return all, nil
 }
 
-// text returns a value without quotes; "" for null and absent. A name that
-// matches exactly goes before one that differs in letter case.
+// text returns a value without quotes; "" for null, for the {} that Graph writes in
+// its place, and for absent. A name that matches exactly goes before one that differs in letter case.
 func (r record) text(name string) string {
 	raw, ok := r[name]
 	if !ok {
@@ -40,7 +41,7 @@ func (r record) text(name string) string {
 			}
 		}
 	}
-	if len(raw) == 0 || string(raw) == "null" {
+	if len(raw) == 0 || string(raw) == "null" || string(raw) == "{}" {
 		return ""
 	}
 	var s string
@@ -85,11 +86,6 @@ func (r record) instant(name string) (time.Time, error) {
 	return t, nil
 }
 
-// clip shortens a text to at most n bytes, on one line.
-func clip(text string, n int) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' }), " ")
-	if len(text) <= n {
-		return text
-	}
-	return strings.ToValidUTF8(text[:n], "") + "…"
-}
+// clip makes a foreign text fit for an error: one line of at most n bytes, without
+// secrets.
+func clip(text string, n int) string { return answer.Quote(text, n) }

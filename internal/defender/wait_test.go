@@ -28,16 +28,23 @@ func TestRetryAt(t *testing.T) {
 		{"the quota's window of an hour", "", "API calls quota exceeded! maximum allowed 1500 per 01:00:00", time.Hour},
 		{"processor time until the next cycle", "", "You have exceeded processing resources allocated to this tenant.", 7*time.Minute + 30*time.Second},
 	}
+	wait := func(h http.Header, message string) time.Duration {
+		at, ok := retryAt(h, message, now, true)
+		if !ok {
+			t.Errorf("a throttle without a wait: %q", message)
+		}
+		return at.Sub(now)
+	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := retryAt(http.Header{"Retry-After": {tt.header}}, tt.message, now).Sub(now)
+			got := wait(http.Header{"Retry-After": {tt.header}}, tt.message)
 			if got != tt.want {
 				t.Errorf("wait of %q, %q = %v, want %v", tt.header, tt.message, got, tt.want)
 			}
 		})
 	}
 	for range 20 {
-		got := retryAt(nil, "Please retry again later.", now).Sub(now)
+		got := wait(nil, "Please retry again later.")
 		if got < defaultWait || got > defaultWait+defaultJitter {
 			t.Errorf("wait that nobody stated = %v, want %v to %v", got, defaultWait, defaultWait+defaultJitter)
 		}
@@ -51,7 +58,8 @@ func FuzzRetryAt(f *testing.F) {
 	f.Add("-1e300", "in 999.999:99:99 999999 hours cpu")
 	now := time.Date(2026, 3, 1, 10, 7, 30, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, header, message string) {
-		got := retryAt(http.Header{"Retry-After": {header}}, message, now).Sub(now)
+		at, _ := retryAt(http.Header{"Retry-After": {header}}, message, now, len(message)%2 == 0)
+		got := at.Sub(now)
 		if got < time.Second || got > 24*time.Hour {
 			t.Errorf("wait of %q, %q = %v, want a second to a day", header, message, got)
 		}

@@ -28,9 +28,14 @@ const (
 	Wait
 	// Permanent: repeating cannot help; a person must act.
 	Permanent
+	// Reauthenticate: the service refused a token, which is forgotten by now. One
+	// more call, taken from the quota like any, is worth while. It does not leave
+	// the adapter: a second refusal in a row is Permanent, or Retry where the token
+	// was merely too old.
+	Reauthenticate
 )
 
-var kindNames = [...]string{"none", "retry", "unavailable", "split", "wait", "permanent"}
+var kindNames = [...]string{"none", "retry", "unavailable", "split", "wait", "permanent", "reauthenticate"}
 
 // String returns the kind's name in lower case, as logs and tests spell it.
 func (k Kind) String() string {
@@ -88,4 +93,15 @@ func Until(err error) (time.Time, bool) {
 		return e.Until, true
 	}
 	return time.Time{}, false
+}
+
+// Signature returns what tells a fault of the data from an outage: a fault that
+// comes again with the same signature is in the rows themselves, and no pause will
+// mend it. "" is an error that has none.
+func Signature(err error) string {
+	var signed interface{ Signature() string }
+	if errors.As(err, &signed) {
+		return signed.Signature()
+	}
+	return ""
 }

@@ -22,7 +22,12 @@ type Counts struct {
 
 	// A snapshot's counts.
 	Buckets []BucketCount // ordered by Lo; ranges without rows are absent
-	Newest  time.Time     // newest ingestion_time(); zero when null
+	Newest  time.Time     // newest ingestion_time(); zero when null, or when it cannot be asked for
+
+	// Checksum stands for the keys of all rows, without a key for the rows
+	// themselves: another one means that rows were replaced. "" where the source
+	// gave none.
+	Checksum string
 }
 
 // Bin counts the rows of (Start, Start+width].

@@ -32,6 +32,10 @@ type Options struct {
 	MaxRows  int64 // the service's cap on rows; 0: none
 	RowLimit int   // bytes of one row, newline not counted; 0: DefaultRowLimit
 	Plain    bool  // write newline-delimited JSON without gzip
+
+	// EmptyIsNull tells, by a row's member name, whether a bare {} is null there, as
+	// Graph writes it. It is asked once for each name; nil: nowhere.
+	EmptyIsNull func(name string) bool
 }
 
 // Result counts what was written.
@@ -60,14 +64,14 @@ func (e *AnswerError) Error() string { return "answer holds an error: " + e.Code
 // WriteError is an error of the destination, as opposed to one of the answer.
 type WriteError struct{ Err error }
 
-func (e *WriteError) Error() string { return "write rows: " + e.Err.Error() }
+func (e *WriteError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the destination's error.
 func (e *WriteError) Unwrap() error { return e.Err }
 
 // Copy reads one answer from src to its end and writes its rows to dst. The
 // answer is an object whose members may come in any order and are known
-// whatever their letter case: "results" (an array of objects; null or absent is
+// whatever their letter case; a byte order mark before it is skipped: "results" (an array of objects; null or absent is
 // no rows), "schema", "error"; others are checked and skipped. After an error
 // dst holds a prefix that the caller must discard.
 //
@@ -81,7 +85,7 @@ func Copy(dst io.Writer, src io.Reader, opt Options) (Result, error) {
 	c := copiers.Get().(*copier)
 	defer c.release()
 	c.opt, c.dst = opt, dst
-	c.scan.reset(src)
+	c.scan.reset(src, opt.EmptyIsNull)
 	if !opt.Plain {
 		c.gz.Reset(dst)
 		c.dst = c.gz
@@ -122,7 +126,7 @@ var copiers = sync.Pool{New: func() any {
 
 func (c *copier) release() {
 	c.gz.Reset(io.Discard)
-	c.dst, c.res, c.out = nil, Result{}, c.out[:0]
+	c.opt, c.dst, c.res, c.out = Options{}, nil, Result{}, c.out[:0]
 	if cap(c.out) > keepBytes {
 		c.out = nil
 	}
@@ -133,6 +137,9 @@ func (c *copier) release() {
 // answer reads the whole body.
 func (c *copier) answer() error {
 	s := &c.scan
+	if err := s.skipMark(); err != nil {
+		return err
+	}
 	if err := s.expect('{', "want a JSON object"); err != nil {
 		return err
 	}
@@ -243,8 +250,12 @@ func (c *copier) results() error {
 // row moves one row to the output buffer.
 func (c *copier) row() error {
 	start := len(c.out)
-	out, err := c.scan.value(c.out)
+	out, err := c.scan.row(c.out)
 	if err != nil {
+		var fault *SyntaxError
+		if errors.As(err, &fault) {
+			fault.Row = c.res.Rows + 1
+		}
 		return err
 	}
 	if len(out)-start > c.opt.RowLimit {

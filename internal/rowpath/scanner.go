@@ -21,11 +21,25 @@ var ErrTooLong = fmt.Errorf("a value is longer than %d bytes", maxUnit)
 // quotes the body.
 type SyntaxError struct {
 	Offset int64 // bytes of the body before the fault
+	Row    int64 // in which the fault lies, from 1; 0: between rows or outside of them
 	Reason string
 }
 
 func (e *SyntaxError) Error() string {
+	if e.Row > 0 {
+		return fmt.Sprintf("malformed answer at byte %d, in row %d: %s", e.Offset, e.Row, e.Reason)
+	}
 	return fmt.Sprintf("malformed answer at byte %d: %s", e.Offset, e.Reason)
+}
+
+// Signature is the same for the same fault of the same row, wherever the row
+// stands: when it comes again, the row itself cannot be read. A fault outside of
+// the rows has none, since a proxy's page is one too.
+func (e *SyntaxError) Signature() string {
+	if e.Row == 0 {
+		return ""
+	}
+	return "row: " + e.Reason
 }
 
 // errShort: the value may go on beyond the bytes at hand.
@@ -47,21 +61,22 @@ type scanner struct {
 	base  int64  // offset of buf[0] in the body
 	eof   bool
 	open  [maxDepth]byte // brackets open around the current position
+	inRow bool           // the value being scanned is a row
 	name  []byte         // the last member name of the answer itself
 	names sequence
 }
 
-func (s *scanner) reset(src io.Reader) {
+func (s *scanner) reset(src io.Reader, emptyIsNull func(string) bool) {
 	if s.buf == nil {
 		s.buf = make([]byte, bufferBytes+pad)
 	}
 	s.src, s.pos, s.end, s.base, s.eof = src, 0, 0, 0, false
 	clear(s.buf[:pad])
-	s.names.reset()
+	s.names.reset(emptyIsNull)
 }
 
 func (s *scanner) release() {
-	s.src = nil
+	s.src, s.names.emptyIsNull = nil, nil
 	if len(s.buf) > keepBytes {
 		s.buf = nil
 	}
@@ -139,6 +154,21 @@ func (s *scanner) expect(want byte, reason string) error {
 	return nil
 }
 
+// byteOrderMark may stand before the answer, where it has no business. Source:
+// public reports about several of Microsoft's APIs.
+const byteOrderMark = "\ufeff"
+
+// skipMark skips a byte order mark. A body that is shorter is none of its business.
+func (s *scanner) skipMark() error {
+	if err := s.fill(); err != nil {
+		return err
+	}
+	if bytes.HasPrefix(s.buf[:s.end], []byte(byteOrderMark)) {
+		s.pos = len(byteOrderMark)
+	}
+	return nil
+}
+
 // finish checks that only white space is left.
 func (s *scanner) finish() error {
 	for {
@@ -199,6 +229,15 @@ func (s *scanner) value(out []byte) ([]byte, error) {
 			return out, err
 		}
 	}
+}
+
+// row takes the next value, which is a row: a bare {} in a column in which that is
+// null becomes null.
+func (s *scanner) row(out []byte) ([]byte, error) {
+	s.inRow = s.names.emptyIsNull != nil
+	out, err := s.value(out)
+	s.inRow = false
+	return out, err
 }
 
 // scan does the work of value over the bytes at hand, starting at i with depth
@@ -270,6 +309,11 @@ value:
 			if p[i] == '}' {
 				i++
 				depth--
+				if depth == 1 && base == 0 && s.inRow && s.names.names[s.names.at].nullable {
+					out = append(out, p[from:i]...)
+					out = append(out[:len(out)-len("{}")], "null"...)
+					from = i
+				}
 				break
 			}
 			goto name

@@ -28,6 +28,8 @@ type sequence struct {
 	at    int // the last name
 	names []memberName
 	known map[nameAt]int
+
+	emptyIsNull func(name string) bool // nil: in no column
 }
 
 // nameAt is a raw name at a depth of nesting: what follows "@odata.type" differs.
@@ -38,12 +40,14 @@ type nameAt struct {
 
 // memberName is a complete, valid member name.
 type memberName struct {
-	raw   []byte    // with quotes and colon, without white space between
-	word  [2]uint64 // its first bytes
-	mask  [2]uint64 // which of them count
-	drop  bool      // it is an annotation
-	value []byte    // of an annotation when it was first seen, with the comma behind; nil if it was no short string
-	next  [4]int    // the names that followed it, the last one first; 0 none
+	raw  []byte    // with quotes and colon, without white space between
+	word [2]uint64 // its first bytes
+	mask [2]uint64 // which of them count
+	drop bool      // it is an annotation
+	// A bare {} is null in the column of this name.
+	nullable bool
+	value    []byte // of an annotation when it was first seen, with the comma behind; nil if it was no short string
+	next     [4]int // the names that followed it, the last one first; 0 none
 
 	// Of an annotation with a value: both and the name that first followed, which is
 	// no annotation, so that one comparison finds all three; nil until then.
@@ -52,7 +56,8 @@ type memberName struct {
 }
 
 // reset forgets all names: those of another table would only be in the way.
-func (q *sequence) reset() {
+func (q *sequence) reset(emptyIsNull func(string) bool) {
+	q.emptyIsNull = emptyIsNull
 	if q.known == nil {
 		q.known = make(map[nameAt]int)
 	}
@@ -91,11 +96,22 @@ func (q *sequence) learn(raw []byte, depth int, drop bool) {
 	i := len(q.names)
 	if len(raw) > maxName || i > maxNames || raw[len(raw)-2] != '"' {
 		q.at = unknown
+		q.names[unknown].nullable = q.isNullable(raw)
 		return
 	}
-	q.names = append(q.names, newMemberName(raw, drop))
+	name := newMemberName(raw, drop)
+	name.nullable = !drop && q.isNullable(raw)
+	q.names = append(q.names, name)
 	q.known[nameAt{depth, string(raw)}] = i
 	q.follow(i)
+}
+
+// isNullable asks about a raw name, its colon included.
+func (q *sequence) isNullable(raw []byte) bool {
+	if q.emptyIsNull == nil {
+		return false
+	}
+	return q.emptyIsNull(string(plainText(bytes.TrimRight(raw, ": \t\r\n"))))
 }
 
 // learnValue remembers the value of the annotation whose name came last.
