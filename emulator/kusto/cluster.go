@@ -32,6 +32,11 @@ type Options struct {
 	// "aadapp=<client id>;<tenant>". Nil asks for no token: every caller is Admin.
 	Authorize func(bearer string) (principal string, err error)
 
+	// Authority is the address of the token service that clients are told of, such
+	// as https://127.0.0.1:41012; empty tells them nothing, and they take the public
+	// cloud's.
+	Authority string
+
 	// Now is the cluster's clock. Nil is the machine's. Delays always pass in
 	// real time.
 	Now func() time.Time
@@ -158,6 +163,10 @@ func (c *Cluster) database(name string) (*database, error) {
 	}
 	return nil, entityNotFound("Database", name)
 }
+
+// standing is the database of requests that name none, or NetDefaultDB: the first
+// of Options.Databases. The caller holds the lock.
+func (c *Cluster) standing() (*database, error) { return c.database(c.opts.Databases[0]) }
 
 // stamp gives the instant of a commit: the clock's, but later than every one
 // before it. The caller holds the lock.

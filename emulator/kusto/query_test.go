@@ -112,7 +112,7 @@ func TestQuery_RefusesOversizedResults(t *testing.T) {
 	if !errors.As(err, &oneAPI) || !strings.Contains(oneAPI.ErrorMessage.Description, "E_QUERY_RESULT_SET_TOO_LARGE") {
 		t.Errorf("got %v, want E_QUERY_RESULT_SET_TOO_LARGE", err)
 	}
-	if status, got := c.post(t, "/v2/rest/query", "set notruncation;\n"+many); status != http.StatusOK || !strings.Contains(got, `"RowCount":500001}`) {
+	if status, got := c.ask(t, "/v2/rest/query", "db", "set notruncation;\n"+many, `{"results_v2_fragment_primary_tables":true}`); status != http.StatusOK || !strings.Contains(got, `"RowCount":500001}`) {
 		t.Errorf("with notruncation: got %d and %d bytes, want 500001 rows", status, len(got))
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
 )
@@ -59,10 +60,7 @@ func (s *Server) Close() error {
 // Handler serves the cluster's REST endpoints.
 func (c *Cluster) Handler() http.Handler {
 	mux := http.NewServeMux()
-	// An empty 404 tells the SDKs to take the public cloud's defaults.
-	mux.HandleFunc("GET /v1/rest/auth/metadata", func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusNotFound)
-	})
+	mux.HandleFunc("GET /v1/rest/auth/metadata", c.metadata)
 	mux.HandleFunc("POST /v1/rest/mgmt", c.endpoint(c.serveCommand))
 	mux.HandleFunc("POST /v1/rest/query", c.endpoint(c.serveQueryV1))
 	mux.HandleFunc("POST /v2/rest/query", c.endpoint(c.serveQueryV2))
@@ -80,8 +78,9 @@ type exchange struct {
 	who       caller
 	database  string
 	text      string
-	options   map[string]any
+	options   options
 	parameter map[string]string
+	answered  time.Time // by the cluster's clock
 }
 
 // endpoint checks the token, decodes the body, and writes what serve refuses.
@@ -91,7 +90,7 @@ type exchange struct {
 // is still being sent from it.
 func (c *Cluster) endpoint(serve func(*exchange) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{w: w, r: r}
+		x := &exchange{w: w, r: r, options: defaultOptions(), answered: c.opts.Now()}
 		w.Header().Set("x-ms-client-request-id", x.requestID())
 		w.Header().Set("x-ms-activity-id", newID())
 		body, readErr := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
@@ -185,7 +184,11 @@ func (x *exchange) properties(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return badRequest("General_BadRequest", "Request properties are not valid JSON.")
 	}
-	x.options = p.Options
+	for name, value := range p.Options {
+		if err := x.options.set(name, value); err != nil {
+			return err
+		}
+	}
 	x.parameter = make(map[string]string, len(p.Parameters))
 	for name, v := range p.Parameters {
 		if s, ok := v.(string); ok {
@@ -211,16 +214,31 @@ func (c *Cluster) query(x *exchange) (q engine.Query, late *Error, err error) {
 			}
 		}
 	}
+	text, err := x.options.statements(x.text)
+	if err != nil {
+		return q, nil, err
+	}
+	now := c.opts.Now()
+	if !x.options.now.IsZero() {
+		now = x.options.now
+	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	db, err := c.database(x.database)
+	if x.database == "" || x.database == managementDatabase {
+		db, err = c.standing()
+	}
 	if err != nil {
 		return q, nil, err
 	}
 	if !x.who.mayRead(db) {
 		return q, nil, unreadable(x.who, db)
 	}
-	return engine.Query{Text: x.text, Catalog: db.catalogOf(true), Now: c.opts.Now(), Parameters: x.parameter}, late, nil
+	q = engine.Query{Text: text, Catalog: db.catalogOf(true), Now: now, Parameters: x.parameter, MaxRows: x.options.maxRows}
+	if x.options.take >= 0 && x.options.take <= int64(q.MaxRows) {
+		q.MaxRows = 0 // taken first, then looked at
+	}
+	return q, late, nil
 }
 
 // unreadable is the answer to callers who may not read the database.

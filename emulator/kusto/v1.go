@@ -1,6 +1,7 @@
 package kusto
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
@@ -39,9 +40,11 @@ func (c *Cluster) serveCommand(x *exchange) error {
 			return err
 		}
 	}
-	res, err := c.execute(x.r.Context(), x.who, x.database, x.text)
+	ctx, cancel := x.options.within(x.r.Context(), commandTimeout)
+	defer cancel()
+	res, err := c.execute(ctx, x.who, x.database, x.text)
 	if err != nil {
-		return err
+		return timedOut(ctx, err)
 	}
 	return x.writeV1(res)
 }
@@ -67,14 +70,22 @@ func (c *Cluster) serveQueryV1(x *exchange) error {
 	if late != nil {
 		return x.writeLate(late)
 	}
-	q.MaxRows = maxResultRows
-	res, err := engine.Run(x.r.Context(), q)
+	ctx, cancel := x.options.deadline(x.r.Context())
+	defer cancel()
+	columns, rows, err := engine.Stream(ctx, q)
 	if err != nil {
-		return limited(err)
+		return timedOut(ctx, limited(err))
 	}
-	out := &result{columns: res.Columns}
-	for _, r := range res.Rows {
-		out.rows = append(out.rows, r.Values)
+	out, size := &result{columns: columns}, 0
+	for r, err := range x.options.taken(rows) {
+		if err != nil {
+			return timedOut(ctx, limited(err))
+		}
+		size += len(appendRow(nil, columns, r.Values))
+		if limit := x.options.maxBytes; limit > 0 && size > limit {
+			return limitsExceeded("data size limit", limit)
+		}
+		out.rows = append(out.rows, slices.Clone(r.Values))
 	}
 	return x.writeV1(out)
 }
