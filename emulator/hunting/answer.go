@@ -31,7 +31,8 @@ type answer struct {
 	stopAt int64 // nothing behind this size is kept; 0: no limit
 	reset  bool  // the connection breaks there
 
-	zip  *gzip.Writer // nil: not compressed
+	pack bool         // the client takes gzip: one member, as some clients read no further
+	zip  *gzip.Writer // Graph's, which packs while the answer grows; else nil
 	kept pieces
 	line []byte
 }
@@ -46,7 +47,8 @@ func (c *call) newAnswer(cols []engine.Column) *answer {
 		a.keys = append(a.keys, string(engine.FormatJSON(nil, engine.TypeString, col.Name))+":")
 	}
 	a.dress = newDresser(a.awkward, c.api, cols)
-	if takesGzip(c.r) {
+	a.pack = takesGzip(c.r)
+	if a.pack && c.api == Graph {
 		a.zip, _ = gzip.NewWriterLevel(&a.kept, gzip.BestSpeed) // the level is valid
 	}
 	if c.api == Graph {
@@ -228,6 +230,28 @@ func (p *pieces) Write(b []byte) (int, error) {
 	return written, nil
 }
 
+// finishWith puts the head in front, which tells the size of what follows, and packs
+// both if the client takes that.
+func (a *answer) finishWith(head []byte) {
+	var text pieces
+	_, _ = text.Write(head) // memory takes everything
+	text = append(text, a.kept...)
+	if a.kept = text; !a.pack {
+		return
+	}
+	a.kept = nil
+	zip, _ := gzip.NewWriterLevel(&a.kept, gzip.BestSpeed) // the level is valid
+	for i, p := range text {
+		_, _ = zip.Write(p) // memory takes everything
+		text[i] = nil
+	}
+	if a.reset && a.stopped() {
+		_ = zip.Flush() // the stream breaks off
+		return
+	}
+	_ = zip.Close()
+}
+
 // send writes the answer, or as much of it as the fault lets through.
 func (c *call) send(a *answer, took time.Duration) {
 	h := c.w.Header()
@@ -236,22 +260,14 @@ func (c *call) send(a *answer, took time.Duration) {
 		h.Set("Content-Type", "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8")
 		h.Set("OData-Version", "4.0")
 	}
-	if a.zip != nil {
+	if a.pack {
 		h.Set("Content-Encoding", "gzip")
 		h.Set("Vary", "Accept-Encoding")
 	}
 	c.entry.Status, c.entry.Rows, c.entry.Bytes = http.StatusOK, a.rows, a.size
 	c.w.WriteHeader(http.StatusOK)
 	if c.api != Graph {
-		var head pieces
-		if a.zip == nil {
-			_, _ = head.Write(a.head(took)) // memory takes everything
-		} else { // a stream of its own, as gzip allows: it tells the size of what follows
-			zip := gzip.NewWriter(&head)
-			_, _ = zip.Write(a.head(took))
-			_ = zip.Close()
-		}
-		a.kept = append(head, a.kept...)
+		a.finishWith(a.head(took))
 	}
 	if !c.transmit(a.kept) {
 		return

@@ -133,7 +133,8 @@ func (c *call) refuse(r *refusal) {
 	}
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(r.status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": c.errorBody(r, now)}) // the client may be gone
+	body, _ := json.Marshal(map[string]any{"error": c.errorBody(r, now)}) // strings always marshal
+	_, _ = w.Write(body)                                                  // the client may be gone
 }
 
 func pageTitle(status int) string {

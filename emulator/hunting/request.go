@@ -17,7 +17,10 @@ import (
 const maxRequestBytes = 1 << 20
 
 // request is what a call asks for.
-type request struct{ query, timespan string }
+type request struct {
+	query, timespan string
+	workspace       string // of Sentinel, by id; the tables here are in none
+}
 
 // decode checks and reads the request as strictly as the API does: Graph takes the
 // name of the query in two cases, the others in one.
@@ -50,6 +53,10 @@ func (c *call) decode() (request, *refusal) {
 			found = true
 		case c.api == Graph && (name == "Timespan" || name == "timespan"):
 			if into = &req.timespan; string(value) == "null" {
+				continue
+			}
+		case c.api == Graph && (name == "WorkspaceId" || name == "workspaceId"):
+			if into = &req.workspace; string(value) == "null" {
 				continue
 			}
 		case c.api == Graph && !strings.Contains(name, "@odata."):
