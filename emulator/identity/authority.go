@@ -3,23 +3,32 @@ package identity
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
+// maxFormBytes bounds the body of a token request.
+const maxFormBytes = 1 << 20
+
 // Authority serves what login.microsoftonline.com serves to an application: the
-// OpenID configuration, the signing key, instance discovery, and the version 2.0
-// token endpoint. It must be reached over https; every address it gives out is on
+// OpenID configuration, the signing key, instance discovery, and the token endpoints
+// of both versions. The older one takes a resource where the newer one takes a scope.
+// It must be reached over https; every address it gives out is on
 // the host it was asked under.
 func (s *Server) Authority() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{tenant}/v2.0/.well-known/openid-configuration", s.configuration)
+	mux.HandleFunc("GET /{tenant}/.well-known/openid-configuration", s.configuration)
 	mux.HandleFunc("GET /{tenant}/discovery/v2.0/keys", s.keys)
+	mux.HandleFunc("GET /{tenant}/discovery/keys", s.keys)
 	mux.HandleFunc("GET /common/discovery/instance", s.instance)
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", s.token)
+	mux.HandleFunc("POST /{tenant}/oauth2/token", s.tokenV1)
 	return mux
 }
 
@@ -30,12 +39,21 @@ func (s *Server) configuration(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	base := "https://" + r.Host + "/" + tenant
+	if !strings.Contains(r.URL.Path, "/v2.0/") {
+		writeJSON(w, http.StatusOK, map[string]any{
+			"issuer":                 issuer(tenant),
+			"authorization_endpoint": base + "/oauth2/authorize",
+			"token_endpoint":         base + "/oauth2/token",
+			"jwks_uri":               base + "/discovery/keys",
+		})
+		return
+	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"issuer":                                base + "/v2.0",
 		"authorization_endpoint":                base + "/oauth2/v2.0/authorize",
 		"token_endpoint":                        base + "/oauth2/v2.0/token",
 		"jwks_uri":                              base + "/discovery/v2.0/keys",
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
 		"response_types_supported":              []string{"token"},
 		"subject_types_supported":               []string{"pairwise"},
@@ -82,50 +100,105 @@ func (s *Server) instance(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseForm(); err != nil {
-		s.refuse(w, r, missingParameter("grant_type"))
+	form, ok := s.form(w, r)
+	if !ok {
 		return
 	}
-	signed, claims, refused, err := s.grant(r.PathValue("tenant"), r)
+	resource, refused := resourceOf(form.Get("scope"))
+	signed, claims, ok := s.granted(w, r, form, resource, refused)
+	if !ok {
+		return
+	}
+	life := claims.Expires - claims.IssuedAt
+	writeJSON(w, http.StatusOK, map[string]any{
+		"token_type":     "Bearer",
+		"expires_in":     life,
+		"ext_expires_in": life,
+		"access_token":   signed,
+	})
+}
+
+// tokenV1 is the older endpoint; its answer holds numbers as text.
+func (s *Server) tokenV1(w http.ResponseWriter, r *http.Request) {
+	form, ok := s.form(w, r)
+	if !ok {
+		return
+	}
+	resource, refused := form.Get("resource"), (*refusal)(nil)
+	if resource == "" {
+		refused = missingParameter("resource")
+	}
+	signed, claims, ok := s.granted(w, r, form, resource, refused)
+	if !ok {
+		return
+	}
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	life := number(claims.Expires - claims.IssuedAt)
+	writeJSON(w, http.StatusOK, map[string]string{
+		"token_type":     "Bearer",
+		"expires_in":     life,
+		"ext_expires_in": life,
+		"expires_on":     number(claims.Expires),
+		"not_before":     number(claims.NotBefore),
+		"resource":       resource,
+		"access_token":   signed,
+	})
+}
+
+// form reads the request's body as a form, whatever its Content-Type says: the
+// service asks for none.
+func (s *Server) form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
+	if err != nil {
+		s.refuse(w, r, missingParameter("grant_type"))
+		return nil, false
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		s.refuse(w, r, missingParameter("grant_type"))
+		return nil, false
+	}
+	return form, true
+}
+
+// granted answers what is refused; ok is false then. unclear is why the resource
+// could not be read.
+func (s *Server) granted(w http.ResponseWriter, r *http.Request, form url.Values, resource string, unclear *refusal) (signed string, claims *Claims, ok bool) {
+	signed, claims, refused, err := s.grant(r, form, resource, unclear)
 	switch {
 	case refused != nil:
 		s.refuse(w, r, refused)
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusInternalServerError)
-	default:
-		life := claims.Expires - claims.IssuedAt
-		writeJSON(w, http.StatusOK, map[string]any{
-			"token_type":     "Bearer",
-			"expires_in":     life,
-			"ext_expires_in": life,
-			"access_token":   signed,
-		})
 	}
+	return signed, claims, refused == nil && err == nil
 }
 
 // grant decides a client credentials request. The checks run in an order that
 // never tells about an application before its tenant, nor about a resource
 // before its caller is known.
-func (s *Server) grant(tenantName string, r *http.Request) (string, *Claims, *refusal, error) {
+func (s *Server) grant(r *http.Request, form url.Values, resource string, unclear *refusal) (string, *Claims, *refusal, error) {
+	tenantName := r.PathValue("tenant")
 	tenant, ok := s.tenant(tenantName)
 	if !ok {
 		return "", nil, unknownTenant(tenantName), nil
 	}
-	clientID, secret := r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	clientID, secret := form.Get("client_id"), form.Get("client_secret")
 	if user, password, ok := r.BasicAuth(); ok {
 		clientID, secret = user, password
 	}
-	switch grant := r.PostForm.Get("grant_type"); {
+	switch grant := form.Get("grant_type"); {
 	case grant == "":
 		return "", nil, missingParameter("grant_type"), nil
 	case grant != "client_credentials":
 		return "", nil, unsupportedGrant(grant), nil
-	case clientID == "":
+	case clientID == "" && !form.Has("client_assertion"):
 		return "", nil, missingParameter("client_id"), nil
+	case unclear != nil:
+		return "", nil, unclear, nil
 	}
-	resource, refused := resourceOf(r.PostForm.Get("scope"))
-	if refused != nil {
-		return "", nil, refused, nil
+	if clientID == "" {
+		clientID = unverifiedSubject(form.Get("client_assertion"))
 	}
 
 	s.mu.Lock()
@@ -134,24 +207,29 @@ func (s *Server) grant(tenantName string, r *http.Request) (string, *Claims, *re
 	if p == nil || p.Tenant != tenant || p.managed {
 		return "", nil, unknownClient(clientID, tenantName), nil
 	}
-	if secret == "" {
-		if r.PostForm.Has("client_assertion") {
-			return "", nil, unknownAssertion(), nil
+	how := byCertificate
+	switch assertion := form.Get("client_assertion"); {
+	case secret != "":
+		how = bySecret
+		known, expired := p.authenticate(secret, s.now())
+		if !known {
+			return "", nil, wrongSecret(), nil
 		}
+		if expired {
+			return "", nil, expiredSecret(clientID), nil
+		}
+	case assertion == "":
 		return "", nil, noCredential(), nil
-	}
-	known, expired := p.authenticate(secret, s.now())
-	if !known {
-		return "", nil, wrongSecret(), nil
-	}
-	if expired {
-		return "", nil, expiredSecret(clientID), nil
+	default:
+		if refused := p.asserted(assertion, form.Get("client_assertion_type"), "https://"+r.Host+r.URL.Path, tenant, s.now()); refused != nil {
+			return "", nil, refused, nil
+		}
 	}
 	audience, ok := s.resource(resource)
 	if !ok {
 		return "", nil, unknownResource(resource, tenantName), nil
 	}
-	signed, claims, err := s.issue(p, audience)
+	signed, claims, err := s.issue(p, audience, how)
 	if err == nil {
 		s.readout.Issued[audience]++
 	}
@@ -189,10 +267,11 @@ func (s *Server) tenant(name string) (string, bool) {
 	return id, ok
 }
 
-// writeJSON answers with v, which always marshals. Nothing here may be cached.
+// writeJSON answers with v, without a newline behind it. Nothing here may be cached.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store, no-cache")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client is gone
+	body, _ := json.Marshal(v) // always marshals
+	_, _ = w.Write(body)       // the client may be gone
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -42,6 +43,7 @@ func (Secret) GoString() string { return "[redacted]" }
 type principal struct {
 	Principal
 	secrets    []Secret
+	certified  []*x509.Certificate
 	managed    bool
 	resourceID string // of a user-assigned managed identity
 }

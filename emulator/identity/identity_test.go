@@ -1,8 +1,13 @@
 package identity_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"io"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -424,5 +429,139 @@ func TestSecret_NeverPrintsItsValue(t *testing.T) {
 	})
 	if err != nil || strings.Contains(string(text), secret) {
 		t.Errorf("got %s, %v", text, err)
+	}
+}
+
+// post sends a token request by hand.
+func (d *directory) post(t *testing.T, path, contentType string, form url.Values) (int, map[string]any) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.authority.URL+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	res, err := d.certs.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var body map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, body
+}
+
+func TestToken_BothEndpointsAskForNoContentType(t *testing.T) {
+	d := newDirectory(t)
+	d.RegisterResource(identity.AudienceKusto, "https://127.0.0.1:41013")
+	tests := []struct {
+		name, path, key, value, audience string
+	}{
+		{"newer", "/oauth2/v2.0/token", "scope", identity.AudienceGraph + "/.default", identity.AudienceGraph},
+		{"older", "/oauth2/token", "resource", identity.AudienceGraph, identity.AudienceGraph},
+		{"older, trailing slash", "/oauth2/token", "resource", identity.AudienceGraph + "/", identity.AudienceGraph},
+		{"older, the name that scripts use", "/oauth2/token", "resource", "https://api.securitycenter.windows.com", identity.AudienceDefender},
+		{"newer, the name that scripts use", "/oauth2/v2.0/token", "scope", "https://api.securitycenter.windows.com/.default", identity.AudienceDefender},
+		{"newer, a cluster's address", "/oauth2/v2.0/token", "scope", "https://127.0.0.1:41013/.default", identity.AudienceKusto},
+	}
+	for _, test := range tests {
+		for _, contentType := range []string{"", "application/x-www-form-urlencoded", "text/plain"} {
+			t.Run(test.name+" "+contentType, func(t *testing.T) {
+				status, body := d.post(t, "/"+tenant+test.path, contentType, url.Values{
+					"grant_type": {"client_credentials"}, "client_id": {appID}, "client_secret": {secret}, test.key: {test.value}})
+				token, _ := body["access_token"].(string)
+				if _, err := d.Verify(token, test.audience); status != http.StatusOK || err != nil {
+					t.Errorf("got %d %v: %v", status, body["error_description"], err)
+				}
+				_, text := body["expires_in"].(string)
+				if older := strings.HasPrefix(test.name, "older"); older != text {
+					t.Errorf("expires_in %v: want text only of the older endpoint", body["expires_in"])
+				}
+			})
+		}
+	}
+	status, body := d.post(t, "/"+tenant+"/oauth2/token", "", url.Values{"grant_type": {"client_credentials"}, "client_id": {appID}, "client_secret": {secret}})
+	if status != http.StatusBadRequest || !strings.HasPrefix(body["error_description"].(string), "AADSTS900144") {
+		t.Errorf("older endpoint without a resource: got %d %v", status, body)
+	}
+}
+
+func TestToken_TakesARegisteredCertificate(t *testing.T) {
+	d := newDirectory(t)
+	certificate, key := selfSigned(t)
+	stranger, strangerKey := selfSigned(t)
+	credential := func(c *x509.Certificate, k *rsa.PrivateKey) error {
+		made, err := azidentity.NewClientCertificateCredential(tenant, appID, []*x509.Certificate{c}, k, &azidentity.ClientCertificateCredentialOptions{
+			ClientOptions: azcore.ClientOptions{
+				Transport: d.certs.Client(), Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: d.authority.URL},
+				Retry: policy.RetryOptions{MaxRetries: -1},
+			},
+			DisableInstanceDiscovery: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := made.GetToken(t.Context(), scope(identity.AudienceGraph))
+		if err != nil {
+			return err
+		}
+		claims, err := d.Verify(token.Token, identity.AudienceGraph)
+		if err == nil && claims.AppIDACR != "2" {
+			t.Errorf("got appidacr %s, want 2", claims.AppIDACR)
+		}
+		return err
+	}
+	if err := credential(certificate, key); err == nil || !strings.Contains(err.Error(), "AADSTS700027") {
+		t.Errorf("not registered: got %v, want AADSTS700027", err)
+	}
+	if err := d.RegisterCertificate(appID, certificate); err != nil {
+		t.Fatal(err)
+	}
+	if err := credential(certificate, key); err != nil {
+		t.Errorf("registered: %v", err)
+	}
+	if err := credential(stranger, strangerKey); err == nil || !strings.Contains(err.Error(), "AADSTS700027") {
+		t.Errorf("another certificate: got %v, want AADSTS700027", err)
+	}
+	d.clock = d.clock.Add(24 * time.Hour)
+	if err := credential(certificate, key); err == nil || !strings.Contains(err.Error(), "AADSTS700024") {
+		t.Errorf("an assertion of yesterday: got %v, want AADSTS700024", err)
+	}
+}
+
+func selfSigned(t *testing.T) (*x509.Certificate, *rsa.PrivateKey) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate, key
+}
+
+func TestErrors_EndWithoutANewline(t *testing.T) {
+	d := newDirectory(t)
+	res, err := d.certs.Client().Post(d.authority.URL+"/"+tenant+"/oauth2/v2.0/token", "", strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusBadRequest || !strings.HasSuffix(string(text), "}") {
+		t.Errorf("got %d %q", res.StatusCode, text)
 	}
 }

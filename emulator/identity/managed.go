@@ -55,7 +55,7 @@ func (s *Server) managedToken(w http.ResponseWriter, query url.Values) {
 		refuseManaged(w, http.StatusBadRequest, unknownResource(identifier, p.Tenant).text())
 		return
 	}
-	signed, claims, err := s.issue(p, audience)
+	signed, claims, err := s.issue(p, audience, byCertificate)
 	if err != nil {
 		refuseManaged(w, http.StatusInternalServerError, err.Error())
 		return

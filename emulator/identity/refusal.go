@@ -39,8 +39,28 @@ func noCredential() *refusal {
 	return &refusal{http.StatusUnauthorized, 7000218, "invalid_client", "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."}
 }
 
-func unknownAssertion() *refusal {
+func unknownCertificate() *refusal {
 	return &refusal{http.StatusUnauthorized, 700027, "invalid_client", "The certificate with identifier used to sign the client assertion is not registered on application."}
+}
+
+func wrongSignature() *refusal {
+	return &refusal{http.StatusUnauthorized, 700027, "invalid_client", "Client assertion failed signature validation."}
+}
+
+func malformedAssertion() *refusal {
+	return &refusal{http.StatusUnauthorized, 50027, "invalid_client", "JWT token is invalid or malformed."}
+}
+
+func assertionOutOfTime() *refusal {
+	return &refusal{http.StatusUnauthorized, 700024, "invalid_client", "Client assertion is not within its valid time range."}
+}
+
+func assertionAudience() *refusal {
+	return &refusal{http.StatusUnauthorized, 700023, "invalid_client", "Client assertion audience claim does not match Realm issuer."}
+}
+
+func assertionIssuer() *refusal {
+	return &refusal{http.StatusUnauthorized, 700021, "invalid_client", "Client assertion application identifier doesn't match 'client_id' parameter."}
 }
 
 func wrongSecret() *refusal {

@@ -4,7 +4,7 @@
 // It issues access tokens for the client credentials grant and for managed
 // identities, as RS256 tokens of Entra's version 1.0 shape signed with a key of
 // its own, and refuses what Entra refuses, with Entra's error codes. It knows no
-// users, consents, certificates or federated credentials. The other emulators ask
+// users, consents or federated credentials. The other emulators ask
 // Verify whom a request comes from: a token is accepted if and only if this
 // server signed it, it is within its life, and it is for the asked audience.
 package identity
@@ -35,6 +35,10 @@ const (
 // graphAppID is Graph's own application id, accepted in place of its URI.
 // Source: Microsoft Entra documentation, "Verify first-party Microsoft applications".
 const graphAppID = "00000003-0000-0000-c000-000000000000"
+
+// defenderOldName is what Defender for Endpoint's documentation called the resource
+// for years, and what scripts still ask for.
+const defenderOldName = "https://api.securitycenter.windows.com"
 
 // keyBits is the size of the signing key, as Entra's.
 const keyBits = 2048
@@ -92,7 +96,8 @@ func New(opts Options) (*Server, error) {
 		s.life = time.Hour
 	}
 	s.RegisterResource(AudienceGraph, graphAppID)
-	for _, audience := range []string{AudienceDefender, AudienceXDR, AudienceKusto, AudienceVault, AudienceStorage} {
+	s.RegisterResource(AudienceDefender, defenderOldName)
+	for _, audience := range []string{AudienceXDR, AudienceKusto, AudienceVault, AudienceStorage} {
 		s.RegisterResource(audience)
 	}
 	return s, nil

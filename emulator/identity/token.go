@@ -28,7 +28,7 @@ type Claims struct {
 	NotBefore int64    `json:"nbf"`
 	Expires   int64    `json:"exp"`
 	AppID     string   `json:"appid"`
-	AppIDACR  string   `json:"appidacr"` // "1" client secret, "2" managed identity
+	AppIDACR  string   `json:"appidacr"` // "1" client secret, "2" certificate or managed identity
 	IDP       string   `json:"idp"`
 	IDType    string   `json:"idtyp"`
 	ObjectID  string   `json:"oid"`
@@ -42,10 +42,18 @@ type Claims struct {
 // HasRole tells whether the token carries the application permission.
 func (c *Claims) HasRole(role string) bool { return slices.Contains(c.Roles, role) }
 
-// issue signs a token for p. The caller holds mu and has resolved audience.
-func (s *Server) issue(p *principal, audience string) (string, *Claims, error) {
+// How a caller proved who it is, as appidacr tells.
+const (
+	bySecret      = "1"
+	byCertificate = "2"
+)
+
+func issuer(tenant string) string { return "https://sts.windows.net/" + tenant + "/" }
+
+// issue signs a token for p, which proved itself in the way how. The caller holds mu and has resolved audience.
+func (s *Server) issue(p *principal, audience, how string) (string, *Claims, error) {
 	now := s.now()
-	issuer := "https://sts.windows.net/" + p.Tenant + "/"
+	issuer := issuer(p.Tenant)
 	claims := &Claims{
 		Audience:  audience,
 		Issuer:    issuer,
@@ -53,7 +61,7 @@ func (s *Server) issue(p *principal, audience string) (string, *Claims, error) {
 		NotBefore: now.Unix(),
 		Expires:   now.Add(s.life).Unix(),
 		AppID:     p.ClientID,
-		AppIDACR:  "1",
+		AppIDACR:  how,
 		IDP:       issuer,
 		IDType:    "app",
 		ObjectID:  p.ObjectID,
@@ -64,7 +72,7 @@ func (s *Server) issue(p *principal, audience string) (string, *Claims, error) {
 		Version:   "1.0",
 	}
 	if p.managed {
-		claims.AppIDACR = "2"
+		claims.AppIDACR = byCertificate
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
 	token.Header["kid"] = s.keyID
@@ -88,7 +96,7 @@ func (s *Server) Token(clientID, audience string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("issue token: resource %q is not registered", audience)
 	}
-	signed, _, err := s.issue(p, resource)
+	signed, _, err := s.issue(p, resource, bySecret)
 	return signed, err
 }
 

@@ -142,7 +142,8 @@ func (e *Emulators) startIdentity(o Options) error {
 	}
 	roles := map[string][]string{
 		identity.AudienceGraph:    {"ThreatHunting.Read.All"},
-		identity.AudienceDefender: {"AdvancedQuery.Read.All"},
+		identity.AudienceDefender: {"AdvancedQuery.Read.All", "AdvancedHunting.Read.All"},
+		identity.AudienceXDR:      {"AdvancedHunting.Read.All"},
 	}
 	return errors.Join(
 		e.Identity.RegisterApplication(identity.Principal{Tenant: TenantID, ClientID: ClientID, ObjectID: ClientID, Roles: roles},
@@ -172,7 +173,7 @@ func (e *Emulators) startCluster(ctx context.Context, o Options) error {
 		return err
 	}
 	e.Cluster, err = kusto.New(kusto.Options{
-		Databases: []string{Database}, Storage: storage, Client: e.Certs.Client(), Latency: o.IngestLatency,
+		Databases: []string{Database}, Storage: storage, Client: e.Certs.Client(), Latency: o.IngestLatency, Authority: e.AuthorityURL,
 		Authorize: func(bearer string) (string, error) {
 			claims, err := e.Identity.Verify(bearer, identity.AudienceKusto)
 			if err != nil {
@@ -190,8 +191,10 @@ func (e *Emulators) startCluster(ctx context.Context, o Options) error {
 	}
 	e.onClose(server.Close)
 	e.ClusterURL = server.URL
+	e.Identity.RegisterResource(identity.AudienceKusto, e.ClusterURL)
 	if err := errors.Join(
 		e.Cluster.Grant(Database, principal(AppID), kusto.Ingestor, kusto.Viewer),
+		e.Cluster.Grant(Database, principal(ClientID), kusto.Ingestor, kusto.Viewer, kusto.User, kusto.Monitor),
 		e.Cluster.Grant(Database, principal(AdminID), kusto.Admin),
 		e.Cluster.StartIngestion(),
 	); err != nil {

@@ -127,10 +127,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *refusal) {
 	writeJSON(w, r.status, map[string]any{"error": body})
 }
 
-// writeJSON answers with v, which always marshals.
+// writeJSON answers with v, without a newline behind it.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client is gone
+	body, _ := json.Marshal(v) // always marshals
+	_, _ = w.Write(body)       // the client may be gone
 }
