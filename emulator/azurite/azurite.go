@@ -133,7 +133,8 @@ func Start(ctx context.Context, opts Options) (*Azurite, error) {
 }
 
 func command(node, script string, account Account, opts Options) *exec.Cmd {
-	args := []string{script, "--silent", "--disableTelemetry"}
+	// Storage libraries newer than this Azurite ask for versions it has not heard of.
+	args := []string{script, "--silent", "--disableTelemetry", "--skipApiVersionCheck"}
 	for _, service := range Services() {
 		args = append(args, "--"+string(service)+"Host", "127.0.0.1", "--"+string(service)+"Port", "0")
 	}

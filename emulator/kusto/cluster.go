@@ -72,6 +72,7 @@ type Cluster struct {
 	token tokenKey
 	drain drain
 
+	started   time.Time // by the cluster's clock
 	mu        sync.RWMutex
 	databases map[string]*database
 	faults    Faults
@@ -122,7 +123,7 @@ func New(opts Options) (*Cluster, error) {
 	case opts.Workers < 2:
 		return nil, fmt.Errorf("make kusto cluster: %d workers, want at least 2", opts.Workers)
 	}
-	c := &Cluster{opts: opts, token: newTokenKey(), databases: make(map[string]*database), faults: opts.Faults}
+	c := &Cluster{opts: opts, token: newTokenKey(), databases: make(map[string]*database), faults: opts.Faults, started: opts.Now()}
 	for _, name := range opts.Databases {
 		c.databases[name] = &database{
 			name:      name,

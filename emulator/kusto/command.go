@@ -154,8 +154,14 @@ func (x *execution) get() (*result, error) {
 		for _, address := range x.c.opts.Storage.Containers {
 			res.rows = append(res.rows, []any{"TempStorage", address})
 		}
-		if queue := x.c.opts.Storage.Queue; queue != "" {
-			res.rows = append(res.rows, []any{"SecuredReadyForAggregationQueue", queue})
+		for _, queue := range []struct{ kind, address string }{
+			{"SecuredReadyForAggregationQueue", x.c.opts.Storage.Queue},
+			{"SuccessfulIngestionsQueue", x.c.opts.Storage.Succeeded},
+			{"FailedIngestionsQueue", x.c.opts.Storage.Failed},
+		} {
+			if queue.address != "" {
+				res.rows = append(res.rows, []any{queue.kind, queue.address})
+			}
 		}
 		if table := x.c.opts.Storage.Table; table != "" {
 			res.rows = append(res.rows, []any{"IngestionsStatusTable", table})

@@ -215,33 +215,61 @@ func (x *execution) compiles(query string, cat *catalog) error {
 	return nil
 }
 
+// parameter is one parameter of a stored function.
+type parameter struct {
+	name, typ string
+	def       string // of the default value; empty: none
+	tabular   bool
+	columns   string // of a tabular one, as written
+}
+
+// parametersOf reads "(a:long=5, T:(x:string))".
+func parametersOf(text string) ([]parameter, error) {
+	s := newScanner(text)
+	var out []parameter
+	s.wantPunct("(")
+	for s.err == nil && !s.punct(")") {
+		p := parameter{name: s.name()}
+		s.wantPunct(":")
+		if p.tabular = s.peek().Is("("); p.tabular {
+			p.columns = strings.TrimSpace(s.bracketed("(", ")"))
+		} else {
+			p.typ = s.value()
+		}
+		if s.punct("=") {
+			from := s.peek().Pos
+			s.punct("-")
+			s.take()
+			p.def = text[from:s.end]
+		}
+		if out = append(out, p); !s.punct(",") && !s.peek().Is(")") {
+			s.fail("')' is expected, found '%s'", s.peek().Text)
+		}
+	}
+	return out, s.err
+}
+
 // sampleCall writes a call with a null for each scalar parameter and an empty table
 // for each tabular one. ok is false where a parameter takes any table.
 func sampleCall(name, parameters string) (call string, ok bool) {
-	s := newScanner(parameters)
-	var arguments []string
-	s.wantPunct("(")
-	for s.err == nil && !s.punct(")") {
-		s.name()
-		s.wantPunct(":")
-		if s.peek().Is("(") {
-			columns := s.bracketed("(", ")")
-			if strings.TrimSpace(columns) == "*" {
-				return "", false
-			}
-			arguments = append(arguments, "(datatable("+columns+") [])")
-		} else if typ := s.value(); typ == "string" {
-			arguments = append(arguments, "''")
-		} else {
-			arguments = append(arguments, typ+"(null)")
-		}
-		if s.punct("=") {
-			s.punct("-")
-			s.take()
-		}
-		s.punct(",")
+	list, err := parametersOf(parameters)
+	if err != nil {
+		return "", false
 	}
-	return quoteName(name) + "(" + strings.Join(arguments, ", ") + ")", s.err == nil
+	var arguments []string
+	for _, p := range list {
+		switch {
+		case p.tabular && p.columns == "*":
+			return "", false
+		case p.tabular:
+			arguments = append(arguments, "(datatable("+p.columns+") [])")
+		case p.typ == "string":
+			arguments = append(arguments, "''")
+		default:
+			arguments = append(arguments, p.typ+"(null)")
+		}
+	}
+	return quoteName(name) + "(" + strings.Join(arguments, ", ") + ")", true
 }
 
 // createView makes a materialized view. Its query is evaluated when it is read, so

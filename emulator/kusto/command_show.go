@@ -2,6 +2,7 @@ package kusto
 
 import (
 	"encoding/json"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -11,12 +12,23 @@ import (
 // show answers a .show command. Column names and types are the service's.
 func (x *execution) show() (*result, error) {
 	s := x.s
+	if x.db == nil && !s.comes("ingestion") { // whose failures are those of every database
+		db, err := x.c.standing()
+		if err != nil {
+			return nil, err
+		}
+		x.db = db
+	}
 	switch {
 	case s.accept("version"):
 		return answer("BuildVersion,BuildTime:datetime,ServiceType,ProductVersion,ServiceOffering",
 			[]any{"1.0.0.0", engine.FromTime(x.c.opts.Now()), "Engine", "local", "{\"Type\":\"Local\"}"}), nil
+	case s.accept("cluster"):
+		return x.showCluster()
+	case s.accept("schema"):
+		return x.showSchemas(nil)
 	case s.accept("databases"):
-		return x.showDatabases(), nil
+		return x.showDatabases()
 	case s.accept("database"):
 		return x.showDatabase()
 	case s.accept("tables"):
@@ -45,21 +57,84 @@ func (x *execution) show() (*result, error) {
 // metadataReaders may see schema, policies and extents.
 func metadataReaders() []Role { return []Role{User, Viewer, Monitor} }
 
-func (x *execution) showDatabases() *result {
-	res := answer("DatabaseName,PersistentStorage,Version,IsCurrent:bool,DatabaseAccessMode,PrettyName,ReservedSlot1:bool,DatabaseId:guid,InTransitionTo,SuspensionState")
-	for _, name := range sortedKeys(x.c.databases) {
-		if db := x.c.databases[name]; x.who.has(db, roles()...) {
-			res.rows = append(res.rows, []any{name, "", "v1.0", db == x.db, "ReadWrite", "", nil, db.id, "", ""})
-		}
+// showCluster lists the one node there is.
+func (x *execution) showCluster() (*result, error) {
+	if next := x.s.peek(); next.Kind == engine.TokenName {
+		return nil, x.unknown("show", "cluster")
 	}
-	return res
+	return answer("NodeId,Address,Name,StartTime:datetime,IsAdmin:bool,MachineTotalMemory:long,MachineAvailableMemory:long,ProcessorCount:int,EnvironmentDescription",
+		[]any{"Node0", "127.0.0.1", "local", engine.FromTime(x.c.started), true, nil, nil, int64(runtime.NumCPU()), "{}"}), nil
 }
 
-// showDatabase answers .show database [D] schema, principals or policy.
+const databaseColumns = "DatabaseName,PersistentStorage,Version,IsCurrent:bool,DatabaseAccessMode,PrettyName"
+
+// showDatabases answers .show databases [(D, E)] [details | identity | schema].
+func (x *execution) showDatabases() (*result, error) {
+	var only []string
+	if x.s.peek().Is("(") {
+		for _, name := range x.s.names() {
+			db, err := x.c.database(name)
+			if err != nil {
+				return nil, err
+			}
+			only = append(only, db.name)
+		}
+	}
+	var each func(db *database) []any
+	var res *result
+	switch {
+	case x.s.accept("schema"):
+		return x.showSchemas(only)
+	case x.s.accept("details"):
+		res, each = answer(databaseDetailColumns), x.databaseDetails
+	case x.s.accept("identity"):
+		res = answer(databaseColumns + ",CurrentUserIsUnrestrictedViewer:bool,DatabaseId:guid,InTransitionTo")
+		each = func(db *database) []any { return append(x.databaseRow(db), false, db.id, "") }
+	case x.s.peek().Kind == engine.TokenName:
+		return nil, x.unknown("show", "databases")
+	default:
+		res = answer(databaseColumns + ",ReservedSlot1:bool,DatabaseId:guid,InTransitionTo,SuspensionState")
+		each = func(db *database) []any { return append(x.databaseRow(db), nil, db.id, "", "") }
+	}
+	for _, name := range sortedKeys(x.c.databases) {
+		if db := x.c.databases[name]; x.who.has(db, roles()...) && (only == nil || slices.Contains(only, name)) {
+			res.rows = append(res.rows, each(db))
+		}
+	}
+	return res, nil
+}
+
+func (x *execution) databaseRow(db *database) []any {
+	return []any{db.name, "", "v1.0", db == x.db, "ReadWrite", ""}
+}
+
+const databaseDetailColumns = databaseColumns + ",CurrentUserIsUnrestrictedViewer:bool,DatabaseId:guid,AuthorizedPrincipals,RetentionPolicy,MergePolicy," +
+	"CachingPolicy,ShardingPolicy,StreamingIngestionPolicy,IngestionBatchingPolicy,TotalSize:real"
+
+func (x *execution) databaseDetails(db *database) []any {
+	size := 0.0
+	for _, t := range db.tables {
+		for _, e := range t.extents {
+			size += float64(e.size())
+		}
+	}
+	row := append(x.databaseRow(db), false, db.id, "[]")
+	for _, name := range []string{"retention", "merge", "caching", "sharding", "streamingingestion", "ingestionbatching"} {
+		policy := db.policies[name]
+		if policy == "" {
+			policy = "null"
+		}
+		row = append(row, policy)
+	}
+	return append(row, size)
+}
+
+// showDatabase answers .show database [D] schema, cslschema, details, principals or
+// policy.
 func (x *execution) showDatabase() (*result, error) {
 	s := x.s
 	named := true
-	for _, word := range []string{"schema", "principals", "policy"} {
+	for _, word := range []string{"schema", "cslschema", "details", "identity", "principals", "policy"} {
 		named = named && !strings.EqualFold(s.peek().Text, word)
 	}
 	if named {
@@ -72,6 +147,18 @@ func (x *execution) showDatabase() (*result, error) {
 	switch {
 	case s.accept("schema"):
 		return x.showSchema(s.accept("as", "json"))
+	case s.accept("cslschema"):
+		return x.showCSLSchema()
+	case s.accept("details"):
+		if err := x.require("DatabaseDetailsShow", "details", metadataReaders()...); err != nil {
+			return nil, err
+		}
+		return answer(databaseDetailColumns, x.databaseDetails(x.db)), nil
+	case s.accept("identity"):
+		if err := x.require("DatabaseIdentityShow", "identity", roles()...); err != nil {
+			return nil, err
+		}
+		return answer(databaseColumns+",CurrentUserIsUnrestrictedViewer:bool,DatabaseId:guid,InTransitionTo", append(x.databaseRow(x.db), false, x.db.id, "")), nil
 	case s.accept("principals"):
 		return x.showPrincipals()
 	case s.accept("policy"):
@@ -335,77 +422,4 @@ func (x *execution) showFailures() (*result, error) {
 		}
 	}
 	return res, nil
-}
-
-type orderedColumn struct{ Name, Type, CslType string }
-
-func orderedColumns(columns []column) []orderedColumn {
-	out := make([]orderedColumn, len(columns))
-	for i, c := range columns {
-		name := "System." + c.Type.WireName()
-		if c.Type == engine.TypeDecimal {
-			name = "System.Data.SqlTypes.SqlDecimal"
-		}
-		out[i] = orderedColumn{c.Name, name, c.Type.String()}
-	}
-	return out
-}
-
-// showSchema lists tables, views and functions, as rows or as one JSON document.
-func (x *execution) showSchema(asJSON bool) (*result, error) {
-	if err := x.require("DatabaseSchemaShow", "schema", metadataReaders()...); err != nil {
-		return nil, err
-	}
-	db := x.db
-	if !asJSON {
-		res := answer("DatabaseName,TableName,ColumnName,ColumnType,IsDefaultTable:bool,IsDefaultColumn:bool,PrettyName,Version,Folder,DocString")
-		res.rows = append(res.rows, []any{db.name, "", "", "", false, false, "", "v1.0", "", ""})
-		for _, name := range db.tableNames() {
-			t := db.tables[name]
-			res.rows = append(res.rows, []any{db.name, name, "", "", false, false, "", "", t.folder, t.doc})
-			for _, c := range orderedColumns(t.columns) {
-				res.rows = append(res.rows, []any{db.name, name, c.Name, c.Type, false, false, "", "", "", ""})
-			}
-		}
-		return res, nil
-	}
-	type entity struct {
-		Name           string
-		Folder         string
-		DocString      string
-		OrderedColumns []orderedColumn `json:",omitempty"`
-		Body           string          `json:",omitempty"`
-		FunctionKind   string          `json:",omitempty"`
-	}
-	tables, views, functions := map[string]entity{}, map[string]entity{}, map[string]entity{}
-	for name, t := range db.tables {
-		tables[name] = entity{Name: name, Folder: t.folder, DocString: t.doc, OrderedColumns: orderedColumns(t.columns)}
-	}
-	for name, v := range db.views {
-		views[name] = entity{Name: name, Folder: v.folder, DocString: v.doc, OrderedColumns: x.outputColumns(name)}
-	}
-	for name, f := range db.functions {
-		functions[name] = entity{Name: name, Folder: f.folder, DocString: f.doc, Body: f.Body, FunctionKind: "Unknown"}
-	}
-	text, err := json.Marshal(map[string]any{"Databases": map[string]any{db.name: map[string]any{
-		"Name": db.name, "Tables": tables, "ExternalTables": map[string]any{}, "MaterializedViews": views,
-		"Functions": functions, "DatabaseAccessMode": "ReadWrite", "MajorVersion": 1, "MinorVersion": 0,
-	}}})
-	if err != nil {
-		return nil, err
-	}
-	return answer("DatabaseSchema", []any{string(text)}), nil
-}
-
-// outputColumns are the columns that a view gives; none if it cannot be evaluated.
-func (x *execution) outputColumns(name string) []orderedColumn {
-	columns, _, err := engine.Stream(x.ctx, engine.Query{Text: quoteName(name), Catalog: x.db.catalogOf(true), Now: x.c.opts.Now()})
-	if err != nil {
-		return nil
-	}
-	var out []column
-	for _, c := range columns {
-		out = append(out, column{Column: c})
-	}
-	return orderedColumns(out)
 }

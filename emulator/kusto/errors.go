@@ -51,12 +51,10 @@ func alreadyExists(kind, name string) *Error {
 	return badRequest("BadRequest_EntityNameAlreadyExists", "Entity '%s' of kind '%s' already exists.", name, kind)
 }
 
-// unknownCommand refuses what is no command here. It quotes the command's first
-// words only: the rest may hold data or secrets.
+// unknownCommand refuses what is no command here; the service may well know it. It
+// quotes the command's first words only: the rest may hold data or secrets.
 func unknownCommand(words string) *Error {
-	e := badRequest("BadRequest_SyntaxError", "Syntax error: Unknown command: the local cluster does not support '.%s'.", words)
-	e.Type = "Kusto.Data.Exceptions.SyntaxException"
-	return e
+	return badRequest("BadRequest_NotSupported", "The local cluster does not support the command '.%s'.", words)
 }
 
 // forbidden refuses a caller without the right.

@@ -86,6 +86,12 @@ func (s *scanner) accept(words ...string) bool {
 	return true
 }
 
+// comes reports whether the word follows, and takes nothing.
+func (s *scanner) comes(word string) bool {
+	tok := s.peek()
+	return tok.Kind == engine.TokenName && strings.EqualFold(tok.Text, word)
+}
+
 func (s *scanner) want(words ...string) {
 	for _, w := range words {
 		if !s.accept(w) {

@@ -2,6 +2,7 @@ package kusto
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 )
 
 func hasCode(err error, code aztables.TableErrorCode) bool {
@@ -16,13 +18,62 @@ func hasCode(err error, code aztables.TableErrorCode) bool {
 	return errors.As(err, &response) && response.ErrorCode == string(code)
 }
 
-// report merges the outcome into the status row that the client made, if the
-// message asks for it.
+// report tells the outcome where the message asks for it: in a queue, in the status
+// row that the client made, or in both.
 func (c *Cluster) report(ctx context.Context, m *message, o outcome) error {
-	at := m.IngestionStatusInTable
-	inTable := m.ReportMethod == 1 || m.ReportMethod == 2
 	failuresOnly := m.ReportLevel == 0 && o.status == "Succeeded"
-	if at.PartitionKey == "" || !inTable || m.ReportLevel == 1 || failuresOnly {
+	if m.ReportLevel == 1 || failuresOnly {
+		return nil
+	}
+	var told error
+	if m.ReportMethod == 0 || m.ReportMethod == 2 {
+		told = c.reportInQueue(ctx, m, o)
+	}
+	if m.ReportMethod == 1 || m.ReportMethod == 2 {
+		told = errors.Join(told, c.reportInTable(ctx, m, o))
+	}
+	return told
+}
+
+// reportInQueue sends a message of its own to the queue of successes or failures.
+// Source: ADX documentation, "Monitor queued ingestion status".
+func (c *Cluster) reportInQueue(ctx context.Context, m *message, o outcome) error {
+	address := c.opts.Storage.Succeeded
+	at := c.opts.Now().UTC().Format(time.RFC3339Nano)
+	text := map[string]any{
+		"OperationId": o.operation, "Database": m.DatabaseName, "Table": m.TableName, "IngestionSourceId": m.ID,
+		"IngestionSourcePath": unsigned(m.BlobPath), "RootActivityId": newID(),
+	}
+	if o.status == "Succeeded" {
+		text["SucceededOn"] = at
+	} else {
+		address = c.opts.Storage.Failed
+		text["FailedOn"], text["OriginatesFromUpdatePolicy"] = at, false
+		if o.failure != nil {
+			text["ErrorCode"], text["Details"], text["FailureStatus"] = o.failure.Code, o.failure.Details, o.failure.Status
+			text["ShouldRetry"] = o.failure.Status != "Permanent"
+		}
+	}
+	if address == "" {
+		return nil
+	}
+	client, err := azqueue.NewQueueClientWithNoCredential(address, &azqueue.ClientOptions{ClientOptions: c.storageOptions()})
+	if err != nil {
+		return fmt.Errorf("report ingestion %s: status queue's address is malformed", m.ID)
+	}
+	body, err := json.Marshal(text)
+	if err != nil {
+		return fmt.Errorf("report ingestion %s: %w", m.ID, err)
+	}
+	if _, err := client.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString(body), nil); err != nil {
+		return fmt.Errorf("report ingestion %s: status queue refused", m.ID)
+	}
+	return nil
+}
+
+func (c *Cluster) reportInTable(ctx context.Context, m *message, o outcome) error {
+	at := m.IngestionStatusInTable
+	if at.PartitionKey == "" {
 		return nil
 	}
 	client, err := aztables.NewClientWithNoCredential(at.TableConnectionString,

@@ -22,6 +22,8 @@ type Storage struct {
 	Containers []string // for staging (TempStorage); rights to read, add, create and write
 	Queue      string   // for messages; rights to read, add, update and process
 	Table      string   // for the status; rights to read, add and update
+	Succeeded  string   // queues that tell the ends of ingestions whose sender asked for it
+	Failed     string
 }
 
 // String keeps the signatures out of logs.
@@ -35,8 +37,10 @@ func (s Storage) GoString() string { return s.String() }
 // Names of what NewStorage makes. Two staging containers, as a real cluster has
 // several.
 const (
-	queueName = "ingestions"
-	tableName = "ingestionstatus"
+	queueName     = "ingestions"
+	succeededName = "ingestions-succeeded"
+	failedName    = "ingestions-failed"
+	tableName     = "ingestionstatus"
 )
 
 func containerNames() []string { return []string{"staging-0", "staging-1"} }
@@ -63,11 +67,13 @@ func NewStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, e
 	if err != nil {
 		return s, fmt.Errorf("make queue %s: %w", queueName, err)
 	}
-	if _, err := queues.CreateQueue(ctx, queueName, nil); err != nil && !queueerror.HasCode(err, queueerror.QueueAlreadyExists) {
-		return s, fmt.Errorf("make queue %s: %w", queueName, err)
-	}
-	if s.Queue, err = front.QueueSAS(queueName, expiry); err != nil {
-		return s, err
+	for name, address := range map[string]*string{queueName: &s.Queue, succeededName: &s.Succeeded, failedName: &s.Failed} {
+		if _, err := queues.CreateQueue(ctx, name, nil); err != nil && !queueerror.HasCode(err, queueerror.QueueAlreadyExists) {
+			return s, fmt.Errorf("make queue %s: %w", name, err)
+		}
+		if *address, err = front.QueueSAS(name, expiry); err != nil {
+			return s, err
+		}
 	}
 	tables, err := aztables.NewServiceClientFromConnectionString(a.ConnectionString(), nil)
 	if err != nil {
