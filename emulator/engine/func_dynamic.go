@@ -57,13 +57,25 @@ func addDynamic(m map[string]builtin) {
 		}
 		return out
 	})
-	m["bag_has_key"] = builtin{min: 2, max: 2, typ: TypeBool, call: func(a []any) any {
+	m["bag_has_key"] = builtin{min: 2, max: 2, types: "o s", typ: TypeBool, call: func(a []any) any {
 		b, ok := asBag(a[0])
 		if !ok {
 			return nil
 		}
-		_, has := b.Get(text(a[1]))
-		return has
+		path := bagPath(text(a[1]))
+		for i, key := range path {
+			v, has := b.Get(key)
+			if !has {
+				return false
+			}
+			if i == len(path)-1 {
+				return true
+			}
+			if b, ok = asBag(v); !ok {
+				return false
+			}
+		}
+		return false
 	}}
 	m["bag_merge"] = dyn(2, 64, func(a []any) any {
 		out := &Bag{}
@@ -85,9 +97,11 @@ func addDynamic(m map[string]builtin) {
 		if !ok {
 			return nil
 		}
-		out := copyBag(b)
-		out.Set(text(a[1]), a[2])
-		return out
+		path := bagPath(text(a[1]))
+		if len(path) == 0 {
+			return nil
+		}
+		return withKey(b, path, a[2])
 	})
 	m["bag_remove_keys"] = dyn(2, 2, func(a []any) any {
 		b, ok := asBag(a[0])
@@ -95,11 +109,13 @@ func addDynamic(m map[string]builtin) {
 			return nil
 		}
 		for _, k := range elements(a[1]) {
-			b = withoutKey(b, strings.Split(strings.TrimPrefix(text(k), "$."), "."), text(k))
+			if path := bagPath(text(k)); len(path) > 0 {
+				b = withoutKey(b, path)
+			}
 		}
 		return b
 	})
-	m["bag_zip"] = dyn(2, 2, func(a []any) any {
+	m["bag_zip"] = builtin{min: 2, max: 2, types: "o", typ: TypeDynamic, call: func(a []any) any {
 		keys, ok := asArray(a[0])
 		vals, ok2 := asArray(a[1])
 		if !ok || !ok2 {
@@ -107,10 +123,12 @@ func addDynamic(m map[string]builtin) {
 		}
 		b := &Bag{}
 		for i, k := range keys {
-			b.Set(text(k), arg(vals, i))
+			if name, isText := k.(string); isText { // other keys are passed over
+				b.Set(name, arg(vals, i))
+			}
 		}
 		return b
-	})
+	}}
 	addArrays(m, dyn)
 	addSets(m, dyn)
 	m["range"] = builtin{min: 2, max: 3, typ: TypeDynamic, call: rangeArray}
@@ -348,18 +366,67 @@ func copyBag(b *Bag) *Bag {
 	return out
 }
 
-// withoutKey drops one key, or the key at the end of a $.a.b path.
-func withoutKey(b *Bag, path []string, full string) *Bag {
+// bagPath reads a key as the bag functions do: a name, or a path of names such as
+// $.a.b or $.a['b c']. It is empty for a path that names no key: the root, an index.
+func bagPath(key string) []string {
+	rest, isPath := strings.CutPrefix(key, "$")
+	if !isPath || rest != "" && rest[0] != '.' && rest[0] != '[' {
+		return []string{key}
+	}
+	var path []string
+	for rest != "" {
+		name, quote := "", ""
+		switch {
+		case strings.HasPrefix(rest, "['"), strings.HasPrefix(rest, `["`):
+			quote = rest[1:2] + "]"
+			var closed bool
+			if name, rest, closed = strings.Cut(rest[2:], quote); !closed {
+				return nil
+			}
+		case rest[0] == '.':
+			end := strings.IndexAny(rest[1:], ".[") + 1
+			if end == 0 {
+				end = len(rest)
+			}
+			name, rest = rest[1:end], rest[end:]
+		default:
+			return nil
+		}
+		if name == "" {
+			return nil
+		}
+		path = append(path, name)
+	}
+	return path
+}
+
+// withKey gives the bag with the value at the path; bags are made on the way, also in
+// place of what is none.
+func withKey(b *Bag, path []string, value any) *Bag {
+	out := copyBag(b)
+	if len(path) > 1 {
+		old, _ := out.Get(path[0])
+		in, ok := asBag(old)
+		if !ok {
+			in = &Bag{}
+		}
+		value = withKey(in, path[1:], value)
+	}
+	out.Set(path[0], value)
+	return out
+}
+
+// withoutKey drops the key at the end of the path.
+func withoutKey(b *Bag, path []string) *Bag {
 	out := &Bag{}
-	isPath := strings.HasPrefix(full, "$.")
 	for i, k := range b.keys {
 		v := b.vals[i]
-		switch {
-		case !isPath && k == full, isPath && len(path) == 1 && k == path[0]:
-			continue
-		case isPath && len(path) > 1 && k == path[0]:
+		if k == path[0] {
+			if len(path) == 1 {
+				continue
+			}
 			if in, ok := v.(*Bag); ok {
-				v = withoutKey(in, path[1:], full)
+				v = withoutKey(in, path[1:])
 			}
 		}
 		out.Set(k, v)
@@ -441,8 +508,11 @@ func rangeArray(a []any) any {
 	var d any = int64(1)
 	if len(a) > 2 {
 		d = a[2]
-	} else if _, ok := a[0].(Datetime); ok {
-		d = hour
+	} else {
+		switch a[0].(type) {
+		case Datetime, Timespan:
+			d = hour
+		}
 	}
 	from, to := parsed(a[0]), parsed(a[1])
 	_, realTo := to.(float64)

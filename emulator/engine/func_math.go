@@ -46,11 +46,11 @@ func addMath(m map[string]builtin) {
 		}
 		return nil
 	}}
-	m["sign"] = builtin{min: 1, max: 1, types: "n", typ: TypeInt, call: func(a []any) any {
+	m["sign"] = builtin{min: 1, max: 1, types: "n", typ: TypeReal, call: func(a []any) any {
 		if a[0] == nil {
 			return nil
 		}
-		return int64(compare(a[0], int64(0)))
+		return float64(compare(a[0], int64(0)))
 	}}
 	m["round"] = builtin{min: 1, max: 2, types: "n", typ: TypeReal, call: func(a []any) any {
 		v, ok := toReal(a[0])

@@ -58,7 +58,15 @@ func addTime(m map[string]builtin) {
 		}
 		return addParts(strings.ToLower(text(a[0])), n, d)
 	})
-	m["datetime_diff"] = builtin{min: 3, max: 3, types: "s d d", typ: TypeLong, call: func(a []any) any {
+	inWeeks := func(args []*expr) bool {
+		return args[0].konst && strings.EqualFold(text(args[0].eval(nil)), "week")
+	}
+	m["datetime_diff"] = builtin{min: 3, max: 3, types: "s d d", result: func(args []*expr) Type {
+		if inWeeks(args) {
+			return TypeReal // of all units this one
+		}
+		return TypeLong
+	}, call: func(a []any) any {
 		p, ok := toDatetime(a[1])
 		q, ok2 := toDatetime(a[2])
 		if !ok || !ok2 {
@@ -188,7 +196,7 @@ func diffParts(name string, p, q Datetime) any {
 		return int64((a.Year()-b.Year())*12 + int(a.Month()) - int(b.Month()))
 	case "week":
 		const sunday = Datetime(6 * day) // 0001-01-01 was a Monday
-		return int64((p-sunday+Datetime(700*day))/Datetime(7*day) - (q-sunday+Datetime(700*day))/Datetime(7*day))
+		return float64((p-sunday+Datetime(700*day))/Datetime(7*day) - (q-sunday+Datetime(700*day))/Datetime(7*day))
 	case "nanosecond":
 		return int64(p-q) * 100
 	}

@@ -285,7 +285,7 @@ func FormatJSON(dst []byte, t Type, v any) []byte {
 		return append(dst, "null"...)
 	}
 	if f, ok := v.(float64); ok && t == TypeDecimal {
-		return append(appendReal(append(dst, '"'), f), '"')
+		return append(appendDecimal(append(dst, '"'), f), '"')
 	}
 	return appendJSON(dst, v)
 }

@@ -82,7 +82,8 @@ func (l *Lexer) space() {
 	}
 }
 
-// Next reads one token. Its errors are *SyntaxError.
+// Next reads one token. Its errors are *SyntaxError, or *UnsupportedError for what the
+// service reads and this lexer does not.
 func (l *Lexer) Next() (Token, error) {
 	l.space()
 	start := l.i
@@ -280,6 +281,9 @@ func (l *Lexer) number(t *Token) error {
 	text := l.s[start:l.i]
 	if n := nameLen(l.s[l.i:]); n > 0 {
 		unit, ok := timespanUnit(l.s[l.i : l.i+n])
+		if !ok && t.Type == TypeLong {
+			return unsupported(l.place(start), "the name '%s', which begins with a digit,", l.s[start:l.i+n])
+		}
 		f, err := strconv.ParseFloat(text, 64)
 		if !ok || err != nil || f*float64(unit) > math.MaxInt64 {
 			return l.fail(start, "Query could not be parsed at '%s'", l.s[start:l.i+n])
@@ -334,6 +338,9 @@ func (l *Lexer) name(t *Token) error {
 	}
 	body := l.s[open+1 : open+size-1]
 	v, ok := literalValue(typ, strings.TrimSpace(body))
+	if !ok && strings.ContainsAny(strings.TrimSpace(body), " \t\r\n") {
+		return unsupported(l.place(start), "the literal '%s(%s)', which holds blanks,", name, body)
+	}
 	if !ok {
 		return l.fail(start, "Query could not be parsed at '%s(': invalid literal", name)
 	}

@@ -70,6 +70,14 @@ var semantics = []struct{ topic, expr, want string }{
 	{"text functions", `substring('hello', 1, 3), split('a,b', ','), toupper('a'), strlen('né'), trim(' ', '  a '), replace_regex('a1', @'(\d)', @'<\1>')`, `"ell",["a","b"],"A",2,"a","a<1>"`},
 	{"time functions", `startofday(now()), startofweek(datetime(2026-11-21)), endofmonth(datetime(2026-02-03)), dayofweek(datetime(2026-11-21)), datetime_diff('day', now(), ago(2d))`, `"2026-11-21T00:00:00.0000000Z","2026-11-15T00:00:00.0000000Z","2026-02-28T23:59:59.9999999Z","6.00:00:00",2`},
 	{"time functions", `format_datetime(datetime(2026-01-02 03:04:05.06), 'yyyy-MM-dd HH:mm:ss.fff'), unixtime_seconds_todatetime(1), make_datetime(2026, 1, 2)`, `"2026-01-02 03:04:05.060","1970-01-01T00:00:01.0000000Z","2026-01-02T00:00:00.0000000Z"`},
+	{"bag paths", `bag_has_key(dynamic({"a":{"b c":1}}), "$.a['b c']"), bag_has_key(dynamic({"a":{"b":1}}), '$.a.x'), bag_has_key(dynamic({"a":1}), '$.a.b'), bag_has_key(dynamic({"$.a":1}), '$.a'), bag_has_key(dynamic({"a":[1]}), '$.a[0]')`, `true,false,false,false,false`},
+	{"bag paths", `bag_set_key(dynamic({"k":1,"a":{"b":1,"c":2}}), '$.a.b', 'x'), bag_set_key(dynamic({"k":1}), '$.a.b', 2), bag_set_key(dynamic({"k":1}), 'a.b', 2)`, `{"k":1,"a":{"b":"x","c":2}},{"k":1,"a":{"b":2}},{"k":1,"a.b":2}`},
+	{"bag paths", `bag_remove_keys(dynamic({"a":{"b":1,"c":2},"d":3}), dynamic(['$.a.b', 'd']))`, `{"a":{"c":2}}`},
+	{"bag_zip", `bag_zip(dynamic(['a', 1, 'b']), dynamic([1, 2])), bag_zip(dynamic(5), dynamic([1]))`, `{"a":1,"b":null},null`},
+	{"types of results", `gettype(sign(-3)), sign(-2.5), gettype(datetime_diff('week', now(), ago(15d))), datetime_diff('WEEK', now(), ago(15d)), gettype(datetime_diff('day', now(), now()))`, `"real",-1.0,"real",2.0,"long"`},
+	{"range", `range(1h, 3h), range(datetime(2026-01-01), datetime(2026-01-01 01:30)), range(1, 3)`, `["01:00:00","02:00:00","03:00:00"],["2026-01-01T00:00:00.0000000Z","2026-01-01T01:00:00.0000000Z"],[1,2,3]`},
+	{"toguid", `toguid('74be27de1e4e-49d9b579fe0b-331d3642'), toguid('74be27de-1e4e-49d9-b579-fe0b331d364')`, `"74be27de-1e4e-49d9-b579-fe0b331d3642",null`},
+	{"decimals", `decimal(1), decimal(1.5), todecimal('100000000000000000000'), todecimal('0.0000001'), tostring(decimal(1e20))`, `"1","1.5","100000000000000000000","0.0000001","100000000000000000000"`},
 	{"network", `ipv4_is_private('10.1.2.3'), ipv4_is_in_range('192.168.1.6', '192.168.1.1/24')`, `true,true`},
 }
 
@@ -85,6 +93,19 @@ func TestScalarSemantics(t *testing.T) {
 		_, row, _ := strings.Cut(got, "; ")
 		if row != tt.want {
 			t.Errorf("%s: print %s\ngot  %s\nwant %s", tt.topic, tt.expr, got, tt.want)
+		}
+	}
+}
+
+func TestRefusals_NameWhatTheServiceWouldTake(t *testing.T) {
+	tests := []struct{ query, want string }{
+		{`print ['1a'] = 3 | project 1a`, "the name '1a', which begins with a digit, at line 1, column 28 is not supported by this evaluator"},
+		{`print long(1 000)`, "the literal 'long(1 000)', which holds blanks, at line 1, column 7 is not supported by this evaluator"},
+		{`print bag_zip(dynamic(['a']), 5)`, "Semantic error"},
+	}
+	for _, tt := range tests {
+		if got := show(t, tt.query); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s\ngot  %s\nwant %s", tt.query, got, tt.want)
 		}
 	}
 }
@@ -107,6 +128,9 @@ func TestTabularSemantics(t *testing.T) {
 		{"empty input without by", three + `where false | summarize count(), sum(v), dcount(k), min(v), avg(v), make_list(v), arg_max(v, k)`,
 			`count_:long sum_v:long dcount_k:long min_v:long avg_v:real list_v:dynamic v:long k:string; 0,0,0,null,"NaN",[],null,""`},
 		{"empty input with by", three + `where false | summarize count() by k`, `k:string count_:long`},
+		{"union of one name and several types", `union (print x=1), (print x='a'), (print x=1.5)`, `x_long:long x_string:string x_real:real; 1,"",null; null,"a",null; null,"",1.5`},
+		{"union with a third column of one name", `union (print x=1), (print x='a'), (print x_long=7)`, `x_long:long x_string:string x_long1:long; 1,"",null; null,"a",null; null,"",7`},
+		{"union where the name came first", `union (print x_long=7), (print x=1), (print x='a')`, `x_long:long x_long1:long x_string:string; 7,null,""; null,1,""; null,null,"a"`},
 		{"null is a group", three + `summarize count() by v`, `v:long count_:long; 1,1; null,1; 3,1`},
 		{"arg_max of everything", three + `summarize arg_max(v, *) by k | project-away d`, `k:string v:long; "a",3; "b",null`},
 		{"arg_max renamed", three + `summarize m = arg_max(v, k)`, `m:long k:string; 3,"a"`},

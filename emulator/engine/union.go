@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"slices"
+	"strconv"
 )
 
 // union concatenates tables by column name, one after the other.
@@ -90,7 +91,8 @@ type uniter struct {
 }
 
 // columns lines the tables up. A name that has several types becomes one column
-// per type, such as x_long and x_string.
+// per type, such as x_long and x_string; where such a name is taken by a column of its
+// own, a number makes it another.
 func (u *uniter) columns(inner bool) {
 	types := map[string][]Type{}
 	var order []string
@@ -125,6 +127,10 @@ func (u *uniter) columns(inner bool) {
 			}
 			if inner && !everywhere {
 				continue
+			}
+			taken := func(name string) bool { return columnIndex(u.cols, name) >= 0 }
+			for n, name := 1, out.Name; taken(out.Name); n++ {
+				out.Name = name + strconv.Itoa(n)
 			}
 			u.cols = append(u.cols, out)
 			origins = append(origins, origin{name, typ})

@@ -163,6 +163,9 @@ func FormatText(t Type, v any) string {
 	case int64:
 		return strconv.FormatInt(x, 10)
 	case float64:
+		if t == TypeDecimal {
+			return string(appendDecimal(nil, x))
+		}
 		return string(appendReal(nil, x))
 	case Datetime:
 		return x.String()
@@ -175,6 +178,14 @@ func FormatText(t Type, v any) string {
 		return FormatText(TypeDynamic, parsed(x))
 	}
 	return string(appendJSON(nil, v))
+}
+
+// appendDecimal writes digits without an exponent, however many.
+func appendDecimal(dst []byte, f float64) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return appendReal(dst, f)
+	}
+	return strconv.AppendFloat(dst, f, 'f', -1, 64)
 }
 
 func appendReal(dst []byte, f float64) []byte {
@@ -353,19 +364,15 @@ func toGUID(v any) (string, bool) {
 		return "", false
 	}
 	s = strings.ToLower(strings.Trim(strings.TrimSpace(s), "{}"))
-	if len(s) == 32 {
-		s = s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
-	}
-	if len(s) != 36 {
+	if s = strings.ReplaceAll(s, "-", ""); len(s) != 32 { // dashes may stand anywhere
 		return "", false
 	}
-	for i, c := range []byte(s) {
-		dash := i == 8 || i == 13 || i == 18 || i == 23
-		if dash != (c == '-') || !dash && !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+	for _, c := range []byte(s) {
+		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
 			return "", false
 		}
 	}
-	return s, true
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:], true
 }
 
 // Convert gives v, a value of type from, as a value of type to; null where the
