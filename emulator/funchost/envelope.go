@@ -26,6 +26,10 @@ type envelope struct {
 
 func (e envelope) encode() []byte { return encodeJSON(e) }
 
+// byHand marks a run through the admin API: its input stands in the metadata under
+// the binding's name.
+func (e envelope) byHand(f *Function, input string) { e.Metadata.set(f.trigger.Name, quoted(input)) }
+
 // encodeJSON writes v as the real host's serializer does: without escaping <, >
 // and &. Only values built in this file are passed, so encoding cannot fail.
 func encodeJSON(v any) []byte {
@@ -52,7 +56,7 @@ func newMetadata(function string, now time.Time) metadata {
 	m := metadata{values: make(map[string]any), spelled: make(map[string]string)}
 	m.set("sys", map[string]any{
 		"MethodName": function,
-		"UtcNow":     now.UTC().Format("2006-01-02T15:04:05.0000000Z"),
+		"UtcNow":     now.UTC().Format("2006-01-02T15:04:05.9999999Z"),
 		"RandGuid":   uuid.NewString(),
 	})
 	return m
@@ -159,6 +163,8 @@ func queueEnvelope(f *Function, msg message, body []byte, now time.Time) envelop
 	if msg.ID != "" {
 		m.set("Id", quoted(msg.ID))
 		m.set("PopReceipt", quoted(msg.Receipt))
+	} else { // null, and so left out; but a property of the message takes the spelling
+		m.spelled["id"], m.spelled["popreceipt"] = "Id", "PopReceipt"
 	}
 	if f.trigger.binary() {
 		return envelope{map[string]any{f.trigger.Name: base64.StdEncoding.EncodeToString(body)}, m}

@@ -1,10 +1,15 @@
 package funchost
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +84,122 @@ func TestQueueEnvelope(t *testing.T) {
 			}
 		})
 	}
+}
+
+// recorded is a request of the real host to a handler.
+type recorded struct {
+	Method, Path string
+	Headers      [][2]string
+	Body         string
+}
+
+func recordedCalls(t *testing.T) []recorded {
+	t.Helper()
+	dir := os.Getenv("D2A_SHARED_DATA")
+	if dir == "" {
+		t.Skip("D2A_SHARED_DATA is not set: recorded calls of the real host are not at hand")
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "host", "envelopes.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls []recorded
+	for line := range strings.Lines(string(text)) {
+		var c recorded
+		if err := json.Unmarshal([]byte(line), &c); err != nil {
+			t.Fatal(err)
+		}
+		calls = append(calls, c)
+	}
+	return calls
+}
+
+func TestEnvelope_IsThatOfTheRealHost(t *testing.T) {
+	compared := 0
+	for i, c := range recordedCalls(t) {
+		if c.Path != "/qf" && c.Path != "/tf" {
+			continue
+		}
+		want := parseJSON(t, c.Body)
+		data, meta := want["Data"].(map[string]any), want["Metadata"].(map[string]any)
+		sys := meta["sys"].(map[string]any)
+		now := instant(t, sys["UtcNow"])
+		sys["RandGuid"] = "guid"
+		var got envelope
+		if c.Path == "/qf" {
+			got = rebuiltQueueEnvelope(t, data["job"].(string), meta, now)
+		} else {
+			got = rebuiltTimerEnvelope(t, data["tick"].(map[string]any), meta, now)
+		}
+		if diff := cmp.Diff(want, decodeEnvelope(t, got)); diff != "" {
+			t.Errorf("call %d (-real host +this one):\n%s", i, diff)
+		}
+		compared++
+		if !slices.Contains(c.Headers, [2]string{"Transfer-Encoding", "chunked"}) {
+			t.Errorf("call %d is not chunked: %v", i, c.Headers)
+		}
+	}
+	if compared == 0 {
+		t.Error("no envelope was compared")
+	}
+}
+
+func instant(t *testing.T, v any) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, v.(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+func unquoted(t *testing.T, v any) string {
+	t.Helper()
+	text, _ := v.(string)
+	if text == "" {
+		return ""
+	}
+	var inner string
+	if err := json.Unmarshal([]byte(text), &inner); err != nil {
+		t.Fatal(err)
+	}
+	return inner
+}
+
+func rebuiltQueueEnvelope(t *testing.T, job string, meta map[string]any, now time.Time) envelope {
+	t.Helper()
+	f := &Function{Name: "qf", trigger: binding{Name: "job"}}
+	body, err := base64.StdEncoding.DecodeString(job)
+	if err == nil {
+		f.trigger.DataType = "binary"
+	} else {
+		body = []byte(unquoted(t, job))
+	}
+	m := message{Inserted: instant(t, meta["InsertionTime"]), Expires: instant(t, meta["ExpirationTime"]), NextVisible: instant(t, meta["NextVisibleTime"])}
+	m.Dequeues, _ = strconv.ParseInt(meta["DequeueCount"].(string), 10, 64)
+	_, manual := meta["job"]
+	if !manual {
+		m.ID, m.Receipt = unquoted(t, meta["Id"]), unquoted(t, meta["PopReceipt"])
+	}
+	e := queueEnvelope(f, m, body, now)
+	if manual {
+		e.byHand(f, string(body))
+	}
+	return e
+}
+
+func rebuiltTimerEnvelope(t *testing.T, tick, meta map[string]any, now time.Time) envelope {
+	t.Helper()
+	f := &Function{Name: "tf", trigger: binding{Name: "tick"}}
+	var status *scheduleStatus
+	if seen, ok := tick["ScheduleStatus"].(map[string]any); ok {
+		status = &scheduleStatus{Last: instant(t, seen["Last"]), Next: instant(t, seen["Next"]), LastUpdated: instant(t, seen["LastUpdated"])}
+	}
+	e := timerEnvelope(f, status, tick["IsPastDue"].(bool), false, now)
+	if _, manual := meta["tick"]; manual {
+		e.byHand(f, "")
+	}
+	return e
 }
 
 func TestTimerEnvelope(t *testing.T) {

@@ -50,9 +50,9 @@ type Options struct {
 	Timing Timing
 	Faults Faults
 
-	// ChunkedBodies sends envelopes chunked, as in Azure; Core Tools announces
-	// their length.
-	ChunkedBodies bool
+	// AnnouncedBodies sends envelopes with their length, as under Core Tools; in Azure
+	// they come chunked.
+	AnnouncedBodies bool
 
 	// ZonelessTimes leaves the offset off the times in a timer's status.
 	ZonelessTimes bool
@@ -67,7 +67,7 @@ type Timing struct {
 	RestartWindow   time.Duration // gap that forgets handler errors: 30 min
 	StopGrace       time.Duration // for running invocations at Stop: 10 s
 	FunctionTimeout time.Duration // host.json
-	TimeoutGrace    time.Duration // waited twice before a timed-out handler is killed: 2 s
+	TimeoutGrace    time.Duration // waited once before a timed-out handler is killed: 2 s
 }
 
 func (t Timing) withDefaults(cfg hostConfig) Timing {

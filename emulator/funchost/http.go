@@ -40,6 +40,10 @@ func (h *Host) serveFunctionCall(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
+	if len(r.TransferEncoding) > 0 { // even if nothing is in it: the real host's 500, before the function
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
 	if r.ContentLength > maxRequestBytes {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return

@@ -21,6 +21,11 @@ const userAgent = "Azure-Functions-Host/" + hostVersion
 // handler process has been killed by the time it is returned.
 var ErrFunctionTimeout = errors.New("functionTimeout reached, handler killed")
 
+// ErrTwoTimeouts ends the host: two invocations ran into functionTimeout in one
+// instant. The real host then starts two handlers on one port, counts the loser's exits
+// as errors and stops. Source: seen on host 4.1037, three times of three.
+var ErrTwoTimeouts = errors.New("two invocations reached functionTimeout in one instant: the host has stopped")
+
 // reply is what came back from the handler: a result in envelope mode, an answer
 // in forwarding mode.
 type reply struct {
@@ -73,7 +78,7 @@ func (h *Host) invoke(ctx context.Context, inv *Invocation, perform func(context
 }
 
 // perform calls the handler under functionTimeout. At the limit the invocation
-// has failed; after two graces the handler is killed, and all other invocations
+// has failed; after a grace the handler is killed, and all other invocations
 // with it, and only then does perform return.
 func (h *Host) perform(ctx context.Context, inv *Invocation, perform func(context.Context) (reply, error)) (reply, error) {
 	type outcome struct {
@@ -99,13 +104,15 @@ func (h *Host) perform(ctx context.Context, inv *Invocation, perform func(contex
 	victim := h.handler.process()
 	h.emit(Event{Kind: InvocationTimedOut, Invocation: *inv})
 	h.log.Error("function timed out: the handler will be killed", "function", inv.Function, "invocation_id", inv.ID, "limit", h.timing.FunctionTimeout)
-	grace := time.NewTimer(2 * h.timing.TimeoutGrace)
+	grace := time.NewTimer(h.timing.TimeoutGrace)
 	defer grace.Stop()
 	select {
 	case <-grace.C:
 	case <-ctx.Done():
 	}
-	h.handler.killAfterTimeout(victim)
+	if h.handler.killAfterTimeout(victim) {
+		h.stopWith(ErrTwoTimeouts)
+	}
 	return reply{}, ErrFunctionTimeout
 }
 
@@ -117,7 +124,7 @@ func (h *Host) postEnvelope(f *Function, inv *Invocation, e envelope) func(conte
 		if err != nil {
 			return reply{}, err
 		}
-		if h.opts.ChunkedBodies {
+		if !h.opts.AnnouncedBodies {
 			req.ContentLength = -1
 		}
 		req.Header.Set("Content-Type", "application/json; charset=utf-8")
@@ -174,15 +181,23 @@ func (h *Host) writeQueueOutputs(ctx context.Context, f *Function, r result) err
 
 // invokeQueue runs a queue function for a message whose body is decoded.
 func (h *Host) invokeQueue(ctx context.Context, f *Function, inv *Invocation, m message) error {
+	e := queueEnvelope(f, m, inv.Body, time.Now())
+	if inv.Manual {
+		e.byHand(f, string(inv.Body))
+	}
 	return h.invoke(ctx, inv,
-		h.postEnvelope(f, inv, queueEnvelope(f, m, inv.Body, time.Now())),
+		h.postEnvelope(f, inv, e),
 		func(r reply) error { return h.writeQueueOutputs(ctx, f, r.result) })
 }
 
 // invokeTimer runs a timer function.
 func (h *Host) invokeTimer(ctx context.Context, f *Function, manual bool, status *scheduleStatus, pastDue bool) error {
 	inv := &Invocation{ID: uuid.NewString(), Function: f.Name, Manual: manual}
+	e := timerEnvelope(f, status, pastDue, h.opts.ZonelessTimes, time.Now())
+	if manual {
+		e.byHand(f, "")
+	}
 	return h.invoke(ctx, inv,
-		h.postEnvelope(f, inv, timerEnvelope(f, status, pastDue, h.opts.ZonelessTimes, time.Now())),
+		h.postEnvelope(f, inv, e),
 		func(r reply) error { return h.writeQueueOutputs(ctx, f, r.result) })
 }

@@ -154,6 +154,7 @@ type process struct {
 	exited   chan struct{}    // closed once the process is gone and its output read
 	state    *os.ProcessState // valid after exited
 	forgiven atomic.Bool      // killed by the host after a function timeout; the exit is not counted
+	killed   atomic.Int64     // when, in nanoseconds since 1970; 0: not
 
 	mu   sync.Mutex
 	tail []string // last stderr lines

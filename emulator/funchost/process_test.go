@@ -123,6 +123,27 @@ func TestHost_functionTimeoutKillsTheHandlerForAll(t *testing.T) {
 	}
 }
 
+func TestHost_TwoTimeoutsInOneInstantEndIt(t *testing.T) {
+	h, _ := startTest(t, Options{AppRoot: testApp(t, "", webApp), Timing: Timing{FunctionTimeout: 200 * time.Millisecond, TimeoutGrace: time.Millisecond}})
+	done := make(chan error, 2)
+	for range 2 {
+		go func() { done <- h.Invoke(t.Context(), "run", "hang") }()
+	}
+	for range 2 {
+		if err := <-done; !errors.Is(err, ErrFunctionTimeout) {
+			t.Fatalf("error = %v, want ErrFunctionTimeout", err)
+		}
+	}
+	select {
+	case <-h.Done():
+	case <-t.Context().Done():
+		t.Fatal("the host goes on")
+	}
+	if err := h.Wait(); !errors.Is(err, ErrTwoTimeouts) {
+		t.Errorf("host ended with %v, want ErrTwoTimeouts", err)
+	}
+}
+
 func TestHost_frozenHandlerGoesOnWhenThawed(t *testing.T) {
 	h, r := startTest(t, Options{AppRoot: testApp(t, "", webApp)})
 	if err := h.FreezeHandler(); err != nil {

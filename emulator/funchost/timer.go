@@ -39,11 +39,7 @@ func (l *timerListener) listen(fetch, work context.Context) {
 		l.run(work, pastDue)
 	}
 	for {
-		next, err := l.schedule.next(last)
-		if err != nil {
-			l.log.Error("timer ends", "function", l.function, "err", err)
-			return
-		}
+		next := l.schedule.next(last)
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-fetch.Done():
@@ -73,10 +69,7 @@ func (l *timerListener) run(ctx context.Context, pastDue bool) {
 	if l.store == nil {
 		return
 	}
-	next, err := l.schedule.next(started)
-	if err == nil {
-		err = l.store.Save(ctx, l.function, scheduleStatus{Last: started, Next: next, LastUpdated: started})
-	}
+	err = l.store.Save(ctx, l.function, scheduleStatus{Last: started, Next: l.schedule.next(started), LastUpdated: started})
 	if err != nil {
 		l.log.Error("recording timer run", "function", l.function, "err", err)
 	}
@@ -106,14 +99,11 @@ func (l *timerListener) checkPastDue(ctx context.Context, now time.Time) bool {
 		if since.IsZero() {
 			since = status.LastUpdated
 		}
-		if expected, err := l.schedule.next(since); err == nil && expected.Equal(status.Next) {
+		if l.schedule.next(since).Equal(status.Next) {
 			return now.After(status.Next)
 		}
 	}
-	next, err := l.schedule.next(now)
-	if err == nil {
-		err = l.store.Save(ctx, l.function, scheduleStatus{Next: next, LastUpdated: now.UTC()})
-	}
+	err = l.store.Save(ctx, l.function, scheduleStatus{Next: l.schedule.next(now), LastUpdated: now.UTC()})
 	if err != nil {
 		l.log.Error("recording first timer status", "function", l.function, "err", err)
 	}

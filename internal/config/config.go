@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -121,7 +122,7 @@ func Settings(c *Config) []Setting {
 		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", text(&a.Database)},
 		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `azure-cli` (local use) or `secret` (the Defender app's).", "", oneOf(&a.Credential, "managed-identity", "azure-cli", "secret")},
 		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage.", "", text(&a.ClientID)},
-		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first). The Functions host reads it.", "by the host", schedule(&m.Schedule)},
+		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first), as the Functions host reads it: names by their beginning, no `7`, `L`, `W`, `#` or `?`. A schedule that it refuses never ticks.", "by the host", schedule(&m.Schedule)},
 		{"MIGRATION_QUEUE", "", "migrations", "Storage queue of the wake-ups; `-poison` is appended for the ones that failed too often. The Functions host reads it.", "always", queueName(&m.Queue)},
 		{"MIGRATION_APP_ID", "", "", "Begins every RunId: 6 lower-case letters or digits. Default: derived from the site's name. Two apps on one database need two ids.", "", appID(&m.AppID)},
 		{"MIGRATION_SETTLE", "1h", "", "Rows younger than this are left for the next run, so that late rows are not missed.", "", duration(&m.Settle, 0, 30*24*time.Hour)},
@@ -222,6 +223,12 @@ func Warnings(getenv func(string) string) []string {
 		out = append(out, "DEFENDER_API: M365D is retired by Microsoft; the Defender for Endpoint API (mde) is used instead, which ends on 2027-02-01: change to graph")
 	case "mde", "mdatp":
 		out = append(out, "DEFENDER_API: the Defender for Endpoint hunting API ends on 2027-02-01: change to graph")
+	}
+	switch schedule, err := ncrontab.Parse(getenv("MIGRATION_SCHEDULE")); {
+	case getenv("MIGRATION_SCHEDULE") == "":
+		out = append(out, "MIGRATION_SCHEDULE: is not set; the Functions host runs without its timer and nothing ever ticks")
+	case err == nil && schedule.Warning() != "":
+		out = append(out, "MIGRATION_SCHEDULE: "+schedule.Warning())
 	}
 	return out
 }

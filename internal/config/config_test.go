@@ -46,7 +46,7 @@ func TestRead_Defaults(t *testing.T) {
 
 func TestRead_Aliases(t *testing.T) {
 	for in, want := range map[string]string{"M365DGraph": "graph", "MDATP": "mde", "M365D": "mde", "Graph": "graph"} {
-		env := getenv(map[string]string{"DEFENDER_API": in})
+		env := getenv(map[string]string{"DEFENDER_API": in, "MIGRATION_SCHEDULE": "0 0 * * * *"})
 		got, err := config.Read(env)
 		if err != nil || got.Defender.API != want {
 			t.Errorf("DEFENDER_API=%s reads as %q, %v; want %q", in, got.Defender.API, err, want)
@@ -58,6 +58,27 @@ func TestRead_Aliases(t *testing.T) {
 	mde, err := config.Read(getenv(map[string]string{"DEFENDER_API": "mde"}))
 	if err != nil || mde.Defender.CallsPerHour != 1500 {
 		t.Errorf("mde: %d calls an hour, %v; want 1500", mde.Defender.CallsPerHour, err)
+	}
+}
+
+func TestWarnings_NameAScheduleThatTicksOddly(t *testing.T) {
+	for schedule, want := range map[string]string{
+		"0 0 * * * *":   "",
+		"":              "MIGRATION_SCHEDULE: is not set; the Functions host runs without its timer",
+		"0 0 0 31 2 *":  "MIGRATION_SCHEDULE: never fires",
+		"* * * * * *":   "MIGRATION_SCHEDULE: fires more than once a minute",
+		"00:05:00":      "MIGRATION_SCHEDULE: a time span works",
+		"0 0 * * * 5-7": "", // refused by Read
+	} {
+		got := strings.Join(config.Warnings(getenv(map[string]string{"MIGRATION_SCHEDULE": schedule})), "\n")
+		if (got == "") != (want == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("%q: got %q, want %q", schedule, got, want)
+		}
+	}
+	for _, schedule := range []string{"0 0 * * * 7", "0 0 0 L * *", "0 0 0 ? * *", "0\t0 * * * *"} {
+		if _, err := config.Read(getenv(map[string]string{"MIGRATION_SCHEDULE": schedule})); err == nil || !strings.Contains(err.Error(), "MIGRATION_SCHEDULE: the Functions host refuses this schedule") {
+			t.Errorf("%q: got %v, want a refusal", schedule, err)
+		}
 	}
 }
 
@@ -73,7 +94,7 @@ func TestRead_ReportsEveryFaultAtOnce(t *testing.T) {
 	for _, name := range []string{
 		"DEFENDER_API: want graph or mde", "DEFENDER_TENANT_ID: is not set", "KEY_VAULT_URL: want an https URL, got \"myvault\"",
 		"ADX_CLUSTER_URL: want an https URL", "DEFENDER_CALLS_PER_MINUTE: want a whole number", "MIGRATION_SETTLE: want a duration",
-		"MIGRATION_QUEUE: want 3 to 56", "MIGRATION_APP_ID: want 6", "MIGRATION_LEASE: want a duration", "MIGRATION_SCHEDULE: want six cron fields", "MIGRATION_CONTAINER: want 3 to 63", "MIGRATION_TIME_BUDGET: want a duration", "DEFENDER_QUOTA_MINUTE", "DEFENDER_FREE_SHARE: want a number", "LOG_LEVEL: want",
+		"MIGRATION_QUEUE: want 3 to 56", "MIGRATION_APP_ID: want 6", "MIGRATION_LEASE: want a duration", "MIGRATION_SCHEDULE: the Functions host refuses this schedule and would never tick: want six cron fields", "MIGRATION_CONTAINER: want 3 to 63", "MIGRATION_TIME_BUDGET: want a duration", "DEFENDER_QUOTA_MINUTE", "DEFENDER_FREE_SHARE: want a number", "LOG_LEVEL: want",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not say %q:\n%v", name, err)

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/adhocore/gronx"
-
+	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -144,11 +143,11 @@ func container(to *string) func(string) error {
 	}
 }
 
-// schedule checks what the Functions host will read: six fields, seconds first.
+// schedule checks what the Functions host will read, as it reads it.
 func schedule(to *string) func(string) error {
 	return func(v string) error {
-		if len(strings.Fields(v)) != 6 || !gronx.New().IsValid(v) {
-			return fmt.Errorf("want six cron fields, seconds first, such as \"0 0 * * * *\" for every hour, got %q", v)
+		if _, err := ncrontab.Parse(v); err != nil {
+			return fmt.Errorf("the Functions host refuses this schedule and would never tick: %w; \"0 0 * * * *\" is every hour", err)
 		}
 		*to = v
 		return nil

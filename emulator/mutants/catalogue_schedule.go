@@ -1,0 +1,23 @@
+package mutants
+
+// scheduleMutants read a schedule otherwise than the host that must tick by it.
+func scheduleMutants() []mutant {
+	const file = "internal/ncrontab/ncrontab.go"
+	spellings := suite{"internal/ncrontab", "^TestParse_OddSpellings$"}
+	return []mutant{
+		one("schedule-seven-is-sunday", "weekday 7 passes, and the host refuses it",
+			file, `{"weekday", 0, 6,`, `{"weekday", 0, 7,`, spellings),
+		one("schedule-day-or-weekday", "day or weekday is enough, where the host wants both",
+			file, "s.fields[3]&(1<<(day.Day()-1)) != 0 && s.fields[5]", "s.fields[3]&(1<<(day.Day()-1)) != 0 || s.fields[5]", spellings),
+		one("schedule-any-blank", "a tab parts fields, and the host refuses it",
+			file, "return r == ' ' })", "return r == ' ' || r == '\\t' })", spellings),
+		one("schedule-range-not-swapped", "a range that runs backwards is empty, and the timer silent",
+			file, "			from, to = to, from //", "			//", spellings),
+		one("schedule-unwarned", "a schedule that never fires passes without a word",
+			file, "	case s.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Equal(endOfTime):", "	case false:",
+			suite{"internal/ncrontab", "^TestWarning_NamesWhatIsOdd$"}),
+		one("schedule-unchecked", "the setting is taken as it comes",
+			"internal/config/value.go", "if _, err := ncrontab.Parse(v); err != nil {", "if _, err := ncrontab.Parse(v); err != nil && v == \"\" {",
+			suite{"internal/config", "^TestWarnings_NameAScheduleThatTicksOddly$"}),
+	}
+}
