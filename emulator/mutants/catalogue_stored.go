@@ -1,0 +1,24 @@
+package mutants
+
+// storedMutants misread what another version of the program has stored.
+func storedMutants() []mutant {
+	const documentFile, wakeUpFile = "internal/state/document.go", "internal/queue/wakeup.go"
+	stored := suite{"internal/state", "^TestStored_"}
+	return []mutant{
+		one("stored-name-changed", "a member is stored under another name than before",
+			"internal/plan/tablestate.go", "`json:\"LastRun\"`", "`json:\"EndedRun\"`", stored),
+		one("end-of-older-run-unknown", "a state of an older program says that no run has ended",
+			documentFile, "		d.LastEnded = d.ForeignSince\n", "", stored),
+		one("newer-is-permanent", "a document of a newer format fails its table for good",
+			documentFile, "		return fault.Newer(now, head.Format, known, head.Program)\n",
+			"		return fault.As(fault.Permanent, fault.Newer(now, head.Format, known, head.Program))\n", stored),
+		one("newer-is-misread", "a quota record of a newer format is read as one of ours and written over",
+			"internal/quota/record.go", "	case head.Format > recordFormat:", "	case head.Format > recordFormat+1:", suite{"internal/quota", "Newer|^TestDecode_"}),
+		one("newer-said-each-time", "a table that waits for a newer program says so with each wake-up",
+			answerFile, "plan.Outgoing{Tag: tag, ", "plan.Outgoing{Tag: tag + looseTag(), ", pipelineTests("^TestMigrate_WaitsForANewerProgram$")),
+		one("newer-never-said", "a table that waits for a newer program says so nowhere",
+			answerFile, "		p.auditNewer(ctx, m, err)\n", "", pipelineTests("Newer")),
+		one("unknown-member-refused", "a wake-up of a newer program is refused for good",
+			wakeUpFile, "json.Unmarshal([]byte(text), &w)", "json.Unmarshal([]byte(text), &w, json.RejectUnknownMembers(true))", suite{"internal/queue", "^TestParseWakeUp_ObeysOnes"}),
+	}
+}
