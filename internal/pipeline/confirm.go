@@ -282,11 +282,13 @@ func (r *run) void(ctx context.Context, no int) error {
 	if err != nil {
 		return fmt.Errorf("hide %s: %w", s.Slice, err)
 	}
-	successor, err := r.ledger.Replace(no, r.ports.Clock.Now(), !staged)
+	// The source holds more rows than the blob: they are read again.
+	readAgain := !staged || s.Rows > s.Blob.Rows
+	successor, err := r.ledger.Replace(no, r.ports.Clock.Now(), readAgain)
 	if err != nil {
 		return err
 	}
-	if err := r.save(ctx); err != nil || !staged {
+	if err := r.save(ctx); err != nil || readAgain {
 		return err
 	}
 	return r.send(ctx, successor)

@@ -25,22 +25,49 @@ type counter struct {
 }
 
 // window counts a window by time bins, its end moved back to settle before the
-// service's now where that is earlier.
-func (c *counter) window(ctx context.Context, w plan.Window, settle, bin time.Duration) (plan.Counts, error) {
-	return c.source.Count(ctx, c.call, plan.CountQuery{Table: c.table, Window: w, Settle: settle, Bin: bin})
+// service's now where that is earlier. parent is the count of the same rows, or of
+// fewer, that is believed already, negative where none is known: an answer with less
+// is asked for once more, and of each bin the larger count is believed.
+func (c *counter) window(ctx context.Context, w plan.Window, settle, bin time.Duration, parent int64) (plan.Counts, error) {
+	query := plan.CountQuery{Table: c.table, Window: w, Settle: settle, Bin: bin}
+	counts, err := c.source.Count(ctx, c.call, query)
+	if err != nil || !plan.Doubtful(parent, counts.Rows()) {
+		return counts, err
+	}
+	c.log.Warn("a window counted less than is known of it, counted again", "rows", counts.Rows(), "known", parent)
+	again, err := c.source.Count(ctx, c.call, query)
+	if err != nil {
+		return counts, err
+	}
+	again.Bins = plan.BelieveBins(counts.Bins, again.Bins)
+	again.Nulls, again.Later = plan.Believe(counts.Nulls, again.Nulls), plan.Believe(counts.Later, again.Later)
+	if counts.To.Before(again.To) {
+		again.To = counts.To // what arrived between the two was not counted twice
+	}
+	return again, nil
 }
 
-// all counts every row of the table by ranges of buckets.
-func (c *counter) all(ctx context.Context) (plan.Counts, error) {
-	counts, err := c.source.Count(ctx, c.call, plan.CountQuery{Table: c.table})
+// all counts every row of the table by ranges of buckets, and once more where the
+// answer has less than the parent.
+func (c *counter) all(ctx context.Context, parent int64) (plan.Counts, error) {
+	query := plan.CountQuery{Table: c.table}
+	counts, err := c.source.Count(ctx, c.call, query)
+	if err == nil && plan.Doubtful(parent, counts.Rows()) {
+		c.log.Warn("a table counted less than is known of it, counted again", "rows", counts.Rows(), "known", parent)
+		first := counts.Buckets
+		if counts, err = c.source.Count(ctx, c.call, query); err == nil {
+			counts.Buckets = plan.BelieveBuckets(first, counts.Buckets)
+		}
+	}
 	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
 		err = fault.As(fault.Retry, err)
 	}
 	return counts, err
 }
 
-// parts counts whole parts, in one call where they are few. refused holds, by
-// place, the parts that the source would not count even alone.
+// parts counts whole parts, in one call where they are few. A part that the answer
+// does not speak of is -1. refused holds, by place, the parts that the source would
+// not count even alone.
 func (c *counter) parts(ctx context.Context, parts []plan.Slice) (counts []int64, refused map[int]error, err error) {
 	counted, refused, err := c.buckets(ctx, parts, plan.Buckets)
 	if fault.KindOf(err) == fault.Unavailable {
@@ -51,11 +78,32 @@ func (c *counter) parts(ctx context.Context, parts []plan.Slice) (counts []int64
 	}
 	counts = make([]int64, len(parts))
 	for i, ranges := range counted {
+		if ranges == nil {
+			counts[i] = -1
+		}
 		for _, b := range ranges {
 			counts[i] += b.Rows
 		}
 	}
 	return counts, refused, nil
+}
+
+// again counts a part of which something is known: at least so many rows were there.
+// Less, or nothing, is counted once more, and the larger is believed.
+func (c *counter) again(ctx context.Context, part plan.Slice, least int64) (rows int64, err error) {
+	for range 2 {
+		counts, refused, err := c.parts(ctx, []plan.Slice{part})
+		if err == nil {
+			err = refused[0]
+		}
+		if err != nil {
+			return 0, err
+		}
+		if rows = plan.Believe(rows, counts[0]); !plan.Doubtful(max(least, 1), rows) {
+			break
+		}
+	}
+	return rows, nil
 }
 
 // buckets counts parts by ranges of width buckets; what the source refuses as too
@@ -140,7 +188,7 @@ func (c *counter) refineRanges(ctx context.Context, cells []plan.Slice, target i
 // finely counts parts that hold more than the target by buckets. What is too
 // heavy to count so is divided blindly; each part is counted before it is fetched.
 func (c *counter) finely(ctx context.Context, large []plan.Slice, target int64) ([][]plan.BucketCount, error) {
-	counted, refused, err := c.buckets(ctx, large, plan.CountWidth(large, target))
+	counted, refused, err := c.conserved(ctx, large, plan.CountWidth(large, target))
 	if fault.KindOf(err) == fault.Unavailable {
 		c.log.Warn("bucket counts failed, dividing evenly", "error", err.Error())
 		counted, err = make([][]plan.BucketCount, len(large)), nil
@@ -156,4 +204,38 @@ func (c *counter) finely(ctx context.Context, large []plan.Slice, target int64) 
 		counted[i] = plan.Evenly(large[i], target)
 	}
 	return counted, nil
+}
+
+// conserved counts parts by buckets, and those once more whose ranges hold less than
+// the part did as a whole.
+func (c *counter) conserved(ctx context.Context, parts []plan.Slice, width int) (counted [][]plan.BucketCount, refused map[int]error, err error) {
+	counted, refused, err = c.buckets(ctx, parts, width)
+	if err != nil {
+		return nil, nil, err
+	}
+	var places []int
+	var doubtful []plan.Slice
+	for i, p := range parts {
+		rows := int64(0)
+		for _, b := range counted[i] {
+			rows += b.Rows
+		}
+		if refused[i] == nil && p.Rows >= 0 && plan.Doubtful(p.Rows, rows) {
+			places, doubtful = append(places, i), append(doubtful, p)
+		}
+	}
+	if len(doubtful) == 0 {
+		return counted, refused, nil
+	}
+	c.log.Warn("parts counted less than is known of them, counted again", "parts", len(doubtful))
+	again, alsoRefused, err := c.buckets(ctx, doubtful, width)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, place := range places {
+		if alsoRefused[i] == nil {
+			counted[place] = plan.BelieveBuckets(counted[place], again[i])
+		}
+	}
+	return counted, refused, nil
 }

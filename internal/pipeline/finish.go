@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,9 +10,17 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// maxRestarts is how often a snapshot is begun again because its table changed
-// while it was copied.
-const maxRestarts = 3
+const (
+	// maxRestarts is how often a snapshot is begun again because its table changed
+	// while it was copied.
+	maxRestarts = 3
+	// restartPause is the pause before a snapshot is begun again, tripled each time:
+	// a table that is being written rests after minutes.
+	restartPause = time.Minute
+)
+
+// errTorn ends the copy of a snapshot that is known to be torn.
+var errTorn = errors.New("the table has changed since the snapshot was planned")
 
 // finish ends a run whose slices are all verified: closing check, checkpoint,
 // configuration row, audit row. again says that another run should follow at
@@ -19,6 +28,9 @@ const maxRestarts = 3
 func (r *run) finish(ctx context.Context) (again bool, err error) {
 	for {
 		well, err := r.finalCheck(ctx)
+		if err == nil && well {
+			well, err = r.balance(ctx)
+		}
 		if err != nil {
 			return false, err
 		}
@@ -32,16 +44,21 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 	if err := r.checkOrphans(ctx); err != nil {
 		return false, err
 	}
-	status := plan.Success
-	if r.table.Load == plan.Snapshot && r.ledger.Total > 0 {
-		torn, err := r.torn(ctx)
+	end := plan.Audit{Status: plan.Success}
+	if gap := r.gap(); gap != 0 {
+		end = plan.Audit{Status: plan.Gap, FailureReason: fmt.Sprintf(
+			"the source counted %d rows and %d were copied: nothing explains the difference of %d; append a configuration row with LastRefreshedTime %s to copy the window again",
+			r.ledger.Rows()+gap, r.ledger.Rows(), gap, stampOrNone(r.ledger.Window.From))}
+	}
+	if r.table.Load == plan.Snapshot {
+		change, err := r.torn(ctx)
 		switch {
 		case err != nil:
 			return false, err
-		case torn && r.m.state.Restarts < maxRestarts:
-			return true, r.abandon(ctx)
-		case torn:
-			status = plan.Torn
+		case change != "" && r.m.state.Restarts < maxRestarts:
+			return false, r.abandon(ctx)
+		case change != "":
+			end = plan.Audit{Status: plan.Torn, FailureReason: fmt.Sprintf("the table changed during each of %d attempts to copy it whole: %s", maxRestarts+1, change)}
 		}
 	}
 	// Re-read right before: what the user changed meanwhile must not be
@@ -49,7 +66,52 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 	if err := r.m.command(ctx); err != nil && fault.KindOf(err) != fault.Permanent {
 		return false, err
 	}
-	return r.ledger.More, r.checkpoint(ctx, status)
+	return r.ledger.More, r.checkpoint(ctx, end)
+}
+
+// gap returns how many rows of a window are missing without an explanation, negative
+// where there are too many. Runs that an older program planned have no account.
+func (r *run) gap() int64 {
+	if r.table.Load == plan.Snapshot || r.ledger.Account == (plan.Account{Edge: r.ledger.Account.Edge}) {
+		return 0
+	}
+	return r.ledger.Account.Gap(r.ledger.Rows())
+}
+
+// balance holds what was copied against what was planned. Where they differ without
+// an explanation the window is counted once more by slice, and slices of which the
+// source holds more are hidden and read again, once. It reports whether that is done
+// with; otherwise the ledger says what is left to do.
+func (r *run) balance(ctx context.Context) (bool, error) {
+	if r.gap() == 0 || r.ledger.Account.Closed {
+		return true, nil
+	}
+	r.log.Warn("rows copied differ from rows planned, counted again", "gap", r.gap(), "rows", r.ledger.Rows())
+	var parts []plan.Slice
+	for i := range r.ledger.Slices {
+		if s := &r.ledger.Slices[i]; s.State == plan.Verified {
+			parts = append(parts, s.Slice)
+		}
+	}
+	counts, refused, err := r.counter.parts(ctx, parts)
+	if err != nil {
+		return false, fmt.Errorf("count %d slices: %w", len(parts), err)
+	}
+	rows := map[int]int64{}
+	for i, p := range parts {
+		if refused[i] == nil {
+			rows[p.No] = counts[i]
+		}
+	}
+	again := r.ledger.Close(rows)
+	for _, no := range again {
+		s := r.ledger.Slice(no)
+		r.ledger.Note(fmt.Sprintf("slice %d: %d rows at the source, %d copied; hidden and read again", no, s.Rows, s.Landed))
+		if err := r.ledger.Condemn(no, s.Landed); err != nil {
+			return false, err
+		}
+	}
+	return len(again) == 0, r.save(ctx)
 }
 
 // checkOrphans asks again, for a table without a state when the run began, for rows
@@ -67,21 +129,32 @@ func (r *run) checkOrphans(ctx context.Context) error {
 		r.table.Destination, id, r.ledger.RunID, command))
 }
 
-// torn takes the closing call of a snapshot and compares it with the plan.
-func (r *run) torn(ctx context.Context) (bool, error) {
-	counts, err := r.counter.all(ctx)
+// torn takes the closing call of a snapshot and compares it with the plan. It
+// returns what has changed; "" if nothing has.
+func (r *run) torn(ctx context.Context) (change string, err error) {
+	l := r.ledger
+	counts, err := r.counter.all(ctx, l.Total)
 	if err != nil {
-		return false, fmt.Errorf("close the snapshot: %w", err)
+		return "", fmt.Errorf("close the snapshot: %w", err)
 	}
-	same := counts.Rows() == r.ledger.Total && counts.Newest.Equal(r.ledger.Newest) && r.ledger.Rows() == r.ledger.Total
-	if !same {
-		r.log.Warn("snapshot changed while it was copied", "rows_planned", r.ledger.Total, "rows_now", counts.Rows(), "rows_copied", r.ledger.Rows())
+	switch {
+	case counts.Rows() != l.Total:
+		change = fmt.Sprintf("%d rows at the plan, %d at the end", l.Total, counts.Rows())
+	case l.Rows() != l.Total:
+		change = fmt.Sprintf("%d rows at the plan, %d copied", l.Total, l.Rows())
+	case !counts.Newest.Equal(l.Newest):
+		change = "a row arrived"
+	case l.Checksum != "" && counts.Checksum != "" && l.Checksum != counts.Checksum:
+		change = "a row was replaced by another"
+	default:
+		return "", nil
 	}
-	return !same, nil
+	r.log.Warn("snapshot changed while it was copied", "change", change)
+	return change, nil
 }
 
 // abandon ends a snapshot's run without a Success: its rows show in no latest
-// view. The next one begins at once.
+// view. The next one begins after a pause.
 func (r *run) abandon(ctx context.Context) error {
 	r.m.state.Restarts++
 	r.m.state.OpenRun = ""
@@ -89,13 +162,20 @@ func (r *run) abandon(ctx context.Context) error {
 		return err
 	}
 	r.ledger.Status, r.ledger.Ended = "Restarted", r.ports.Clock.Now()
-	return r.save(ctx)
+	if err := r.save(ctx); err != nil {
+		return err
+	}
+	pause := restartPause
+	for range r.m.state.Restarts - 1 {
+		pause *= 3
+	}
+	return &snooze{delay: pause, reason: "the table changed while it was copied, to be begun again"}
 }
 
 // checkpoint moves the watermark. The state goes first and decides; it carries
 // the configuration row and the audit row in its outbox, so that a kill after it
 // neither loses nor doubles them. ADX and ledger follow.
-func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
+func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 	l := r.ledger
 	l.Calls += r.calls.taken()
 	mark := l.Window.To
@@ -104,12 +184,8 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 		r.m.state.Restarts = 0
 	}
 	r.notes()
-	audit := plan.Audit{Status: status}
-	if status == plan.Torn {
-		audit.FailureReason = fmt.Sprintf("the table changed during each of %d attempts to copy it whole", maxRestarts+1)
-	}
 	r.m.state.Watermark, r.m.state.OpenRun, r.m.state.LastEnded = mark, "", r.ports.Clock.Now()
-	r.m.state.ForeignSince = r.m.state.LastEnded
+	r.m.state.ForeignSince, r.m.state.LastRows = r.m.state.LastEnded, l.Rows()
 	r.m.state.NotBefore, r.m.state.Rebuilt, r.m.state.LastRun = time.Time{}, false, l.RunID
 	if l.Rewind != nil && r.m.state.Rewind != nil && l.Rewind.Equal(*r.m.state.Rewind) {
 		r.m.state.Rewind = nil // obeyed; a later command stays
@@ -125,14 +201,14 @@ func (r *run) checkpoint(ctx context.Context, status plan.Status) error {
 	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {
 		return err
 	}
-	r.log.Info("run ended", "status", string(status), "rows", l.Rows(), "slices", l.Count(plan.Verified), "calls", l.Calls,
+	r.log.Info("run ended", "status", string(audit.Status), "rows", l.Rows(), "slices", l.Count(plan.Verified), "calls", l.Calls,
 		"bytes", l.Bytes, "dur_ms", r.ports.Clock.Now().Sub(l.Started).Milliseconds(), "watermark", plan.Stamp(mark), "more", l.More)
 	if err := r.m.outbox.flush(ctx); err != nil {
 		return err
 	}
 	// Last: should the state be lost before our rows are in ADX, the open ledger
 	// tells that the window is done.
-	l.Status, l.Ended = string(status), r.ports.Clock.Now()
+	l.Status, l.Ended = string(audit.Status), r.ports.Clock.Now()
 	return r.m.lease.SaveLedger(ctx, l)
 }
 
@@ -144,6 +220,12 @@ func (r *run) notes() {
 		if l.Slices[i].State == plan.Verified {
 			cut += l.Slices[i].Cut
 		}
+	}
+	if n := -l.Account.Expired; n > 0 {
+		l.Note(fmt.Sprintf("%d rows expired at Defender between their count and their copy", n))
+	}
+	if n := -l.Account.Recounted; n > 0 {
+		l.Note(fmt.Sprintf("%d rows were gone when they were counted again", n))
 	}
 	if cut > 0 {
 		l.Note(fmt.Sprintf("%d rows were larger than ADX takes: their longest values were cut, marked _truncated", cut))

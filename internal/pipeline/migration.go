@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -81,7 +82,9 @@ func (m *migration) work(ctx context.Context) error {
 		}
 		r := newRun(m, ledger, cells)
 		m.log = r.log
-		if err := r.copyAll(ctx); err != nil {
+		if err := r.copyAll(ctx); errors.Is(err, errTorn) {
+			return r.abandon(ctx)
+		} else if err != nil {
 			return err
 		}
 		again, err := r.finish(ctx)

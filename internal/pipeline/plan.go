@@ -141,17 +141,34 @@ func (p *planner) window(ctx context.Context) error {
 	if err != nil || l.Window.Empty() {
 		return err
 	}
-	if err := p.nulls(ctx, counts); err != nil || len(p.cells) == 0 {
+	nulls, err := p.nulls(ctx, counts)
+	if err != nil {
 		return err
 	}
-	packed, err := p.pack(ctx)
+	edge := l.Table.ExpiryEdge(now, p.cfg.LookBack)
+	if len(p.cells) == 0 {
+		l.Open(nulls, edge)
+		return nil
+	}
+	packed, err := p.pack(ctx, edge)
 	if err != nil {
 		return err
 	}
 	packed, window, more := plan.Cut(l.Window, packed, max(1, plan.MaxSlices-len(l.Slices)))
 	l.Window, l.More = window, l.More || more
 	l.Add(packed...)
+	l.Open(plan.RowsWithin(p.cells, window)+nulls, edge)
 	return nil
+}
+
+// expected returns what a count of the whole must reach to be believed at once: one
+// row where the last run had some, or where none has ended yet; nothing of a quiet
+// table, which costs one call.
+func (p *planner) expected() int64 {
+	if p.state.LastRows > 0 || p.state.LastEnded.IsZero() {
+		return 1
+	}
+	return 0
 }
 
 func stampOrNone(t time.Time) string {
@@ -171,7 +188,7 @@ const outagesPlanned = 2
 func (p *planner) countWindow(ctx context.Context) (plan.Counts, error) {
 	for outages := 0; ; {
 		w := p.ledger.Window
-		counts, err := p.counter.window(ctx, w, p.cfg.Settle, w.Bin())
+		counts, err := p.counter.window(ctx, w, p.cfg.Settle, w.Bin(), p.expected())
 		kind := fault.KindOf(err)
 		if kind == fault.Unavailable {
 			outages++
@@ -197,8 +214,8 @@ func (p *planner) countWindow(ctx context.Context) (plan.Counts, error) {
 }
 
 // nulls plans the copy of the rows without a watermark, once, with the table's
-// first run, and says so when their number changes later.
-func (p *planner) nulls(ctx context.Context, counts plan.Counts) error {
+// first run, and says so when their number changes later. It returns the rows planned.
+func (p *planner) nulls(ctx context.Context, counts plan.Counts) (int64, error) {
 	l := p.ledger
 	l.Nulls = counts.Nulls
 	column := l.Table.WatermarkColumn
@@ -207,33 +224,34 @@ func (p *planner) nulls(ctx context.Context, counts plan.Counts) error {
 	}
 	switch {
 	case p.state.Nulls == plan.NullsUnknown:
-		return nil
+		return 0, nil
 	case p.state.Nulls >= 0:
 		if counts.Nulls != p.state.Nulls {
 			l.Note(fmt.Sprintf("rows without %s: %d, were %d when they were copied; set LoadType to Snapshot to keep up with them", column, counts.Nulls, p.state.Nulls))
 		}
-		return nil
+		return 0, nil
 	case counts.Nulls == 0:
-		return nil
+		return 0, nil
 	case counts.Rows() == 0 && counts.Later == 0 && !l.More:
-		return fault.As(fault.Permanent, fmt.Errorf(
+		return 0, fault.As(fault.Permanent, fmt.Errorf(
 			"%s is null in all %d rows of %s, so nothing new could ever be told from old: set LoadType to Snapshot", column, counts.Nulls, l.Table.Source))
 	}
 	whole := plan.Slice{Part: plan.PartNull, Hi: plan.Buckets, Rows: counts.Nulls}
 	target := p.width.Target()
 	cells, err := p.counter.refineGroups(ctx, []plan.Slice{whole}, []plan.Slice{whole}, target)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	l.Add(plan.Pack(cells, target, l.Next)...)
 	l.Note(fmt.Sprintf("%d rows without %s are copied once; set LoadType to Snapshot if they change", counts.Nulls, column))
-	return nil
+	return counts.Nulls, nil
 }
 
 // pack turns the window's cells into slices; parts too large as counted are
 // counted once more by hash buckets, all in one call. While no width is known all
-// is packed again soon, so only what could not be fetched at all is counted.
-func (p *planner) pack(ctx context.Context) ([]plan.Slice, error) {
+// is packed again soon, so only what could not be fetched at all is counted. What
+// may expire while it is copied goes into slices of its own, which may shrink.
+func (p *planner) pack(ctx context.Context, edge time.Time) ([]plan.Slice, error) {
 	target := p.width.Target()
 	var groups []plan.Slice
 	if !p.width.Learning() || plan.Exceeds(p.cells, target) {
@@ -243,16 +261,22 @@ func (p *planner) pack(ctx context.Context) ([]plan.Slice, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plan.Pack(cells, p.width.PackTarget(plan.SumRows(cells)), p.ledger.Next), nil
+	packTo := p.width.PackTarget(plan.SumRows(cells))
+	young := 0
+	for young < len(cells) && cells[young].Expiring(edge) {
+		young++
+	}
+	old := plan.Pack(cells[:young], packTo, p.ledger.Next)
+	return append(old, plan.Pack(cells[young:], packTo, p.ledger.Next+len(old))...), nil
 }
 
 func (p *planner) snapshot(ctx context.Context) error {
 	l := p.ledger
-	counts, err := p.counter.all(ctx)
+	counts, err := p.counter.all(ctx, p.expected())
 	if err != nil {
 		return err
 	}
-	l.SnapshotTime, l.Total, l.Newest = counts.Now, counts.Rows(), counts.Newest
+	l.SnapshotTime, l.Total, l.Newest, l.Checksum = counts.Now, counts.Rows(), counts.Newest, counts.Checksum
 	if l.Total == 0 {
 		return nil
 	}
@@ -261,5 +285,6 @@ func (p *planner) snapshot(ctx context.Context) error {
 		return err
 	}
 	l.Add(plan.Pack(cells, p.width.PackTarget(plan.SumRows(cells)), l.Next)...)
+	l.Open(l.Total, time.Time{})
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -41,6 +40,7 @@ type run struct {
 func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
 	log := m.unstated.With("run_id", l.RunID)
 	call := m.callerFor(l.Table)
+	l.Account.Edge = l.Table.ExpiryEdge(m.ports.Clock.Now(), m.cfg.LookBack)
 	return &run{
 		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l, tickets: map[int]plan.Ticket{},
 		width:   plan.NewRowWidth(m.cfg.Limits, m.state.Width),
@@ -156,29 +156,56 @@ func (r *run) plannedNumbers(first bool) (numbers []int) {
 	return numbers
 }
 
-// countUncounted counts the slices that came out of a split, all in one call.
+// countUncounted counts the slices that came out of a split, all in one call, and
+// once more what the first answer puts below what is known of them.
 func (r *run) countUncounted(ctx context.Context) error {
 	parts := slices.DeleteFunc(r.planned(), func(s plan.Slice) bool { return s.Rows >= 0 })
 	if len(parts) == 0 {
 		return nil
 	}
+	believed, err := r.countOnce(ctx, parts)
+	if err != nil {
+		return err
+	}
+	if doubt := r.ledger.Doubt(believed); len(doubt) > 0 {
+		r.log.Warn("slices counted less than is known of them, counted again", "slices", doubt)
+		again := slices.DeleteFunc(parts, func(s plan.Slice) bool { return !slices.Contains(doubt, s.No) })
+		second, err := r.countOnce(ctx, again)
+		if err != nil {
+			return err
+		}
+		for _, s := range again {
+			believed[s.No] = plan.Believe(believed[s.No], second[s.No])
+		}
+	}
+	for no, rows := range believed {
+		believed[no] = max(0, rows) // not doubted: all the parent's rows are in its other parts
+	}
+	if err := r.ledger.TakeCounts(believed); err != nil {
+		return err
+	}
+	return r.save(ctx)
+}
+
+// countOnce counts slices by number; a slice that the answer does not speak of is
+// negative. What the source refuses to count is divided and absent.
+func (r *run) countOnce(ctx context.Context, parts []plan.Slice) (map[int]int64, error) {
 	counts, refused, err := r.counter.parts(ctx, parts)
 	if err != nil {
-		return fmt.Errorf("count %d slices: %w", len(parts), err)
+		return nil, fmt.Errorf("count %d slices: %w", len(parts), err)
 	}
+	rows := map[int]int64{}
 	for i, p := range parts {
 		if cause := refused[i]; cause != nil {
 			// Too heavy to count is too heavy to fetch.
 			if err := r.split(ctx, p, cause); err != nil {
-				return err
+				return nil, err
 			}
 			continue
 		}
-		if err := r.ledger.Counted(p.No, counts[i]); err != nil {
-			return err
-		}
+		rows[p.No] = counts[i]
 	}
-	return r.save(ctx)
+	return rows, nil
 }
 
 // copySlice fetches one planned slice, freezes it and sends it.
@@ -231,6 +258,10 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 // count.
 var errUnequal = errors.New("rows received differ from rows counted twice")
 
+// errAtEdge is the same of a slice that reaches from what may expire into what may
+// not: only its younger part can tell.
+var errAtEdge = fmt.Errorf("some may have expired: %w", errUnequal)
+
 // freeze fetches the slice into a staged blob and settles its row count. The
 // blob is nobody's until the ledger names it: an earlier one, left by a killed
 // process, is never read.
@@ -249,35 +280,35 @@ func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Receive
 		return plan.Blob{}, plan.Received{}, err
 	}
 	blob.Rows, blob.Bytes = received.Rows, received.Bytes
-	if received.Rows == s.Rows {
-		return blob, received, nil
-	}
-	counts, refused, err := r.counter.parts(ctx, []plan.Slice{s})
-	if err == nil {
-		err = refused[0]
-	}
-	if err != nil {
-		return plan.Blob{}, plan.Received{}, err
-	}
-	if counts[0] == received.Rows {
-		r.log.Info("slice changed since it was counted", "slice", s.No, "counted", s.Rows, "rows", received.Rows)
-		return blob, received, nil
-	}
-	if counts[0] < received.Rows && received.Rows < s.Rows && r.expiring(s) {
-		r.log.Info("rows of the slice expired since they were counted", "slice", s.No, "counted", s.Rows, "rows", received.Rows, "now", counts[0])
-		r.mu.Lock()
-		r.ledger.Note(fmt.Sprintf("slice %d: %d rows expired at Defender between their count and their copy", s.No, s.Rows-received.Rows))
-		r.mu.Unlock()
-		return blob, received, nil
-	}
-	return plan.Blob{}, plan.Received{}, fault.As(fault.Split,
-		fmt.Errorf("%d rows received, %d counted, %d counted again: %w", received.Rows, s.Rows, counts[0], errUnequal))
+	return blob, received, r.settle(ctx, s, received.Rows)
 }
 
-// expiring reports whether rows of the slice are about as old as what Defender
-// still holds: they grow fewer between any two calls.
-func (r *run) expiring(s plan.Slice) bool {
-	return s.Part == plan.PartWindow && r.table.ArrivalTime() && s.Window.From.Before(r.ports.Clock.Now().Add(time.Hour-r.m.cfg.LookBack))
+// settle compares the rows of an answer with those counted. An error of kind Split
+// says that the slice must be divided.
+func (r *run) settle(ctx context.Context, s plan.Slice, received int64) error {
+	edge := r.ledger.Account.Edge
+	if plan.Receive(s, received, -1, edge) == plan.Accept {
+		return nil
+	}
+	least := received
+	if s.Expiring(edge) {
+		least = 0 // rows grow fewer between any two calls
+	}
+	recount, err := r.counter.again(ctx, s, least)
+	if err != nil {
+		return err
+	}
+	if s.Part == plan.PartAll && recount != s.Rows && r.m.state.Restarts < maxRestarts {
+		return fmt.Errorf("%d rows counted, %d counted again: %w", s.Rows, recount, errTorn)
+	}
+	switch plan.Receive(s, received, recount, edge) {
+	case plan.Accept:
+		r.log.Info("slice changed since it was counted", "slice", s.No, "counted", s.Rows, "rows", received, "now", recount)
+		return nil
+	case plan.DivideAtEdge:
+		return fault.As(fault.Split, fmt.Errorf("%d rows received, %d counted, %d counted again: %w", received, s.Rows, recount, errAtEdge))
+	}
+	return fault.As(fault.Split, fmt.Errorf("%d rows received, %d counted, %d counted again: %w", received, s.Rows, recount, errUnequal))
 }
 
 // split divides a planned slice in the ledger. At the smallest slice the cause
@@ -286,7 +317,13 @@ func (r *run) expiring(s plan.Slice) bool {
 func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, b, ok, err := r.ledger.Divide(s.No)
+	a, b, ok, err := plan.Slice{}, plan.Slice{}, false, error(nil)
+	if errors.Is(cause, errAtEdge) {
+		a, b, ok, err = r.ledger.DivideAt(s.No, r.ledger.Account.Edge)
+	}
+	if !ok && err == nil {
+		a, b, ok, err = r.ledger.Divide(s.No)
+	}
 	if err != nil {
 		return err
 	}
@@ -360,7 +397,7 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 	}
 	var cells []plan.Slice
 	if len(others) > 0 {
-		counted, refused, err := r.counter.buckets(ctx, others, plan.CountWidth(others, target))
+		counted, refused, err := r.counter.conserved(ctx, others, plan.CountWidth(others, target))
 		if err != nil {
 			return nil, err
 		}
@@ -374,7 +411,7 @@ func (r *run) recount(ctx context.Context, rest []plan.Slice) ([]plan.Slice, err
 	for _, w := range plan.Coalesce(windows) {
 		fresh := plan.Within(r.cells, w)
 		if fresh == nil {
-			counts, err := r.counter.window(ctx, w, 0, w.Bin())
+			counts, err := r.counter.window(ctx, w, 0, w.Bin(), plan.RowsWithin(windows, w))
 			if err != nil {
 				return nil, err
 			}

@@ -177,11 +177,15 @@ func TestScenario_P8_LastPageEmptyOrFailed(t *testing.T) {
 			if got := w.states[key].watermark(t); got.Sub(end).Abs() > time.Minute {
 				t.Errorf("watermark %v, want %v", got, end)
 			}
-			calls := w.calls
-			w.run(time.Hour)
-			w.whole(t, w.now.Add(-2*time.Hour))
-			if w.calls > calls+1 {
-				t.Errorf("the next tick took %d calls, want one count", w.calls-calls)
+			// Nothing after a run that had rows is counted twice; a quiet table costs one
+			// call a tick.
+			for _, want := range []int{2, 1} {
+				calls := w.calls
+				w.run(time.Hour)
+				w.whole(t, w.now.Add(-2*time.Hour))
+				if w.calls > calls+want {
+					t.Errorf("the next tick took %d calls, want %d", w.calls-calls, want)
+				}
 			}
 		})
 	}

@@ -302,6 +302,9 @@ func (p *process) CountBuckets(ctx context.Context, call plan.Caller, t plan.Tab
 					counts[r.bucket/width]++
 				}
 			}
+			if width == plan.Buckets {
+				out[i] = []plan.BucketCount{} // counted whole, every part has a line
+			}
 			for b, n := range counts {
 				out[i] = append(out[i], plan.BucketCount{Lo: b * width, Hi: (b + 1) * width, Rows: n})
 			}

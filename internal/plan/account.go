@@ -149,8 +149,8 @@ func Receive(s Slice, received, recount int64, edge time.Time) Receipt {
 	}
 }
 
-// expiring reports whether all rows of the slice may expire while the run lasts.
-func (s Slice) expiring(edge time.Time) bool {
+// Expiring reports whether all rows of the slice may expire while the run lasts.
+func (s Slice) Expiring(edge time.Time) bool {
 	return s.Part == PartWindow && !s.Window.To.After(edge)
 }
 
@@ -173,19 +173,9 @@ func (a Account) Gap(verified int64) int64 {
 	return a.Planned + a.Arrived + a.Expired + a.Recounted - verified
 }
 
-// PlannedRows returns the rows of a window as its cells were first counted, before
-// any was counted finely: the parent of all that the run will count.
-func PlannedRows(cells []Slice, w Window) (rows int64) {
-	for _, c := range cells {
-		if !c.Window.From.Before(w.From) && !c.Window.To.After(w.To) {
-			rows += c.Rows
-		}
-	}
-	return rows
-}
-
-// Open begins the account of a run whose slices are planned. planned is PlannedRows
-// and the null rows, or a snapshot's rows; edge is Table.ExpiryEdge. What the slices'
+// Open begins the account of a run whose slices are planned. planned is what the
+// window's cells held as they were first counted, the parent of all that the run will
+// count, and the null rows, or a snapshot's rows; edge is Table.ExpiryEdge. What the slices'
 // own counts, believed by now, make of it is the first difference; where some are
 // not counted yet it is left to the end of the run.
 func (l *Ledger) Open(planned int64, edge time.Time) {
@@ -285,7 +275,7 @@ func (l *Ledger) TakeCounts(counts map[int]int64) error {
 		for _, no := range numbers {
 			rows, ok := counts[no]
 			complete = complete && ok
-			expiring = expiring && l.Slice(no).expiring(l.Account.Edge)
+			expiring = expiring && l.Slice(no).Expiring(l.Account.Edge)
 			sum += rows
 		}
 		if complete {
@@ -304,7 +294,7 @@ func (l *Ledger) TakeCounts(counts map[int]int64) error {
 // the same.
 func (l *Ledger) settle(s *LedgerSlice, rows int64) {
 	diff := rows - s.Rows
-	l.Account.post(diff, s.expiring(l.Account.Edge))
+	l.Account.post(diff, s.Expiring(l.Account.Edge))
 	s.Rows = rows
 	for p := l.Slice(s.Parent); p != nil && diff != 0; p = l.Slice(p.Parent) {
 		p.Rows += diff

@@ -263,7 +263,7 @@ func TestAccount_OpensWithWhatTheFinerCountsMade(t *testing.T) {
 	}
 	cells[0].Window.From = day
 	w := plan.Window{From: day, To: at(20)}
-	if got := plan.PlannedRows(cells, w); got != 100 {
+	if got := plan.RowsWithin(cells, w); got != 100 {
 		t.Fatalf("%d rows planned in a window cut after two cells", got)
 	}
 	for _, tc := range []struct {

@@ -83,6 +83,9 @@ type Ledger struct {
 	Ended     time.Time     `json:"Ended"`
 	Status    string        `json:"Status"` // audit status at the end; "" while open
 
+	// Checksum of the keys of a snapshot's rows at the plan; "" where the source gave none.
+	Checksum string `json:"Checksum,omitzero"`
+
 	Account Account `json:"Account,omitzero"` // why the rows verified are not those planned
 }
 

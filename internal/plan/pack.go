@@ -97,6 +97,16 @@ func SumRows(cells []Slice) (n int64) {
 	return n
 }
 
+// RowsWithin returns the rows counted in the slices that lie in the window.
+func RowsWithin(counted []Slice, w Window) (n int64) {
+	for _, s := range counted {
+		if !s.Window.From.Before(w.From) && !s.Window.To.After(w.To) {
+			n += max(0, s.Rows)
+		}
+	}
+	return n
+}
+
 // Exceeds reports whether a cell is above the target, so that it must be counted
 // by buckets before it can be fetched.
 func Exceeds(cells []Slice, target int64) bool {

@@ -1,0 +1,142 @@
+package pipeline_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// liar is a source whose answers are well formed and lack rows.
+type liar struct {
+	*process
+	counts  int                                        // of CountBuckets and Count so far
+	count   func(call int, c *plan.Counts)             // spoils an answer of Count
+	buckets func(call int, parts [][]plan.BucketCount) // spoils one of CountBuckets
+	fetch   func(s plan.Slice, rows int) (shown int)   // how many rows an answer shows
+}
+
+func (l *liar) Count(ctx context.Context, call plan.Caller, q plan.CountQuery) (plan.Counts, error) {
+	c, err := l.process.Count(ctx, call, q)
+	if l.counts++; err == nil && l.count != nil {
+		l.count(l.counts, &c)
+	}
+	return c, err
+}
+
+func (l *liar) CountBuckets(ctx context.Context, call plan.Caller, t plan.Table, parts []plan.Slice, width int) ([][]plan.BucketCount, error) {
+	out, err := l.process.CountBuckets(ctx, call, t, parts, width)
+	if l.counts++; err == nil && l.buckets != nil {
+		l.buckets(l.counts, out)
+	}
+	return out, err
+}
+
+// lie runs the world for the duration, a tick an hour, with spoilt answers.
+func (w *world) lie(t *testing.T, d time.Duration, l *liar) {
+	t.Helper()
+	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(time.Hour) {
+		l.process = &process{world: w}
+		lane := w.lane(l.process, func(ports *pipeline.Ports) { ports.Source = l })
+		w.messages = nil
+		for range 50 {
+			err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}})
+			if err == nil && len(w.messages) == 0 {
+				break
+			}
+			if len(w.messages) > 0 {
+				w.now, w.messages = w.messages[0].visible, nil
+			} else {
+				w.now = w.now.Add(time.Minute)
+			}
+		}
+	}
+}
+
+// nth calls f for the n-th count.
+func nth[T any](n int, f func(T)) func(int, T) {
+	return func(call int, answer T) {
+		if call == n {
+			f(answer)
+		}
+	}
+}
+
+func TestScenario_R1_AnswersThatLackRows(t *testing.T) {
+	empty := func(parts [][]plan.BucketCount) { clear(parts) }
+	last := func(parts [][]plan.BucketCount) { parts[len(parts)-1] = nil }
+	none := func(c *plan.Counts) { c.Bins, c.Buckets, c.Nulls, c.Later = nil, nil, 0, 0 }
+	tie := func(w *world) { // one bin of a hundred rows
+		for range 100 {
+			w.add(w.now.Add(-5 * time.Hour))
+		}
+	}
+	spread := func(w *world) { w.fill(200, 20) }
+	grown := func(w *world) { // bytes a row that are learned by the first slice
+		w.cfg.Limits = plan.Limits{Rows: 1000, Bytes: 30_000}
+		w.cap = 1000
+		for range 300 {
+			w.add(w.now.Add(-5 * time.Hour))
+		}
+	}
+	split := func(w *world) { w.cap = 12; w.fill(60, 10) } // refused as too large and divided
+	for _, tt := range []struct {
+		name string
+		fill func(*world)
+		load string
+		lies liar
+		told int // the count after the one that lies
+	}{
+		{"a bin's buckets are empty", tie, "Full", liar{buckets: nth(2, empty)}, 3},
+		{"slices of a split have no line", split, "Full", liar{buckets: nth(2, empty)}, 3},
+		{"one slice of a split has no line", split, "Full", liar{buckets: nth(2, last)}, 3},
+		{"the window is empty", spread, "Full", liar{count: nth(1, none)}, 2},
+		{"the recount after the width is learned is empty", grown, "Full", liar{buckets: nth(3, empty)}, 4},
+		{"a snapshot is empty", spread, "Snapshot", liar{count: nth(1, none)}, 2},
+		{"a snapshot's closing count is empty", spread, "Snapshot", liar{count: nth(2, none)}, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(41)
+			w.config[0].LoadType = tt.load
+			tt.fill(w)
+			w.lie(t, time.Hour, &tt.lies)
+			w.whole(t, w.now.Add(-3*time.Hour))
+			if n := w.count(key.Source, plan.Success); n == 0 || tt.lies.counts < tt.told {
+				t.Errorf("%d Success rows after %d counts: %s", n, tt.lies.counts, w.story())
+			}
+		})
+	}
+}
+
+// A window without rows after a run that had some is counted twice, and a quiet
+// table costs one call a tick.
+func TestScenario_R1_AQuietTableCostsOneCall(t *testing.T) {
+	w := newWorld(42)
+	w.fill(20, 10)
+	w.run(2 * time.Hour)
+	w.now = w.now.Add(time.Hour)
+	w.run(2 * time.Hour)
+	calls := w.calls
+	w.run(5 * time.Hour)
+	if got := w.calls - calls; got > 5 {
+		t.Errorf("%d calls in five ticks", got)
+	}
+}
+
+// Rows that no count explains: the window is counted once more by slice, and what
+// stays unequal is a Gap. The watermark moves all the same.
+func TestScenario_R1_WhatNothingExplainsIsAGap(t *testing.T) {
+	w := newWorld(43)
+	w.fill(60, 10)
+	l := &liar{count: nth(1, func(c *plan.Counts) { c.Bins[0].Rows += 7 })} // rows that never were
+	w.lie(t, time.Hour, l)
+	w.whole(t, w.now.Add(-3*time.Hour))
+	for _, a := range w.audits {
+		if a.Status == plan.Gap && (!strings.Contains(a.FailureReason, "LastRefreshedTime") || a.WindowTo.IsZero()) {
+			t.Errorf("audit: %s", w.story())
+		}
+	}
+}
