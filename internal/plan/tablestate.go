@@ -63,6 +63,9 @@ type TableState struct {
 	Published []Table    `json:"Published"` // rows of ours in MigrationConfiguration, newest last
 	Outbox    []Outgoing `json:"Outbox"`    // what must still be said in ADX
 	Seq       int64      `json:"Seq"`       // numbers the outbox's entries over the table's life
+
+	LastRows int64 `json:"LastRows,omitzero"` // rows of the run that ended last; see EmptyAgain
+	Marks    Marks `json:"Marks,omitzero"`    // what was copied by other columns
 }
 
 // Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one
