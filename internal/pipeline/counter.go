@@ -16,12 +16,12 @@ const countParts = 40
 // counter counts one table's rows at the source, in as few calls as the source
 // lets it.
 type counter struct {
-	source   Source
-	call     plan.Caller
-	table    plan.Table
-	budget   budget
-	attempts int // of the run: one that is overtaxed meets smaller batches with each
-	log      *slog.Logger
+	source Source
+	call   plan.Caller
+	table  plan.Table
+	budget budget
+	ledger *plan.Ledger // remembers how many parts at a time did not overtax the source
+	log    *slog.Logger
 }
 
 // window counts a window by time bins, its end moved back to settle before the
@@ -107,15 +107,24 @@ func (c *counter) again(ctx context.Context, part plan.Slice, least int64) (rows
 }
 
 // buckets counts parts by ranges of width buckets; what the source refuses as too
-// much is asked for in halves. Unavailable ends it: a source that is down is not
-// asked again for less.
+// much is asked for in halves, and the run asks for no more at a time from then on.
+// Unavailable ends it: a source that is down is not asked again for less.
 func (c *counter) buckets(ctx context.Context, parts []plan.Slice, width int) (counted [][]plan.BucketCount, refused map[int]error, err error) {
 	counted, refused = make([][]plan.BucketCount, len(parts)), map[int]error{}
+	batch := countParts
+	if c.ledger.CountBatch > 0 {
+		batch = min(batch, c.ledger.CountBatch)
+	}
 	todo := [][2]int{}
-	batch := max(1, countParts>>max(0, c.attempts-3))
 	for lo := 0; lo < len(parts); lo += batch {
 		todo = append(todo, [2]int{lo, min(lo+batch, len(parts))})
 	}
+	answered, overtaxed := 0, 0 // the largest batch answered, the smallest refused
+	defer func() {
+		if overtaxed > 1 {
+			c.ledger.CountBatch = max(1, answered, overtaxed/2)
+		}
+	}()
 	for len(todo) > 0 {
 		lo, hi := todo[0][0], todo[0][1]
 		todo = todo[1:]
@@ -123,13 +132,18 @@ func (c *counter) buckets(ctx context.Context, parts []plan.Slice, width int) (c
 		switch kind := fault.KindOf(err); {
 		case err == nil:
 			copy(counted[lo:hi], answer)
+			answered = max(answered, hi-lo)
 		case kind != fault.Split:
 			return nil, nil, err
 		case hi-lo == 1:
 			refused[lo] = err
-		case c.budget.outOfTime():
-			return nil, nil, fault.As(fault.Retry, err)
 		default:
+			if overtaxed == 0 || hi-lo < overtaxed {
+				overtaxed = hi - lo
+			}
+			if c.budget.outOfTime() {
+				return nil, nil, fault.As(fault.Retry, err)
+			}
 			mid := lo + (hi-lo)/2
 			todo = append(todo, [2]int{lo, mid}, [2]int{mid, hi})
 		}

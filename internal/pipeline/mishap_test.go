@@ -215,3 +215,21 @@ func (b *blob) watermark(t *testing.T) time.Time {
 	}
 	return s.Watermark
 }
+
+// ledger reads a ledger as it is stored.
+func (w *world) ledger(t *testing.T, b *blob) (l plan.Ledger) {
+	t.Helper()
+	if err := json.Unmarshal(b.body, &l); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// state reads a table's state as it is stored.
+func (w *world) state(t *testing.T, k plan.Key) (s plan.TableState) {
+	t.Helper()
+	if err := json.Unmarshal(w.states[k].body, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

@@ -44,7 +44,7 @@ func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
 	return &run{
 		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l, tickets: map[int]plan.Ticket{},
 		width:   plan.NewRowWidth(m.cfg.Limits, m.state.Width),
-		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, attempts: l.Attempts, log: log},
+		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: log},
 	}
 }
 
@@ -190,8 +190,12 @@ func (r *run) countUncounted(ctx context.Context) error {
 // countOnce counts slices by number; a slice that the answer does not speak of is
 // negative. What the source refuses to count is divided and absent.
 func (r *run) countOnce(ctx context.Context, parts []plan.Slice) (map[int]int64, error) {
+	batch := r.ledger.CountBatch
 	counts, refused, err := r.counter.parts(ctx, parts)
 	if err != nil {
+		if r.ledger.CountBatch != batch {
+			err = errors.Join(err, r.save(ctx)) // the next invocation asks for less at once
+		}
 		return nil, fmt.Errorf("count %d slices: %w", len(parts), err)
 	}
 	rows := map[int]int64{}

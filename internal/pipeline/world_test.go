@@ -37,6 +37,7 @@ type world struct {
 	cap       int  // rows per answer
 	cut       bool // cut silently at the cap instead of refusing
 	refuseAll bool // every fetch is too large
+	branches  int  // parts that one count may have; 0: any number
 	ids       int  // of rows used so far
 	calls     int
 
@@ -294,6 +295,9 @@ func (p *process) Count(ctx context.Context, call plan.Caller, q plan.CountQuery
 
 func (p *process) CountBuckets(ctx context.Context, call plan.Caller, t plan.Table, parts []plan.Slice, width int) (out [][]plan.BucketCount, err error) {
 	err = p.call(ctx, call, "tally", func() error {
+		if p.branches > 0 && len(parts) > p.branches {
+			return fault.As(fault.Split, fmt.Errorf("%d branches are too many", len(parts)))
+		}
 		out = make([][]plan.BucketCount, len(parts))
 		for i, part := range parts {
 			counts := map[int]int64{}

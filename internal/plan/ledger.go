@@ -85,6 +85,9 @@ type Ledger struct {
 
 	// Checksum of the keys of a snapshot's rows at the plan; "" where the source gave none.
 	Checksum string `json:"Checksum,omitzero"`
+	// CountBatch is how many parts are counted in one call, since more of them overtaxed
+	// the source; 0: as many as a query holds.
+	CountBatch int `json:"CountBatch,omitzero"`
 
 	Account Account `json:"Account,omitzero"` // why the rows verified are not those planned
 }

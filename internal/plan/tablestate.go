@@ -53,10 +53,9 @@ type TableState struct {
 	// zero: no run has ended. Stored as Settled, which once meant both: older
 	// programs read it as either, so that an upgrade can be taken back.
 	ForeignSince time.Time  `json:"Settled"`
-	LastRows     int64      `json:"LastRows,omitzero"` // rows of the run that ended last
-	Rebuilt      bool       `json:"Rebuilt"`           // there was no state, and no run has ended since
-	Restarts     int        `json:"Restarts"`          // snapshots abandoned in a row because the table changed meanwhile
-	Rewind       *time.Time `json:"Rewind"`            // a watermark that the user set; the next run begins there
+	Rebuilt      bool       `json:"Rebuilt"`  // there was no state, and no run has ended since
+	Restarts     int        `json:"Restarts"` // snapshots abandoned in a row because the table changed meanwhile
+	Rewind       *time.Time `json:"Rewind"`   // a watermark that the user set; the next run begins there
 
 	Command   time.Time  `json:"Command"`   // arrival of the newest configuration row judged so far
 	Table     Table      `json:"Table"`     // the configuration last acted upon
