@@ -2,73 +2,38 @@ package bench
 
 import (
 	"bytes"
-	"errors"
-	"log/slog"
-	"regexp"
-	"slices"
-	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/defender2adx/defender2adx/emulator/azurite"
-	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
-	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
-// keys are what a line of each measurement carries.
-var keys = map[string][]string{
-	"rowpath":   {"mb_s", "of_floor", "times_plain"},
-	"memory":    {"peak_rss_mib"},
-	"calls":     {"calls", "ideal", "of_ideal"},
-	"quota":     {"processes", "used", "provoked_429"},
-	"growth":    {"rows", "seconds", "calls", "peak_rss_mib"},
-	"coldstart": {"ready_ms", "first_row_ms"},
-	"endtoend":  {"rows_s", "handler_share"},
+// The lines are for machines. That every measurement prints its own is shown by
+// `make bench SHORT=1`, which fails where one prints another line or none.
+func TestFigure_IsALineForMachines(t *testing.T) {
+	var out bytes.Buffer
+	b := &Bench{Out: &out}
+	b.figure("endtoend", "1kb", "rows_s", 12345, "handler_share", 0.254)
+	if got, want := out.String(), "bench: name=endtoend case=1kb rows_s=12345 handler_share=0.25\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
-var (
-	lineText  = regexp.MustCompile(`^bench: name=(\w+) case=\S+ (.+)$`)
-	valueText = regexp.MustCompile(`^(\w+)=(\d+(?:\.\d+)?)$`)
-)
-
-// TestShort_EveryMeasurementWorks says nothing about the figures.
-func TestShort_EveryMeasurementWorks(t *testing.T) {
-	app, err := stack.BuildApp(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+func TestMeasure_RefusesFiguresThatAreNotTheOnesPromised(t *testing.T) {
+	tests := []struct {
+		name    string
+		lines   string
+		refused bool
+	}{
+		{"as promised", "bench: name=calls case=1kb calls=3 ideal=2 of_ideal=1.50\n", false},
+		{"nothing", "", true},
+		{"another measurement's", "bench: name=quota case=1kb calls=3 ideal=2 of_ideal=1.50\n", true},
+		{"a key less", "bench: name=calls case=1kb calls=3 ideal=2\n", true},
+		{"another order", "bench: name=calls case=1kb ideal=2 calls=3 of_ideal=1.50\n", true},
+		{"no number", "bench: name=calls case=1kb calls=3 ideal=2 of_ideal=NaN\n", true},
+		{"a line of something else", "bench: name=calls case=1kb calls=3 ideal=2 of_ideal=1.50\npanic: no\n", true},
 	}
-	for _, m := range All() {
-		t.Run(m.Name, func(t *testing.T) {
-			var out, progress bytes.Buffer
-			b := &Bench{App: app, Out: &out, Log: slog.New(slog.NewTextHandler(&progress, nil)), Short: true}
-			err := m.Run(t.Context(), b)
-			if errors.Is(err, azurite.ErrNotInstalled) {
-				azuritetest.SkipNotInstalled(t, err)
-			}
-			if err != nil {
-				t.Fatalf("%v\n%s", err, progress.String())
-			}
-			lines := slices.Collect(strings.Lines(out.String()))
-			if len(lines) == 0 {
-				t.Fatal("no figure")
-			}
-			for _, line := range lines {
-				parts := lineText.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
-				if parts == nil || parts[1] != m.Name {
-					t.Fatalf("%q", line)
-				}
-				var got []string
-				for _, pair := range strings.Fields(parts[2]) {
-					value := valueText.FindStringSubmatch(pair)
-					if value == nil {
-						t.Fatalf("%q in %q", pair, line)
-					}
-					got = append(got, value[1])
-				}
-				if diff := cmp.Diff(keys[m.Name], got); diff != "" {
-					t.Errorf("keys of %s (-want +got):\n%s", m.Name, diff)
-				}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := checkLines("calls", tt.lines); (err != nil) != tt.refused {
+				t.Errorf("%v, want refused %v", err, tt.refused)
 			}
 		})
 	}

@@ -30,6 +30,7 @@ import (
 // Any client can be pointed at what `devstack emulators --json` prints, and
 // SIGTERM ends all of it.
 func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
+	long(t)
 	if _, err := azurite.NodeModules(); err != nil {
 		azuritetest.SkipNotInstalled(t, err)
 	}

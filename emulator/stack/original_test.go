@@ -14,6 +14,8 @@ import (
 // on Timestamp, and on the business dates LastUpdatedOn and InstallationTime,
 // rows without a date included. A date in the future waits for its day.
 func TestOriginalConfiguration_WorksAsGiven(t *testing.T) {
+	long(t)
+	t.Parallel()
 	data, err := tenant.Generate(tenant.Options{Seed: 5, Scale: 0.05, Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)

@@ -17,17 +17,20 @@ import (
 
 // fetches counts the hunting calls that read rows, by query text.
 type fetches struct {
+	delay time.Duration // of each
+
 	mu sync.Mutex
 	by map[string]int
 }
 
 func (f *fetches) see(c hunting.Call) hunting.Fault {
-	if !strings.Contains(c.Query, "summarize") {
-		f.mu.Lock()
-		f.by[c.Query]++
-		f.mu.Unlock()
+	if strings.Contains(c.Query, "summarize") {
+		return hunting.Fault{}
 	}
-	return hunting.Fault{}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.by[c.Query]++
+	return hunting.Fault{Delay: f.delay}
 }
 
 // again returns how many fetches read what another had read before.
@@ -42,23 +45,26 @@ func (f *fetches) again() (n int) {
 
 // A large table moves over many short invocations, with its process killed
 // between and within them. D2A_SCALE_ROWS sets the size, and then invocations of a
-// minute and a quota that makes them many; the default suits CI.
+// minute and a quota that makes them many; the default suits CI, where the source
+// answers so slowly that one invocation cannot be enough on any machine.
 func TestScale_ManyInvocationsWithKills(t *testing.T) {
+	long(t)
+	t.Parallel()
 	const table = "DeviceNetworkEvents"
-	rows, kills, between := 150_000, 2, 10
+	rows, kills, between, delay := 48_000, 2, 6, 500*time.Millisecond
 	settings := map[string]string{"MIGRATION_TIME_BUDGET": "2s", "MIGRATION_INGEST_GRACE": "1m"}
 	if text := os.Getenv("D2A_SCALE_ROWS"); text != "" {
 		var err error
 		if rows, err = strconv.Atoi(text); err != nil {
 			t.Fatal(err)
 		}
-		kills, between = 5, 40
+		kills, between, delay = 5, 40, 0
 		settings["MIGRATION_TIME_BUDGET"], settings["DEFENDER_CALLS_PER_MINUTE"] = "60s", "75" // of which we use 60
 	}
 	// So many slices that the kills fall between them.
 	settings["MIGRATION_ROW_TARGET"] = strconv.Itoa(min(max(rows/40, 2000), 20_000))
 	data := events(t, table, rows)
-	seen := &fetches{by: map[string]int{}}
+	seen := &fetches{by: map[string]int{}, delay: delay}
 	s := start(t, data, stack.Options{Hunting: hunting.Options{Fault: seen.see}})
 	s.setup("none")
 	s.configure(table)
@@ -85,8 +91,8 @@ func TestScale_ManyInvocationsWithKills(t *testing.T) {
 		t.Errorf("the audit row counts %d rows, want %d", ended.RecordCount, rows)
 	}
 	s.equal()
-	if offs := s.count("put off"); offs < kills+1 {
-		t.Errorf("the wake-up was put off %d times, by the kills alone: the time budget of an invocation was not the limit", offs)
+	if s.count("time budget spent") == 0 {
+		t.Error("no invocation spent its time budget: the table moved in those that were killed")
 	}
 	t.Logf("rows=%d slices=%d kills=%d put_off=%d fetched_again=%d", ended.RecordCount, s.count("slice verified"), kills, s.count("put off"), seen.again())
 	// Two slices are in flight; only those that were not frozen yet when the
@@ -105,6 +111,8 @@ func (s *site) successesWithin(table string, n int, patience time.Duration) []st
 // Two processes on one queue, every message delivered twice, and one process
 // frozen in the middle of a commit until long after its lease: nothing repeats.
 func TestTwoProcesses_OneFrozenBeyondItsLease(t *testing.T) {
+	long(t)
+	t.Parallel()
 	const table = "DeviceNetworkEvents"
 	data := events(t, table, 15_000)
 	s := start(t, data, stack.Options{})

@@ -23,6 +23,8 @@ import (
 )
 
 func TestDemo_SampleTenantArrivesWhole(t *testing.T) {
+	long(t)
+	t.Parallel()
 	data, err := tenant.Generate(tenant.Options{Seed: 3, Scale: 0.05, Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +39,8 @@ func TestDemo_SampleTenantArrivesWhole(t *testing.T) {
 }
 
 func TestDemo_PublishedRecordsArriveAsTheyStand(t *testing.T) {
+	long(t)
+	t.Parallel()
 	dir := os.Getenv("D2A_SHARED_DATA")
 	if dir == "" {
 		if os.Getenv("D2A_REQUIRE") == "1" {
@@ -58,6 +62,7 @@ func TestDemo_PublishedRecordsArriveAsTheyStand(t *testing.T) {
 }
 
 func TestRuns_MoveOnlyWhatIsNew(t *testing.T) {
+	t.Parallel()
 	const table = "DeviceEvents"
 	data := events(t, table, 500)
 	s := start(t, data, stack.Options{})
@@ -92,6 +97,7 @@ func TestRuns_MoveOnlyWhatIsNew(t *testing.T) {
 }
 
 func TestConfiguration_IsTheUsers(t *testing.T) {
+	t.Parallel()
 	const table = "DeviceEvents"
 	data := events(t, table, 300)
 	s := start(t, data, stack.Options{})
@@ -119,6 +125,7 @@ func TestConfiguration_IsTheUsers(t *testing.T) {
 }
 
 func TestHTTP_Tables(t *testing.T) {
+	t.Parallel()
 	const table = "DeviceEvents"
 	s := start(t, events(t, table, 50), stack.Options{})
 	s.setup("none")
@@ -150,6 +157,7 @@ func TestHTTP_Tables(t *testing.T) {
 }
 
 func TestBadInput_IsAnAuditRowAndStopsNothingElse(t *testing.T) {
+	t.Parallel()
 	const table = "DeviceEvents"
 	s := start(t, events(t, table, 50), stack.Options{})
 	s.setup("none")
@@ -169,6 +177,8 @@ func TestBadInput_IsAnAuditRowAndStopsNothingElse(t *testing.T) {
 }
 
 func TestFailures_NameTheirRemedy(t *testing.T) {
+	long(t)
+	t.Parallel()
 	const table = "DeviceEvents"
 	tests := []struct {
 		name    string
@@ -257,6 +267,8 @@ func (s *site) waitLine(text string) {
 }
 
 func TestSecret_RotatedInTheVaultIsTakenUpWithoutARestart(t *testing.T) {
+	long(t)
+	t.Parallel()
 	const table = "DeviceEvents"
 	data := events(t, table, 50)
 	s := start(t, data, stack.Options{TokenLife: 2 * time.Second})
@@ -275,6 +287,8 @@ func TestSecret_RotatedInTheVaultIsTakenUpWithoutARestart(t *testing.T) {
 }
 
 func TestMDE_IsTheFallback(t *testing.T) {
+	long(t)
+	t.Parallel()
 	const table = "DeviceEvents"
 	s := start(t, events(t, table, 300), stack.Options{})
 	s.setup("none")
@@ -292,8 +306,11 @@ func TestMDE_IsTheFallback(t *testing.T) {
 }
 
 func TestKill_InTheMiddleOfATableEndsWithEveryRowOnce(t *testing.T) {
+	long(t)
+	t.Parallel()
 	const table = "DeviceNetworkEvents"
-	data := events(t, table, 20_000)
+	const rows = 18_000
+	data := events(t, table, rows)
 	s := start(t, data, stack.Options{IngestLatency: 300 * time.Millisecond})
 	s.setup("none")
 	s.configure(table)
@@ -324,8 +341,8 @@ func TestKill_InTheMiddleOfATableEndsWithEveryRowOnce(t *testing.T) {
 		t.Errorf("the handler was killed %d times, want 3", kills.Load())
 	}
 	s.equal()
-	if ended.RecordCount != 20_000 {
-		t.Errorf("the audit row counts %d rows, want 20000", ended.RecordCount)
+	if ended.RecordCount != rows {
+		t.Errorf("the audit row counts %d rows, want %d", ended.RecordCount, rows)
 	}
 }
 

@@ -124,12 +124,12 @@ func TestTake_WorkersTogetherStayWithinTheLimitAndUseIt(t *testing.T) {
 		window  time.Duration
 		allowed int // over the length
 	}{
-		{"one worker", 1, quota.Config{}, 20 * time.Minute, 45, time.Minute, 20 * 36},
-		{"two workers", 2, quota.Config{}, 20 * time.Minute, 45, time.Minute, 20 * 36},
-		{"four workers", 4, quota.Config{}, 20 * time.Minute, 45, time.Minute, 20 * 36},
-		{"four workers, hourly limit", 4, quota.Config{PerHour: 1500}, 2 * time.Hour, 1500, time.Hour, 2 * 1200},
-		{"hourly limit, by the minute", 2, quota.Config{PerHour: 1500}, time.Hour, 45, time.Minute, 1200},
-		{"four workers, nothing left free", 4, quota.Config{FreeShare: -1}, 20 * time.Minute, 45, time.Minute, 20 * 42},
+		{"one worker", 1, quota.Config{}, 8 * time.Minute, 45, time.Minute, 8 * 36},
+		{"two workers", 2, quota.Config{}, 8 * time.Minute, 45, time.Minute, 8 * 36},
+		{"four workers", 4, quota.Config{}, 8 * time.Minute, 45, time.Minute, 8 * 36},
+		{"four workers, hourly limit", 4, quota.Config{PerHour: 1500}, 75 * time.Minute, 1500, time.Hour, 75 * 20},
+		{"hourly limit, by the minute", 2, quota.Config{PerHour: 1500}, 20 * time.Minute, 45, time.Minute, 400},
+		{"four workers, nothing left free", 4, quota.Config{FreeShare: -1}, 8 * time.Minute, 45, time.Minute, 8 * 42},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ type table struct {
 	last   time.Time
 
 	longest time.Duration // between two calls
+	busy    time.Duration // spent in calls
 }
 
 // contest lets tables ask for slots until the end and returns the slots.
@@ -42,7 +43,9 @@ func contest(u rules, tables []*table, end time.Time, call, late func() time.Dur
 		next.longest = max(next.longest, at.Sub(later(next.last, epoch)))
 		next.last = at
 		slots = append(slots, at)
-		next.due = at.Add(call())
+		took := call()
+		next.busy += took
+		next.due = at.Add(took)
 	}
 }
 
@@ -65,7 +68,7 @@ func tables(urgent, others int) (all []*table) {
 
 func TestTurn_EveryTableGetsItsShare(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(2, 60).Draw(t, "tables")
+		n := rapid.IntRange(2, 30).Draw(t, "tables")
 		urgent := rapid.Bool().Draw(t, "urgent")
 		all := tables(0, n)
 		for _, x := range all {
@@ -75,7 +78,8 @@ func TestTurn_EveryTableGetsItsShare(t *testing.T) {
 		slots := contest(tenantRules(), all, epoch.Add(length), draw(t, time.Second, 20*time.Second, "call"), draw(t, 0, time.Second, "late"))
 		share := len(slots) / n
 		for i, x := range all {
-			if x.calls < share/3 {
+			// One whose calls last long asks less often than the others: it is its own limit.
+			if x.calls < share/3 && x.busy < length/2 {
 				t.Fatalf("table %d of %d got %d calls of %d, an equal share is %d", i, n, x.calls, len(slots), share)
 			}
 		}
@@ -85,10 +89,10 @@ func TestTurn_EveryTableGetsItsShare(t *testing.T) {
 func TestTurn_NothingLiesIdleWhileSomebodyWaits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		// With twenty callers a call of twenty seconds leaves enough of them waiting.
-		all := tables(rapid.IntRange(0, 30).Draw(t, "urgent"), rapid.IntRange(20, 60).Draw(t, "others"))
-		const length = 20 * time.Minute
+		all := tables(rapid.IntRange(0, 20).Draw(t, "urgent"), rapid.IntRange(20, 40).Draw(t, "others"))
+		const length = 10 * time.Minute
 		slots := contest(tenantRules(), all, epoch.Add(length), draw(t, time.Second, 20*time.Second, "call"), draw(t, 0, time.Second, "late"))
-		if allowed := 20 * 36; float64(len(slots)) < 0.95*float64(allowed) {
+		if allowed := 10 * 36; float64(len(slots)) < 0.95*float64(allowed) {
 			t.Fatalf("%d slots used in %v, want 95 %% of %d", len(slots), length, allowed)
 		}
 		slices.SortFunc(slots, time.Time.Compare)
@@ -100,7 +104,7 @@ func TestTurn_NothingLiesIdleWhileSomebodyWaits(t *testing.T) {
 
 func TestTurn_SnapshotsGoFirstAndEventsAreNotForgotten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		all := tables(20, rapid.IntRange(1, 60).Draw(t, "others"))
+		all := tables(20, rapid.IntRange(1, 30).Draw(t, "others"))
 		end := epoch.Add(30 * time.Minute)
 		slots := contest(tenantRules(), all, end, draw(t, time.Second, 15*time.Second, "call"), draw(t, 0, time.Second, "late"))
 		urgent := 0

@@ -46,8 +46,8 @@ func (c benchCommand) Run(p *process) error {
 		if len(c.Only) > 0 && !slices.Contains(c.Only, m.Name) {
 			continue
 		}
-		if err := m.Run(p.ctx, b); err != nil {
-			return fmt.Errorf("measure %s: %w", m.Name, err)
+		if err := b.Measure(p.ctx, m); err != nil {
+			return err
 		}
 	}
 	return nil
