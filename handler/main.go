@@ -37,12 +37,13 @@ type commands struct {
 type process struct {
 	ctx            context.Context
 	getenv         func(string) string
+	environ        []string
 	stdout, stderr io.Writer
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(os.Args[1:], &process{ctx: ctx, getenv: os.Getenv, stdout: os.Stdout, stderr: os.Stderr})
+	err := run(os.Args[1:], &process{ctx: ctx, getenv: os.Getenv, environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "handler:", err)
@@ -89,11 +90,12 @@ func (serveCommand) Run(p *process) error {
 		defer listener.Close()
 	}
 	cfg, settingsErr := config.Read(p.getenv)
+	warnings := config.Warnings(p.getenv, p.environ)
 	if err = errors.Join(err, settingsErr); err != nil {
-		return fmt.Errorf("settings:\n%w", err)
+		return faultySettings(err, warnings)
 	}
 	log := newLogger(p, cfg.LogLevel)
-	for _, warning := range config.Warnings(p.getenv) {
+	for _, warning := range warnings {
 		log.Warn("settings", "warning", warning)
 	}
 	program, err := app.New(cfg, app.Options{Version: version, Log: log})
@@ -114,6 +116,15 @@ func (serveCommand) Run(p *process) error {
 		return nil
 	}
 	return err
+}
+
+// faultySettings puts the warnings behind the faults: a setting that is not set
+// may be one whose name is misspelled.
+func faultySettings(err error, warnings []string) error {
+	for _, w := range warnings {
+		err = fmt.Errorf("%w\n%s", err, w)
+	}
+	return fmt.Errorf("settings:\n%w", err)
 }
 
 func newLogger(p *process, level string) *slog.Logger {

@@ -22,7 +22,7 @@ type setupCommand struct {
 func (c setupCommand) Run(p *process) error {
 	cfg, err := config.ReadADX(p.getenv)
 	if err != nil {
-		return fmt.Errorf("settings:\n%w", err)
+		return faultySettings(err, config.Unknown(p.environ))
 	}
 	self, err := credential.New(app.OwnIdentity(cfg))
 	if err != nil {

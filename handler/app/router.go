@@ -11,7 +11,7 @@ import (
 // Router maps what the host sends to the functions: envelopes to /<folder name>,
 // forwarded HTTP requests to their own path. GET / is the server's.
 func (a *App) Router() http.Handler {
-	runner := host.NewRunner(a.log, host.Limits{})
+	runner := host.NewRunner(a.log, host.Limits{AnswerWithin: a.cfg.AnswerWithin()})
 	r := chi.NewRouter()
 	r.Handle("/schedule", runner.Envelope("schedule", a.schedule.Serve))
 	r.Handle("/migrate", runner.Envelope("migrate", a.migrate.Serve))

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -9,8 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
 )
 
 // Every HTTP function asks for a key, and the functions behind queue and timer
@@ -68,4 +72,28 @@ func sampleApp(t *testing.T) *App {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// hanging never ends before it is let go, whatever its context says.
+type hanging struct{ release chan struct{} }
+
+func (h hanging) Migrate(context.Context, pipeline.Request) error { <-h.release; return nil }
+
+// Two invocations that reach the host's time limit in one instant end the host:
+// ours are answered before, even when their work hangs.
+func TestRouter_AnswersBeforeTheHostsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := sampleApp(t)
+		h := hanging{make(chan struct{})}
+		defer close(h.release)
+		a.migrate.Pipeline = h
+		began := time.Now()
+		w := httptest.NewRecorder()
+		req := httptest.NewRequest(http.MethodPost, "/migrate", strings.NewReader(`{"Data":{"wakeup":"{\"table\":\"DeviceInfo\",\"trigger\":\"manual\"}"},"Metadata":{}}`))
+		req.Header.Set("X-Azure-Functions-InvocationId", "i1")
+		a.Router().ServeHTTP(w, req)
+		if took := time.Since(began); took != 25*time.Minute || w.Code != http.StatusInternalServerError {
+			t.Errorf("answered %d after %v, want 500 after 25 minutes", w.Code, took)
+		}
+	})
 }

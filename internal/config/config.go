@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -25,6 +24,9 @@ type Config struct {
 	Migration Migration
 	Storage   Storage
 	LogLevel  string // debug, info, warn or error
+	// FunctionTimeout is when the host ends an invocation, and the process with it;
+	// at most what host.json says.
+	FunctionTimeout time.Duration
 }
 
 // Defender is the source: one tenant, its interface, credential and quota.
@@ -102,7 +104,7 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_API", "graph", "", "Hunting interface: `graph` (Microsoft Graph) or `mde` (Defender for Endpoint, ends 2027-02-01). Aliases of the original script: `M365DGraph`, `MDATP`, `M365D`.", "", api(&d.API)},
 		{"DEFENDER_CLOUD", "global", "", "Cloud of the tenant: `global`, `gcc`, `gcchigh` or `dod`. Selects the endpoints.", "", oneOf(&d.Cloud, "global", "gcc", "gcchigh", "dod")},
 		{"DEFENDER_GRAPH_VERSION", "v1.0", "", "Version of the Graph API: `v1.0` or `beta`.", "", oneOf(&d.GraphVersion, "v1.0", "beta")},
-		{"DEFENDER_TENANT_ID", "", "00000000-0000-0000-0000-000000000000", "Directory (tenant) id of the Defender tenant.", "always", text(&d.TenantID)},
+		{"DEFENDER_TENANT_ID", "", "00000000-0000-0000-0000-000000000000", "Directory (tenant) id of the Defender tenant.", "always", guid(&d.TenantID)},
 		{"DEFENDER_CLIENT_ID", "", "00000000-0000-0000-0000-000000000000", "Application (client) id that holds the hunting permission; with `managed-identity` the id of a user-assigned identity.", "with `secret`", text(&d.ClientID)},
 		{"DEFENDER_CREDENTIAL", "secret", "", "How to sign in to Defender: `secret` (client secret from Key Vault), `managed-identity` or `azure-cli` (local use).", "", oneOf(&d.Credential, "secret", "managed-identity", "azure-cli")},
 		{"DEFENDER_SECRET_NAME", "defender-client-secret", "", "Name of the client secret in Key Vault. It is read again when the service rejects it, so it can be rotated at any time.", "", text(&d.SecretName)},
@@ -135,7 +137,7 @@ func Settings(c *Config) []Setting {
 		{"MIGRATION_CALLS_IN_FLIGHT", "14", "", "Calls to Defender at a time, of all tables of one process; each takes 4 MiB until its rows are staged. One table alone may use them all.", "", integer(&m.CallsInFlight, 1, 256)},
 		{"MIGRATION_LEDGER_RETENTION", "720h", "", "How long the ledgers of ended runs are kept.", "", duration(&m.LedgerRetention, time.Hour, 10*365*24*time.Hour)},
 		{"LOG_LEVEL", "info", "", "`debug`, `info`, `warn` or `error`.", "", oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
-		{"AzureWebJobsStorage", "", "UseDevelopmentStorage=true", "Connection string of the host's storage account; state and queue live there too. Leave it out with an identity.", "or one of the next", text(&s.ConnectionString)},
+		{"AzureWebJobsStorage", "", "UseDevelopmentStorage=true", "Connection string of the host's storage account; state and queue live there too. Leave it out with an identity.", "or one of the next", connectionString(&s.ConnectionString)},
 		{"AzureWebJobsStorage__accountName", "", "", "Storage account reached with a managed identity (public cloud).", "", account(s)},
 		{"AzureWebJobsStorage__blobServiceUri", "", "", "Blob address of the account, with an identity, in any cloud.", "", httpsURL(&s.BlobServiceURL)},
 		{"AzureWebJobsStorage__queueServiceUri", "", "", "Queue address of the account, with an identity, in any cloud.", "", httpsURL(&s.QueueServiceURL)},
@@ -149,20 +151,21 @@ func Settings(c *Config) []Setting {
 // only where it can hold no secret.
 func Read(getenv func(string) string) (Config, error) {
 	c, errs := read(getenv, func(Setting) bool { return true })
+	given := func(name string) bool { return strings.TrimSpace(getenv(name)) != "" }
 	if c.Defender.API == "mde" && strings.TrimSpace(getenv("DEFENDER_CALLS_PER_HOUR")) == "" {
 		// Source: run-advanced-query-api, 1,500 calls an hour.
 		c.Defender.CallsPerHour = 1500
 	}
 	if c.Defender.Credential == "secret" || c.ADX.Credential == "secret" {
-		if c.Defender.ClientID == "" {
+		if !given("DEFENDER_CLIENT_ID") {
 			errs = append(errs, errors.New("DEFENDER_CLIENT_ID: is not set; a client secret needs the application's id"))
 		}
-		if c.KeyVault == "" {
+		if !given("KEY_VAULT_URL") {
 			errs = append(errs, errors.New("KEY_VAULT_URL: is not set; the client secret is read from a Key Vault"))
 		}
 	}
 	if c.Migration.AppID == "" {
-		c.Migration.AppID = deriveAppID(getenv("WEBSITE_SITE_NAME"), c.Defender.TenantID)
+		c.Migration.AppID = deriveAppID(siteName(getenv), c.Defender.TenantID)
 	}
 	if c.Defender.API == "graph" && c.Migration.ByteTarget > 50_000_000 {
 		errs = append(errs, fmt.Errorf("MIGRATION_BYTE_TARGET: want at most 50000000 with graph, which refuses larger answers, got %d", c.Migration.ByteTarget))
@@ -170,8 +173,14 @@ func Read(getenv func(string) string) (Config, error) {
 	if (c.Defender.QuotaMinute != time.Minute && c.Defender.QuotaMinute != 0 || c.Defender.QuotaHour != time.Hour && c.Defender.QuotaHour != 0) && !IsLoopback(c.Defender.BaseURL) {
 		errs = append(errs, errors.New("DEFENDER_QUOTA_MINUTE, DEFENDER_QUOTA_HOUR: only tests against an emulator may change them"))
 	}
-	s := c.Storage
-	if s.ConnectionString == "" && (s.BlobServiceURL == "" || s.QueueServiceURL == "") {
+	var err error
+	if c.FunctionTimeout, err = functionTimeout(getenv(functionTimeoutOverride)); err != nil {
+		errs = append(errs, err)
+	} else if most := c.FunctionTimeout * 2 / 3; c.Migration.TimeBudget > most {
+		errs = append(errs, fmt.Errorf("MIGRATION_TIME_BUDGET: want at most %v with a functionTimeout of %v, got %v", most, c.FunctionTimeout, c.Migration.TimeBudget))
+	}
+	if !given("AzureWebJobsStorage") && !given("AzureWebJobsStorage__accountName") &&
+		!(given("AzureWebJobsStorage__blobServiceUri") && given("AzureWebJobsStorage__queueServiceUri")) {
 		errs = append(errs, errors.New("AzureWebJobsStorage: is not set; give a connection string, or with an identity AzureWebJobsStorage__accountName, or both AzureWebJobsStorage__blobServiceUri and __queueServiceUri"))
 	}
 	return c, errors.Join(errs...)
@@ -215,24 +224,6 @@ func read(getenv func(string) string, want func(Setting) bool) (Config, []error)
 	return c, errs
 }
 
-// Warnings names settings that work but should be changed.
-func Warnings(getenv func(string) string) []string {
-	var out []string
-	switch api := strings.ToLower(strings.TrimSpace(getenv("DEFENDER_API"))); api {
-	case "m365d":
-		out = append(out, "DEFENDER_API: M365D is retired by Microsoft; the Defender for Endpoint API (mde) is used instead, which ends on 2027-02-01: change to graph")
-	case "mde", "mdatp":
-		out = append(out, "DEFENDER_API: the Defender for Endpoint hunting API ends on 2027-02-01: change to graph")
-	}
-	switch schedule, err := ncrontab.Parse(getenv("MIGRATION_SCHEDULE")); {
-	case getenv("MIGRATION_SCHEDULE") == "":
-		out = append(out, "MIGRATION_SCHEDULE: is not set; the Functions host runs without its timer and nothing ever ticks")
-	case err == nil && schedule.Warning() != "":
-		out = append(out, "MIGRATION_SCHEDULE: "+schedule.Warning())
-	}
-	return out
-}
-
 // IsLoopback reports whether the URL's host is this machine. Only there may
 // checks be relaxed that presume a public host name.
 func IsLoopback(raw string) bool {
@@ -245,6 +236,17 @@ func IsLoopback(raw string) bool {
 	}
 	ip := net.ParseIP(u.Hostname())
 	return ip != nil && ip.IsLoopback()
+}
+
+// siteName is the name of the app in Azure, and of the deployment slot where it
+// is not the production slot: a slot shares the site's name and may share its
+// database. "" is a developer's machine.
+func siteName(getenv func(string) string) string {
+	site, slot := getenv("WEBSITE_SITE_NAME"), getenv("WEBSITE_SLOT_NAME")
+	if site == "" || slot == "" || strings.EqualFold(slot, "Production") {
+		return site
+	}
+	return site + "/" + slot
 }
 
 // deriveAppID makes the app's id from the site's name, which Azure keeps unique,

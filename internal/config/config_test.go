@@ -16,7 +16,7 @@ import (
 
 // complete is the least that must be set.
 var complete = map[string]string{
-	"DEFENDER_TENANT_ID": "t", "DEFENDER_CLIENT_ID": "c", "KEY_VAULT_URL": "https://v.vault.azure.net",
+	"DEFENDER_TENANT_ID": "11111111-2222-3333-4444-555555555555", "DEFENDER_CLIENT_ID": "c", "KEY_VAULT_URL": "https://v.vault.azure.net",
 	"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "d",
 	"MIGRATION_QUEUE": "migrations", "AzureWebJobsStorage": "UseDevelopmentStorage=true",
 }
@@ -51,7 +51,7 @@ func TestRead_Aliases(t *testing.T) {
 		if err != nil || got.Defender.API != want {
 			t.Errorf("DEFENDER_API=%s reads as %q, %v; want %q", in, got.Defender.API, err, want)
 		}
-		if warned := len(config.Warnings(env)) > 0; warned != (want == "mde") {
+		if warned := len(config.Warnings(env, nil)) > 0; warned != (want == "mde") {
 			t.Errorf("DEFENDER_API=%s: warned = %v", in, warned)
 		}
 	}
@@ -70,7 +70,7 @@ func TestWarnings_NameAScheduleThatTicksOddly(t *testing.T) {
 		"00:05:00":      "MIGRATION_SCHEDULE: a time span works",
 		"0 0 * * * 5-7": "", // refused by Read
 	} {
-		got := strings.Join(config.Warnings(getenv(map[string]string{"MIGRATION_SCHEDULE": schedule})), "\n")
+		got := strings.Join(config.Warnings(getenv(map[string]string{"MIGRATION_SCHEDULE": schedule}), nil), "\n")
 		if (got == "") != (want == "") || !strings.HasPrefix(got, want) {
 			t.Errorf("%q: got %q, want %q", schedule, got, want)
 		}

@@ -18,6 +18,18 @@ func text(to *string) func(string) error {
 	return func(v string) error { *to = v; return nil }
 }
 
+var guidForm = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+
+func guid(to *string) func(string) error {
+	return func(v string) error {
+		if !guidForm.MatchString(v) {
+			return errors.New("want an id such as 00000000-0000-0000-0000-000000000000, as the overview of Entra ID shows it")
+		}
+		*to = v
+		return nil
+	}
+}
+
 func oneOf(to *string, allowed ...string) func(string) error {
 	return func(v string) error {
 		low := strings.ToLower(v)
@@ -101,17 +113,11 @@ func fraction(to *float64, high float64) func(string) error {
 	}
 }
 
-// clockForm is a duration as Azure settings write it.
-var clockForm = regexp.MustCompile(`^(\d{1,3}):([0-5]\d):([0-5]\d)$`)
-
 func duration(to *time.Duration, low, high time.Duration) func(string) error {
 	return func(v string) error {
-		d, err := time.ParseDuration(v)
-		if m := clockForm.FindStringSubmatch(v); m != nil {
-			d, err = time.ParseDuration(m[1] + "h" + m[2] + "m" + m[3] + "s")
-		}
+		d, err := plan.ParseDuration(v)
 		if err != nil || d < low || d > high {
-			return fmt.Errorf("want a duration such as 90s, 15m or 01:30:00, from %v to %v, got %q", low, high, v)
+			return fmt.Errorf("want %s, from %v to %v, got %q", plan.DurationForms, low, high, v)
 		}
 		*to = d
 		return nil

@@ -23,8 +23,8 @@ const maxInvocationID = 128
 type Limits struct {
 	// AnswerWithin is the latest instant, counted from the arrival, at which a
 	// timer or queue invocation is answered, even if its work hangs. It must lie
-	// below functionTimeout in host.json, at which the host kills the process and
-	// every other invocation with it. Default 25 minutes.
+	// below the host's functionTimeout, at which it kills the process and every
+	// other invocation with it. Default ForwardedWithin.
 	AnswerWithin time.Duration
 	// ForwardedWithin is the same for a forwarded HTTP request. Default 200 s, since
 	// the platform's front end gives up after 230 s.
@@ -38,11 +38,11 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	if l.AnswerWithin <= 0 {
-		l.AnswerWithin = 25 * time.Minute
-	}
 	if l.ForwardedWithin <= 0 {
 		l.ForwardedWithin = 200 * time.Second
+	}
+	if l.AnswerWithin <= 0 {
+		l.AnswerWithin = l.ForwardedWithin
 	}
 	if l.Grace <= 0 {
 		l.Grace = 15 * time.Second
