@@ -47,14 +47,22 @@ func (f *Function) Routes() http.Handler {
 	r := chi.NewRouter()
 	r.Get("/", f.list)
 	r.Get("/{table}", f.one)
-	r.Post("/{table}/migrate", f.migrate)
-	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusNotFound, "no such address; see GET /api/tables and POST /api/tables/{table}/migrate")
+	r.Post("/{table}/{verb}", func(w http.ResponseWriter, r *http.Request) {
+		if !strings.EqualFold(chi.URLParam(r, "verb"), "migrate") { // the host ignores case
+			unknown(w, r)
+			return
+		}
+		f.migrate(w, r)
 	})
+	r.NotFound(unknown)
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusMethodNotAllowed, "want GET /api/tables, GET /api/tables/{table} or POST /api/tables/{table}/migrate")
 	})
 	return r
+}
+
+func unknown(w http.ResponseWriter, _ *http.Request) {
+	problem(w, http.StatusNotFound, "no such address; see GET /api/tables and POST /api/tables/{table}/migrate")
 }
 
 // Table is a table as it is shown. Instants are UTC; absent ones are left out.

@@ -73,6 +73,8 @@ func TestFunction_Routes(t *testing.T) {
 		{"GET", "/DeviceInfo/migrate", 405, "POST", ""},
 		{"DELETE", "/DeviceInfo", 405, "", ""},
 		{"GET", "/a/b/c", 404, "", ""},
+		{"POST", "/DeviceInfo/MIGRATE", 202, "", "DeviceInfo manual"},
+		{"POST", "/DeviceInfo/other", 404, "no such address", ""},
 	}
 	for _, tt := range tests {
 		s := &site{}

@@ -20,7 +20,14 @@ func (a *App) Router() http.Handler {
 	r.Handle("/api/tables", tables)
 	r.Handle("/api/tables/*", tables)
 	r.Handle("/api/setup", runner.Forwarded("setup", a.setup))
-	return r
+	// The host's callers read JSON, also of what is not here.
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		host.Problem(w, http.StatusNotFound, "no such address; see GET /api/tables")
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		host.Problem(w, http.StatusMethodNotAllowed, "this address does not take the method")
+	})
+	return host.Paths(r)
 }
 
 // rooted serves the path "" like "/": that is what is left of a prefix.
