@@ -285,11 +285,11 @@ func (o *oracle) compare(t table) (compare.Result, error) {
 			delete(expired, id) // once
 		}
 	}
-	source, err := compare.Collect(slices.Values(held))
+	source, err := compare.CollectSource(t.source, slices.Values(held))
 	if err != nil {
 		return compare.Result{}, err
 	}
-	arrived, err := compare.Collect(slices.Values(shown))
+	arrived, err := compare.CollectArrived(t.source, slices.Values(shown))
 	if err != nil {
 		return compare.Result{}, err
 	}

@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 // Digest stands for one row's JSON value. Two rows have the same digest when
@@ -33,13 +35,15 @@ type Result struct {
 // OK reports whether every row arrived exactly once.
 func (r Result) OK() bool { return r.Missing == 0 && r.Repeated == 0 }
 
-// Collect digests rows of JSON text. The error names the row's position, never
-// its content.
-func Collect(rows iter.Seq[[]byte]) (Rows, error) {
+// Collect digests rows of JSON text as they are. The error names the row's
+// position, never its content.
+func Collect(rows iter.Seq[[]byte]) (Rows, error) { return collect(rows, nil) }
+
+func collect(rows iter.Seq[[]byte], p *passage) (Rows, error) {
 	out := Rows{}
 	n := 0
 	for text := range rows {
-		d, err := Of(text)
+		d, err := digest(text, p)
 		if err != nil {
 			return nil, fmt.Errorf("row %d (%d bytes): %w", n, len(text), err)
 		}
@@ -47,6 +51,82 @@ func Collect(rows iter.Seq[[]byte]) (Rows, error) {
 		n++
 	}
 	return out, nil
+}
+
+// CollectSource digests the source rows of a table as the handler passes them on:
+// annotations are dropped, and Graph's {} for null is null where the column is known
+// to hold no objects. In other columns Graph makes null and an empty object the
+// same, so that both sides take the one for the other there.
+func CollectSource(table string, rows iter.Seq[[]byte]) (Rows, error) {
+	return collect(rows, &passage{typed: typedColumns(table), source: true})
+}
+
+// CollectArrived digests the rows that arrived of a table, for a comparison with
+// those of CollectSource.
+func CollectArrived(table string, rows iter.Seq[[]byte]) (Rows, error) {
+	return collect(rows, &passage{typed: typedColumns(table)})
+}
+
+// passage is what a row's way through Graph and the handler does to it.
+type passage struct {
+	typed  map[string]bool // columns, in lower case, that hold no objects
+	source bool
+}
+
+// typedColumns are those of the catalogue whose type is not dynamic.
+func typedColumns(table string) map[string]bool {
+	known, _ := schema.Lookup(table)
+	typed := map[string]bool{}
+	for _, c := range known.Columns {
+		typed[strings.ToLower(c.Name)] = c.Type != "dynamic"
+	}
+	return typed
+}
+
+// apply changes a row to how it is passed on.
+func (p *passage) apply(value any) any {
+	row, ok := value.(map[string]any)
+	if !ok {
+		return value
+	}
+	for name, v := range row {
+		if p.source && p.typed[strings.ToLower(name)] && bare(v) {
+			row[name] = nil
+		}
+	}
+	if p.source {
+		dropAnnotations(row)
+	}
+	for name, v := range row {
+		if !p.typed[strings.ToLower(name)] && bare(v) {
+			row[name] = nil
+		}
+	}
+	return row
+}
+
+// bare reports an object without members.
+func bare(value any) bool {
+	object, ok := value.(map[string]any)
+	return ok && len(object) == 0
+}
+
+// dropAnnotations removes the members that the handler leaves out, at any depth.
+func dropAnnotations(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			if strings.Contains(name, "@odata.") {
+				delete(v, name)
+				continue
+			}
+			dropAnnotations(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			dropAnnotations(inner)
+		}
+	}
 }
 
 // Compare holds two multisets against each other.
@@ -67,8 +147,10 @@ func Compare(source, arrived Rows) Result {
 	return r
 }
 
-// Of digests one row.
-func Of(text []byte) (Digest, error) {
+// Of digests one row as it is.
+func Of(text []byte) (Digest, error) { return digest(text, nil) }
+
+func digest(text []byte, p *passage) (Digest, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	var value any
@@ -77,6 +159,9 @@ func Of(text []byte) (Digest, error) {
 	}
 	if dec.More() {
 		return Digest{}, fmt.Errorf("read JSON: text after the value")
+	}
+	if p != nil {
+		value = p.apply(value)
 	}
 	sum := sha256.Sum256(canonical(make([]byte, 0, len(text)), value))
 	return Digest(sum[:16]), nil

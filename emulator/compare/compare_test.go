@@ -45,6 +45,30 @@ func TestOf(t *testing.T) {
 	}
 }
 
+// DeviceInfo has OSBuild as a number, LoggedOnUsers as a text and no New.
+func TestCollect_AsTheHandlerPassesRows(t *testing.T) {
+	for _, tt := range []struct {
+		name, source, arrived string
+		equal                 bool
+	}{
+		{"a null that Graph wrote as {}", `{"OSBuild":null}`, `{"OSBuild":null}`, true},
+		{"a {} of the source in a number", `{"OSBuild":{}}`, `{"OSBuild":null}`, true},
+		{"a null that was not restored", `{"OSBuild":null}`, `{"OSBuild":{}}`, false},
+		{"null in an unknown column", `{"New":null}`, `{"New":{}}`, true},
+		{"an empty object in an unknown column", `{"New":{}}`, `{"New":null}`, true},
+		{"absent is not null", `{"New":null}`, `{}`, false},
+		{"nested objects stay", `{"New":{"a":{}}}`, `{"New":{"a":null}}`, false},
+		{"annotations go", `{"@odata.type":"x","OSBuild@odata.type":"#Int64","OSBuild":1,"New":[{"@odata.type":"y","a":1}]}`, `{"OSBuild":1,"New":[{"a":1}]}`, true},
+		{"annotations that were stored", `{"OSBuild":1}`, `{"OSBuild@odata.type":"#Int64","OSBuild":1}`, false},
+	} {
+		source, errA := compare.CollectSource("DeviceInfo", slices.Values([][]byte{[]byte(tt.source)}))
+		arrived, errB := compare.CollectArrived("DeviceInfo", slices.Values([][]byte{[]byte(tt.arrived)}))
+		if got := compare.Compare(source, arrived).OK(); errA != nil || errB != nil || got != tt.equal {
+			t.Errorf("%s: equal %v (%v, %v), want %v", tt.name, got, errA, errB, tt.equal)
+		}
+	}
+}
+
 func TestCompare(t *testing.T) {
 	rows := func(texts ...string) compare.Rows {
 		var b [][]byte

@@ -24,6 +24,8 @@ type answer struct {
 	keys    []string // "Name": of each column
 	dress   *dresser // nil: rows go out as they stand
 	awkward Awkward
+	results Results
+	mark    bool // a byte order mark comes first
 
 	rows   int
 	size   int64 // of the text, the head left out
@@ -39,7 +41,8 @@ type answer struct {
 
 // newAnswer begins an answer: for Graph with its head, for the others with the rows.
 func (c *call) newAnswer(cols []engine.Column) *answer {
-	a := &answer{api: c.api, cols: cols, limit: c.limits.Bytes, awkward: c.s.o.Awkward}
+	a := &answer{api: c.api, cols: cols, limit: c.limits.Bytes, awkward: c.s.o.Awkward,
+		results: c.fault.Results, mark: c.fault.ByteOrderMark}
 	if a.stopAt, a.reset = c.fault.ResetAt, c.fault.ResetAt > 0; c.fault.EndAt > 0 && (!a.reset || c.fault.EndAt < a.stopAt) {
 		a.stopAt, a.reset = c.fault.EndAt, false
 	}
@@ -78,8 +81,26 @@ func (a *answer) text() io.Writer {
 	return &a.kept
 }
 
+// byteOrderMark has no business before JSON, and was seen there all the same.
+const byteOrderMark = "\ufeff"
+
 // head is what comes before the rows.
 func (a *answer) head(took time.Duration) []byte {
+	b := a.members(took)
+	if a.mark {
+		b = append([]byte(byteOrderMark), b...)
+	}
+	if a.results == NoResults {
+		return b
+	}
+	if a.api == Graph {
+		return append(b, `,"results":`...)
+	}
+	return append(b, `,"Results":`...)
+}
+
+// members are those before the rows.
+func (a *answer) members(took time.Duration) []byte {
 	if a.api == Graph {
 		type column struct {
 			Name string `json:"name"`
@@ -94,11 +115,10 @@ func (a *answer) head(took time.Duration) []byte {
 			schema = mustJSON(pascal(a.cols))
 		}
 		b := []byte(`{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#microsoft.graph.security.huntingQueryResults","schema":`)
-		return append(append(b, schema...), `,"results":`...)
+		return append(b, schema...)
 	}
 	b := append([]byte(`{"Stats":`), mustJSON(statistics(a, took))...)
-	b = append(append(b, `,"Schema":`...), mustJSON(pascal(a.cols))...)
-	return append(b, `,"Results":`...)
+	return append(append(b, `,"Schema":`...), mustJSON(pascal(a.cols))...)
 }
 
 type pascalColumn struct{ Name, Type string }
@@ -192,7 +212,10 @@ func (a *answer) finish() error {
 	end := "]}"
 	if a.rows == 0 {
 		end = "[]}"
-		if a.awkward.NoEmptyResults && a.api == Graph {
+		switch {
+		case a.results == NoResults:
+			end = "}"
+		case a.results == NullResults, a.awkward.NoEmptyResults && a.api == Graph:
 			end = "null}"
 		}
 	}

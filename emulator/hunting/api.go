@@ -69,6 +69,9 @@ type Limits struct {
 
 	QueryTime time.Duration // of one query
 
+	Branches int   // of one union; more is a query too complex
+	Request  int64 // bytes of a request's body; at most and by default 1 MiB
+
 	// CPU is the budget of a quarter of an hour. A query costs CPUPerRow for each
 	// row that it reads, whatever it really took; zero is 10 microseconds.
 	CPU, CPUPerRow time.Duration

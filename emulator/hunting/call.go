@@ -48,12 +48,16 @@ func (c *call) serve(number int64) {
 	if c.decide != nil {
 		c.fault = c.decide(Call{API: c.api, Number: number, Table: c.entry.Table, Query: req.query})
 	}
-	if !c.pass() {
+	if !c.pass(req.query) {
 		return
 	}
 	if refused := c.s.quotas[c.api].admit(c.limits, c.s.o.Wall()); refused != nil {
 		c.quotaRefused = true
 		c.refuse(refused)
+		return
+	}
+	if c.limits.Branches > 0 && branches(tokenize(req.query)) > c.limits.Branches {
+		c.refuse(tooComplex())
 		return
 	}
 	ctx := c.r.Context()
@@ -82,7 +86,7 @@ func (c *call) serve(number int64) {
 }
 
 // pass applies what a fault does before the query; false: the call is over.
-func (c *call) pass() bool {
+func (c *call) pass(query string) bool {
 	ctx, f := c.r.Context(), c.fault
 	if !pause(ctx, f.Delay) {
 		return false
@@ -102,7 +106,7 @@ func (c *call) pass() bool {
 		c.w.WriteHeader(http.StatusGatewayTimeout)
 		return false
 	}
-	if refused := f.refusal(c.limits); refused != nil {
+	if refused := f.refusal(c.limits, query); refused != nil {
 		c.refuse(refused)
 		return false
 	}
@@ -123,9 +127,16 @@ func (c *call) answer(ctx context.Context, cat *catalog, query string) (*answer,
 }
 
 func (c *call) fill(a *answer, rows iter.Seq2[engine.Record, error]) error {
+	number := 0
 	for r, err := range rows {
 		if err != nil {
 			return err
+		}
+		if c.fault.Results != AsTheyAre {
+			return nil
+		}
+		if number++; number == c.fault.DropRow {
+			continue
 		}
 		if cut := c.fault.Cut; cut != nil && a.rows >= *cut {
 			return nil

@@ -163,7 +163,7 @@ func TestGraph_answer(t *testing.T) {
 	got = w.graph("DeviceInfo | project DeviceId, ReportId, N = 2, IsAzureADJoined")
 	want := `{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#microsoft.graph.security.huntingQueryResults",` +
 		`"schema":[{"name":"DeviceId","type":"String"},{"name":"ReportId","type":"Int64"},{"name":"N","type":"Int64"},{"name":"IsAzureADJoined","type":"SByte"}],` +
-		`"results":[{"DeviceId":"d1","ReportId":9007199254740993,"N":2,"IsAzureADJoined":null}]}`
+		`"results":[{"DeviceId":"d1","ReportId":9007199254740993,"N":2,"IsAzureADJoined":{}}]}`
 	if diff := cmp.Diff(strings.ReplaceAll(got.body, `"N","type":"Int32"`, `"N","type":"Int64"`), want); diff != "" {
 		t.Error(diff)
 	}

@@ -272,8 +272,11 @@ func TestAwkward_changes_the_form_and_not_the_values(t *testing.T) {
 		awkward hunting.Awkward
 		want    string
 	}{
-		{"annotated", hunting.Awkward{Annotate: true}, `{"@odata.type":"#microsoft.graph.security.huntingRowResult","DeviceId":"d","ReportId@odata.type":"#Int64","ReportId":9007199254740993,"IsAzureADJoined":true,"OSBuild":null,"AdditionalFields":"{}",` +
+		{"annotated", hunting.Awkward{Annotate: true, PlainNulls: true}, `{"@odata.type":"#microsoft.graph.security.huntingRowResult","DeviceId":"d","ReportId@odata.type":"#Int64","ReportId":9007199254740993,"IsAzureADJoined":true,"OSBuild":null,"AdditionalFields":"{}",` +
 			`"Obj":{"@odata.type":"#microsoft.graph.security.dynamicColumnValue","x":["a"]},"Arr@odata.type":"#Collection(String)","Arr":["b"],"None":{"@odata.type":"#microsoft.graph.security.dynamicColumnValue"}}`},
+		{"null as an empty object", hunting.Awkward{},
+			`{"DeviceId":"d","ReportId":9007199254740993,"IsAzureADJoined":true,"OSBuild":{},"AdditionalFields":"{}","Obj":{"x":["a"]},"Arr":["b"],"None":{}}`},
+		{"null as null", hunting.Awkward{PlainNulls: true}, row},
 		{"text and numbers", hunting.Awkward{TextDynamics: true, NumericBools: true, OmitNulls: true},
 			`{"DeviceId":"d","ReportId":9007199254740993,"IsAzureADJoined":1,"AdditionalFields":"{}","Obj":"{\"x\":[\"a\"]}","Arr":"[\"b\"]","None":"{}"}`},
 	}

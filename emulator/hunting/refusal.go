@@ -40,6 +40,10 @@ func preempted() *refusal {
 	return badRequest("Query execution has exceeded the allowed limits. The query execution was preempted. This could possibly be due to high CPU and/or memory resource consumption. Optimize your query by following best practices and try again.")
 }
 
+func tooComplex() *refusal {
+	return badRequest("Query complexity exceeded. Reduce the number of parts of your query and try again.")
+}
+
 func tooManyCalls(limit int, window, after time.Duration) *refusal {
 	return &refusal{
 		status: http.StatusTooManyRequests, graph: "TooManyRequests", mde: "429", throttle: true, after: after,
@@ -133,6 +137,9 @@ func (c *call) refuse(r *refusal) {
 	}
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(r.status)
+	if c.fault.ByteOrderMark {
+		_, _ = w.Write([]byte(byteOrderMark))
+	}
 	body, _ := json.Marshal(map[string]any{"error": c.errorBody(r, now)}) // strings always marshal
 	_, _ = w.Write(body)                                                  // the client may be gone
 }

@@ -25,7 +25,11 @@ type request struct {
 // decode checks and reads the request as strictly as the API does: Graph takes the
 // name of the query in two cases, the others in one.
 func (c *call) decode() (request, *refusal) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, c.r.Body, maxRequestBytes))
+	limit := c.limits.Request
+	if limit <= 0 || limit > maxRequestBytes {
+		limit = maxRequestBytes
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, c.r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return request{}, proxyPage(http.StatusRequestEntityTooLarge)

@@ -88,6 +88,37 @@ func tokenize(text string) []token {
 	}
 }
 
+// branches counts the tables that the widest union of a query puts together.
+func branches(tokens []token) int {
+	widest := 0
+	for i, t := range tokens {
+		if !t.is("union") {
+			continue
+		}
+		n := 1
+		if i > 0 && tokens[i-1].is("|") {
+			n = 2 // what comes in is one
+		}
+		depth := 0
+	operands:
+		for _, next := range tokens[i+1:] {
+			switch {
+			case next.is("("):
+				depth++
+			case next.is(")"):
+				depth--
+			case next.is(",") && depth == 0:
+				n++
+			}
+			if depth < 0 || depth == 0 && (next.is("|") || next.is(";")) {
+				break operands
+			}
+		}
+		widest = max(widest, n)
+	}
+	return widest
+}
+
 // instants collects "let x = datetime(...);".
 func instants(tokens []token) map[string]engine.Datetime {
 	lets := make(map[string]engine.Datetime)

@@ -38,7 +38,7 @@ func countMutants() []mutant {
 		one("retired-number-reused-in-split", "the half of a slice takes the number of the whole",
 			lifeFile, "	a, b, ok = s.Split(l.Next)", "	a, b, ok = s.Split(s.No)", pipelineTests("^TestMigrate_SilentCutIsFound$")),
 		one("retired-number-reused-in-repack", "slices packed again take numbers that were used",
-			lifeFile, "		s.No = l.Next\n		l.Add(s)\n", "		l.Add(s)\n",
+			lifeFile, "		s.No = l.Next\n		l.Add(s)\n", "		s.No = max(1, l.Next-len(packed))\n		l.Add(s)\n",
 			pipelineTests("^TestMigrate_PackedAgain")),
 		one("retired-number-reused-in-refetch", "rows whose blob is gone are fetched under their old number",
 			lifeFile, "		again.Rows = -1\n	} else {", "		again.Rows, again.No = -1, no\n	} else {", pipelineTests("^TestMigrate_StagedBlobsGone$|^TestMigrate_AStagedBlobGone")),

@@ -59,7 +59,7 @@ func (e *Emulators) Audits() ([]Audit, error) {
 // void slices are hidden, and of a snapshot only the newest successful run
 // counts.
 func (e *Emulators) Compare(c Configured) (compare.Result, error) {
-	source, err := compare.Collect(e.Data.Rows(c.Source))
+	source, err := compare.CollectSource(c.Source, e.Data.Rows(c.Source))
 	if err != nil {
 		return compare.Result{}, fmt.Errorf("source %s: %w", c.Source, err)
 	}
@@ -67,7 +67,7 @@ func (e *Emulators) Compare(c Configured) (compare.Result, error) {
 	if err != nil {
 		return compare.Result{}, err
 	}
-	arrived, err := compare.Collect(visible)
+	arrived, err := compare.CollectArrived(c.Source, visible)
 	if err != nil {
 		return compare.Result{}, fmt.Errorf("destination %s: %w", c.Destination, err)
 	}
