@@ -94,7 +94,7 @@ func TestLimits_OfAQuery(t *testing.T) {
 		"DeviceInfo | union (DeviceInfo | take 1), (DeviceInfo | where DeviceId in ('a', 'b'))": http.StatusOK,
 		"DeviceInfo | union DeviceInfo, DeviceInfo, DeviceInfo":                                 http.StatusBadRequest,
 		"union DeviceInfo, DeviceInfo, DeviceInfo":                                              http.StatusOK,
-		"DeviceInfo // " + strings.Repeat("x", 400):                                              http.StatusRequestEntityTooLarge,
+		"DeviceInfo // " + strings.Repeat("x", 400):                                             http.StatusRequestEntityTooLarge,
 	} {
 		if r := w.graph(query); r.status != want {
 			t.Errorf("%.90s: %d %.120s, want %d", query, r.status, r.body, want)
