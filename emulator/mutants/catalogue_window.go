@@ -35,6 +35,8 @@ func windowMutants() []mutant {
 		one("tie-plan-from-inclusive", "the next window begins a tick before the watermark",
 			planFile, "	from := p.state.Watermark\n", "	from := p.state.Watermark.Add(-plan.Tick)\n",
 			pipelineTests("^TestMigrate_ARowOnTheEdgeOfAWindow")),
+		one("marks-ignored", "after a change of the watermark column what was copied by the old one is copied again",
+			planFile, "	l.Table.Filters = p.state.Filters(from)\n", "	_ = p.state.Filters(from)\n", pipelineTests("^TestScenario_R2_")),
 		one("tie-cells", "planned parts leave a tick between each other",
 			"internal/plan/pack.go", "		from = to\n", "		from = to.Add(Tick)\n",
 			suite{"internal/plan", "^TestCells_Tile"}),

@@ -25,15 +25,35 @@ const checksumModulus = 1<<31 - 1
 
 // watermark is the expression of a table's watermark. A column that holds its
 // time as text is converted.
-func watermark(t plan.Table) string {
-	if t.WatermarkColumn == "" {
+func watermark(t plan.Table) string { return instant(t, t.WatermarkColumn) }
+
+// instant is the expression of a column as an instant; "" is the arrival.
+func instant(t plan.Table, column string) string {
+	if column == "" {
 		return "ingestion_time()"
 	}
 	known, _ := schema.Lookup(t.Source)
-	if c, ok := known.Column(t.WatermarkColumn); ok && c.Type == "string" {
-		return "todatetime(" + kql.Name(t.WatermarkColumn) + ")"
+	if c, ok := known.Column(column); ok && c.Type == "string" {
+		return "todatetime(" + kql.Name(column) + ")"
 	}
-	return kql.Name(t.WatermarkColumn)
+	return kql.Name(column)
+}
+
+// source is the table without the rows that a run leaves out.
+func source(t plan.Table) string {
+	var b strings.Builder
+	b.WriteString(kql.Name(t.Source))
+	for _, f := range t.Filters {
+		at := instant(t, f.Column)
+		b.WriteString(" | where " + at + " > " + kql.Datetime(f.After))
+		if f.OrNull {
+			b.WriteString(" or isnull(" + at + ")")
+		}
+		if !f.OrArrivedPast.IsZero() {
+			b.WriteString(" or ingestion_time() > " + kql.Datetime(f.OrArrivedPast))
+		}
+	}
+	return b.String()
 }
 
 // bucket is the expression of a row's hash bucket, 0 to plan.Buckets-1. Only its
@@ -73,7 +93,7 @@ func countWindowQuery(q plan.CountQuery) string {
 	}
 	b.WriteString("let d2a_to = min_of(" + kql.Datetime(q.Window.To) + ", now() - " + kql.Seconds(q.Settle) + ");\n" +
 		"print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2a_to\n" +
-		"| union (" + kql.Name(q.Table.Source))
+		"| union (" + source(q.Table))
 	if !q.Window.From.IsZero() {
 		b.WriteString(" | where isnull(" + at + ") or " + at + " > d2a_from")
 	}
@@ -88,7 +108,7 @@ func countWindowQuery(q plan.CountQuery) string {
 // the catalogue, any change.
 func countSnapshotQuery(t plan.Table, arrival bool) string {
 	text := "print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''\n" +
-		"| union (" + kql.Name(t.Source) + " | summarize Rows = count(), "
+		"| union (" + source(t) + " | summarize Rows = count(), "
 	if arrival {
 		text += "Newest = max(ingestion_time()), "
 	}
@@ -130,7 +150,7 @@ func fetchQuery(t plan.Table, s plan.Slice) string { return selection(t, s) }
 // selection is the table filtered to a slice.
 func selection(t plan.Table, s plan.Slice) string {
 	at := watermark(t)
-	text := kql.Name(t.Source)
+	text := source(t)
 	switch s.Part {
 	case plan.PartWindow:
 		text += " | where "

@@ -196,6 +196,15 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 	if n := l.Rows(); n > 0 { // of all attempts; a guess does not stay
 		r.m.state.Width = float64(l.Bytes) / float64(n)
 	}
+	snapshot := r.table.Load == plan.Snapshot
+	r.m.state.RunEnded(l.SourceAt(r.ports.Clock.Now()), snapshot)
+	r.m.state.Turned = ""
+	if next := r.m.state.Table; next.WatermarkColumn != l.Table.WatermarkColumn || next.Load != l.Table.Load || r.m.state.Rewind != nil {
+		// The user's row came while this run was open: it is taken up now.
+		r.m.state.Table = l.Table
+		r.m.turn(next)
+		r.m.state.Table = next
+	}
 	r.m.outbox.publish(mark, l.RunID)
 	r.m.outbox.addAudit(ofRun(r.m.audit(audit), l))
 	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {

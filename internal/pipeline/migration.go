@@ -294,9 +294,22 @@ func (m *migration) applyCommand(ctx context.Context, t plan.Table, seen time.Ti
 			m.state.Rewind = &mark
 		}
 	}
+	if m.state.OpenRun == "" {
+		// Else the open run ends by the column that it was planned by.
+		m.turn(t)
+	}
 	m.state.Command = seen
 	m.state.Table, m.inForce = t, t
 	return nil
+}
+
+// turn makes the state ready for another column or load type. A watermark that the
+// user wrote with it is a command and beats what was copied before.
+func (m *migration) turn(next plan.Table) {
+	if note := m.state.Turn(next, m.state.Rewind != nil, m.cfg.Settle); note != "" {
+		m.log.Info("turned", "note", note)
+		m.state.Turned = note
+	}
 }
 
 // onceOurs looks through all of the table's rows for one of ours with t's

@@ -126,7 +126,13 @@ func (p *planner) window(ctx context.Context) error {
 	if !from.After(beginning) {
 		from = time.Time{}
 	}
+	if p.state.Turned != "" {
+		l.Note(p.state.Turned)
+	}
 	now := p.clock.Now()
+	p.state.RetireMarks(now, p.cfg.LookBack)
+	l.Table.Filters = p.state.Filters(from)
+	p.counter.table = l.Table
 	if held := plan.Ticks(now.Add(-p.cfg.LookBack)); l.Table.ArrivalTime() && from.Before(held) {
 		if !from.IsZero() {
 			l.Note(fmt.Sprintf("Defender holds nothing before %s: rows between the watermark %s and then could not be copied", plan.Stamp(held), plan.Stamp(from)))
@@ -208,6 +214,7 @@ func (p *planner) countWindow(ctx context.Context) (plan.Counts, error) {
 		if counts.To.Before(w.To) {
 			w.To = counts.To
 		}
+		p.ledger.SourceNow = counts.Now
 		p.ledger.Window, p.cells = w, plan.Cells(w, counts.Bins, bin)
 		return counts, nil
 	}

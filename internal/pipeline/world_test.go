@@ -67,6 +67,26 @@ type record struct {
 	source string    // "": DeviceInfo
 	at     time.Time // what the watermark column holds; zero: null
 	bucket int
+	event  time.Time // what the column Timestamp holds; zero: as at
+}
+
+// holds returns what a column of the row holds.
+func (r record) holds(column string) time.Time {
+	if column == "Timestamp" && !r.event.IsZero() {
+		return r.event
+	}
+	return r.at
+}
+
+// passes reports whether the row passes the table's filters.
+func (r record) passes(t plan.Table) bool {
+	for _, f := range t.Filters {
+		at := r.holds(f.Column)
+		if !at.After(f.After) && !(f.OrNull && at.IsZero()) && !(!f.OrArrivedPast.IsZero() && r.at.After(f.OrArrivedPast)) {
+			return false
+		}
+	}
+	return true
 }
 
 type arriving struct {
@@ -214,14 +234,15 @@ func (p *process) Sleep(_ context.Context, d time.Duration) error {
 // Source.
 
 func (w *world) match(t plan.Table, s plan.Slice, r record) bool {
-	if r.bucket < s.Lo || r.bucket >= s.Hi || r.table() != t.Source {
+	if r.bucket < s.Lo || r.bucket >= s.Hi || r.table() != t.Source || !r.passes(t) {
 		return false
 	}
+	at := r.holds(t.WatermarkColumn)
 	switch s.Part {
 	case plan.PartNull:
-		return r.at.IsZero()
+		return at.IsZero()
 	case plan.PartWindow:
-		return !r.at.IsZero() && r.at.After(s.Window.From) && !r.at.After(s.Window.To)
+		return !at.IsZero() && at.After(s.Window.From) && !at.After(s.Window.To)
 	}
 	return true
 }
@@ -259,21 +280,22 @@ func (p *process) Count(ctx context.Context, call plan.Caller, q plan.CountQuery
 		}
 		bins, buckets := map[int64]int64{}, map[int]int64{}
 		for _, r := range p.rows {
-			if r.table() != q.Table.Source {
+			if r.table() != q.Table.Source || !r.passes(q.Table) {
 				continue
 			}
+			at := r.holds(q.Table.WatermarkColumn)
 			buckets[r.bucket/256]++
 			if r.at.After(c.Newest) {
 				c.Newest = r.at
 			}
 			switch {
-			case r.at.IsZero():
+			case at.IsZero():
 				c.Nulls++
-			case r.at.After(c.To):
+			case at.After(c.To):
 				c.Later++
-			case r.at.After(q.Window.From):
+			case at.After(q.Window.From):
 				if q.Bin > 0 {
-					bins[r.at.Add(-plan.Tick).Truncate(q.Bin).UnixNano()]++
+					bins[at.Add(-plan.Tick).Truncate(q.Bin).UnixNano()]++
 				}
 			}
 		}

@@ -83,6 +83,8 @@ type Ledger struct {
 	Ended     time.Time     `json:"Ended"`
 	Status    string        `json:"Status"` // audit status at the end; "" while open
 
+	// SourceNow is Defender's clock at the plan, when ours said Started.
+	SourceNow time.Time `json:"SourceNow,omitzero"`
 	// Checksum of the keys of a snapshot's rows at the plan; "" where the source gave none.
 	Checksum string `json:"Checksum,omitzero"`
 	// CountBatch is how many parts are counted in one call, since more of them overtaxed
@@ -108,6 +110,14 @@ func (l *Ledger) Add(planned ...Slice) {
 		l.Slices = append(l.Slices, LedgerSlice{Slice: s, State: Planned})
 		l.Next = max(l.Next, s.No+1)
 	}
+}
+
+// SourceAt returns Defender's clock at our instant now, as far as the plan told it.
+func (l *Ledger) SourceAt(now time.Time) time.Time {
+	if l.SourceNow.IsZero() {
+		return now
+	}
+	return l.SourceNow.Add(now.Sub(l.Started))
 }
 
 // Slice returns the slice with the number no, or nil.

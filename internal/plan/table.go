@@ -45,6 +45,9 @@ type Table struct {
 	RunID      string    `json:"RunID"`      // the run that published the row; "" for a row of the user's
 	Generation int64     `json:"Generation"` // the publishing state's generation; 0 for a row of the user's
 	Ingested   time.Time `json:"Ingested"`   // when the row came into ADX; orders rows of one source
+
+	// Filters are what a run selects beside its window; of a run's table only.
+	Filters []Filter `json:"Filters,omitempty"`
 }
 
 // Row is MigrationConfiguration as it is stored, before any check.

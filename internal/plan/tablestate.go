@@ -63,8 +63,9 @@ type TableState struct {
 	Outbox    []Outgoing `json:"Outbox"`    // what must still be said in ADX
 	Seq       int64      `json:"Seq"`       // numbers the outbox's entries over the table's life
 
-	LastRows int64 `json:"LastRows,omitzero"` // rows of the run that ended last; see EmptyAgain
-	Marks    Marks `json:"Marks,omitzero"`    // what was copied by other columns
+	LastRows int64  `json:"LastRows,omitzero"` // rows of the run that ended last; see EmptyAgain
+	Turned   string `json:"Turned,omitzero"`   // what the next run's audit row says of a change of column or load type
+	Marks    Marks  `json:"Marks,omitzero"`    // what was copied by other columns
 }
 
 // Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one

@@ -1,0 +1,85 @@
+package pipeline_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// configure appends a row of the user's that differs from the newest by change.
+func (w *world) configure(change func(*plan.Row)) {
+	row := w.config[len(w.config)-1]
+	row.RunID, row.Generation, row.Ingested = "", 0, w.now
+	change(&row)
+	w.config = append(w.config, row)
+}
+
+// late lets n rows come in over an hour, each reported minutes after its event.
+func (w *world) late(n int, minutes time.Duration) {
+	for i := range n {
+		at := w.now.Add(time.Duration(i) * time.Hour / time.Duration(n))
+		w.add(at).event = at.Add(-minutes * time.Minute)
+	}
+}
+
+// The watermark column changes while rows report twenty minutes late, there, back,
+// and from a snapshot: a watermark is of a column.
+func TestScenario_R2_TheWatermarkColumnChanges(t *testing.T) {
+	event := func(r *plan.Row) { r.WatermarkColumn = "Timestamp" }
+	arrival := func(r *plan.Row) { r.WatermarkColumn = "None" }
+	for _, tt := range []struct {
+		name  string
+		steps []func(*plan.Row)
+	}{
+		{"event to arrival", []func(*plan.Row){event, arrival}},
+		{"arrival to event", []func(*plan.Row){arrival, event}},
+		{"there and back", []func(*plan.Row){event, arrival, event}},
+		{"back and there", []func(*plan.Row){arrival, event, arrival}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(51)
+			w.cfg.Settle = time.Hour // longer than rows are late
+			w.now = w.now.Add(-5 * time.Hour)
+			w.late(100, 20)
+			w.now = w.now.Add(5 * time.Hour)
+			for _, step := range tt.steps {
+				w.configure(step)
+				w.run(10 * time.Minute)
+				w.late(60, 20)
+				w.run(3 * time.Hour)
+			}
+			w.run(5 * time.Hour)
+			w.check(t, w.now.Add(-2*time.Hour))
+			if n := w.count(key.Source, plan.Success); n < len(tt.steps) || w.count(key.Source, plan.Gap) > 0 {
+				t.Errorf("audit: %s", w.story())
+			}
+			if !strings.Contains(w.story(), "what was copied by the old one is left out") {
+				t.Errorf("nothing is said of the change: %s", w.story())
+			}
+		})
+	}
+}
+
+// From a snapshot to increments: rows of the settle time stand in both, and the note
+// says so.
+func TestScenario_R2_IncrementsAfterASnapshot(t *testing.T) {
+	w := newWorld(52)
+	w.fill(60, 10)
+	w.config[0].LoadType = "Snapshot"
+	w.run(30 * time.Minute)
+	w.add(w.now.Add(-time.Minute)) // younger than the settle time when it is copied next
+	w.configure(func(r *plan.Row) { r.LoadType = "Incr" })
+	w.run(5 * time.Hour)
+	missing := 0
+	arrived := w.arrived(key.Source)
+	for _, r := range w.rows {
+		if arrived[r.id] == 0 {
+			missing++
+		}
+	}
+	if missing > 0 || !strings.Contains(w.story(), "differ in SnapshotTime") {
+		t.Errorf("%d rows missing: %s", missing, w.story())
+	}
+}
