@@ -13,6 +13,7 @@ const (
 	confirmFile   = "internal/pipeline/confirm.go"
 	finishFile    = "internal/pipeline/finish.go"
 	lifeFile      = "internal/plan/slicelife.go"
+	accountFile   = "internal/plan/account.go"
 	verdictFile   = "internal/plan/verdict.go"
 	queryFile     = "internal/defender/query.go"
 )

@@ -5,11 +5,11 @@ func endMutants() []mutant {
 	closing := pipelineTests("^TestMigrate_SnapshotThatChanges")
 	return []mutant{
 		one("snapshot-not-closed", "a snapshot of a table that changed meanwhile counts as whole",
-			finishFile, "	if r.table.Load == plan.Snapshot && r.ledger.Total > 0 {", "	if r.table.Load == plan.Snapshot && r.ledger.Total < 0 {", closing),
+			finishFile, "	if r.table.Load == plan.Snapshot {\n		change, err", "	if r.table.Load == plan.Snapshot && r.ledger.Total < 0 {\n		change, err", closing),
 		one("snapshot-closed-by-count-alone", "a snapshot counts as whole when as many rows left as came",
-			finishFile, " && counts.Newest.Equal(r.ledger.Newest)", "", closing),
+			finishFile, "	case !counts.Newest.Equal(l.Newest):", "	case false:", closing),
 		one("torn-is-success", "a snapshot that is never whole ends as Success",
-			finishFile, "			status = plan.Torn\n", "			status = plan.Success\n", closing),
+			finishFile, "end = plan.Audit{Status: plan.Torn, ", "end = plan.Audit{Status: plan.Success, ", closing),
 		one("switched-off-is-ignored", "a table that was switched off is copied on",
 			migrationFile, "return !m.inForce.Active && m.req.Trigger != plan.Forced }", "return !m.inForce.Active && m.req.Trigger == plan.Forced }", pipelineTests("^TestMigrate_SwitchedOffAndOn$")),
 		one("rewind-is-ignored", "a watermark that the user set back is ignored",
@@ -27,9 +27,9 @@ func endMutants() []mutant {
 		one("refusal-is-served", "a table's refusal for rows of another app counts as a run that ended",
 			migrationFile, "Before(m.state.LastEnded)", "Before(m.state.ForeignSince)", pipelineTests("^TestMigrate_RefusalForAnotherApp")),
 		one("expired-is-divided", "rows that expired between count and copy make a slice be divided without end",
-			runFile, "received.Rows < s.Rows && r.expiring(s) {", "received.Rows < s.Rows && false {", pipelineTests("^TestMigrate_RowsExpireWhileTheyAreCopied$")),
+			"internal/plan/account.go", "		return Accept // rows grow fewer", "		return Divide // rows grow fewer", pipelineTests("^TestMigrate_RowsExpireWhileTheyAreCopied$")),
 		one("fewer-is-expired", "an answer with fewer rows than counted twice counts as expired",
-			runFile, "	if counts[0] < received.Rows && received.Rows < s.Rows && r.expiring(s) {", "	if received.Rows < s.Rows && r.expiring(s) {", pipelineTests("^TestMigrate_")),
+			"internal/plan/account.go", "received > s.Rows || recount > received || ", "received > s.Rows || ", suite{"internal/plan", "^TestReceive_"}),
 		one("call-before-token", "a call is taken from the quota before there is a token for it",
 			callsFile, "		if err = t.calls.ready(ctx); err == nil {\n			err = t.calls.quota.Take(ctx, t.table, t.urgent)\n		}\n", "		if err = t.calls.quota.Take(ctx, t.table, t.urgent); err == nil {\n			err = t.calls.ready(ctx)\n		}\n", pipelineTests("^TestMigrate_TakesACall")),
 	}

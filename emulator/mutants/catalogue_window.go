@@ -54,7 +54,7 @@ func windowMutants() []mutant {
 			bug:  "rows that are still arriving are passed by the watermark",
 			edits: []edit{
 				{planFile, "To: plan.Ticks(now.Add(-p.cfg.Settle))", "To: plan.Ticks(now)"},
-				{planFile, "p.counter.window(ctx, w, p.cfg.Settle, w.Bin())", "p.counter.window(ctx, w, 0, w.Bin())"},
+				{planFile, "p.counter.window(ctx, w, p.cfg.Settle, ", "p.counter.window(ctx, w, 0, "},
 			},
 			tests: pipelineTests("^TestMigrate_RowsThatArriveWithinTheSettleTime"),
 		},
