@@ -76,7 +76,7 @@ func TestFront(t *testing.T) {
 	})
 
 	t.Run("container SAS", func(t *testing.T) {
-		address, err := front.ContainerSAS("container", expiry)
+		address, err := front.ContainerSAS("container", expiry, "racwdl")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +132,7 @@ func TestFront(t *testing.T) {
 	})
 
 	t.Run("an expired SAS is refused", func(t *testing.T) {
-		address, err := front.ContainerSAS("container", time.Now().Add(-time.Minute))
+		address, err := front.ContainerSAS("container", time.Now().Add(-time.Minute), "racwdl")
 		if err != nil {
 			t.Fatal(err)
 		}

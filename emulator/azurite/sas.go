@@ -15,19 +15,21 @@ import (
 // front but say nothing about the protocol (no spr), because behind the front
 // Azurite sees plain http and would refuse a signature for https alone.
 
-// ContainerSAS returns a signed https address of a container with the rights
-// that ADX gives on its staging containers (read, add, create, write, delete,
-// list), good until expiry.
-func (f *Front) ContainerSAS(container string, expiry time.Time) (string, error) {
+// StagingRights are those that ADX gives on its staging containers: to read, write
+// and delete. Source: the signatures in answers of .get ingestion resources.
+const StagingRights = "rwd"
+
+// ContainerSAS returns a signed https address of a container with the rights, by
+// their letters, good until expiry.
+func (f *Front) ContainerSAS(container string, expiry time.Time, rights string) (string, error) {
 	key, err := azblob.NewSharedKeyCredential(f.account.Name, f.account.Key)
 	if err != nil {
 		return "", fmt.Errorf("sign container %s: %w", container, err)
 	}
-	permissions := blobsas.ContainerPermissions{Read: true, Add: true, Create: true, Write: true, Delete: true, List: true}
 	query, err := blobsas.BlobSignatureValues{
 		ContainerName: container,
 		ExpiryTime:    expiry.UTC(),
-		Permissions:   permissions.String(),
+		Permissions:   rights,
 	}.SignWithSharedKey(key)
 	if err != nil {
 		return "", fmt.Errorf("sign container %s: %w", container, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 
+	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/identity"
 	"github.com/defender2adx/defender2adx/emulator/kusto"
 	"github.com/defender2adx/defender2adx/emulator/stack"
@@ -109,7 +110,7 @@ func (g *Ground) storage(ctx context.Context, name string) (kusto.Storage, error
 		if _, err := blobs.CreateContainer(ctx, container, nil); err != nil {
 			return out, err
 		}
-		address, err := g.Front.ContainerSAS(container, expiry)
+		address, err := g.Front.ContainerSAS(container, expiry, azurite.StagingRights)
 		if err != nil {
 			return out, err
 		}

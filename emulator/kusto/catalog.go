@@ -1,6 +1,10 @@
 package kusto
 
 import (
+	"maps"
+	"slices"
+	"time"
+
 	"github.com/defender2adx/defender2adx/emulator/engine"
 )
 
@@ -14,10 +18,18 @@ type catalog struct {
 	// wanted to. Such a query must not answer.
 	mayRead bool
 	denied  bool
+
+	restricted []string // tables that nobody may query
 }
 
 // catalogOf takes the snapshot. The caller holds the lock.
 func (db *database) catalogOf(mayRead bool) *catalog {
+	return db.catalogAt(mayRead, time.Time{})
+}
+
+// catalogAt is catalogOf with the extents that were queryable by until, by the
+// machine's clock; zero is all of them.
+func (db *database) catalogAt(mayRead bool, until time.Time) *catalog {
 	cat := &catalog{
 		names:     db.tableNames(),
 		tables:    make(map[string]engine.Source, len(db.tables)),
@@ -25,7 +37,24 @@ func (db *database) catalogOf(mayRead bool) *catalog {
 		mayRead:   mayRead,
 	}
 	for name, t := range db.tables {
-		cat.tables[name] = snapshot{columns: t.columns, extents: t.extents}
+		extents := t.extents
+		if !until.IsZero() {
+			extents = slices.DeleteFunc(slices.Clone(extents), func(e *extent) bool { return e.shown.After(until) })
+		}
+		if t.keepsNothing() {
+			extents = nil
+		}
+		cat.tables[name] = snapshot{columns: t.columns, extents: extents}
+		if t.restricted() {
+			cat.restricted = append(cat.restricted, name)
+		}
+	}
+	for name, t := range db.tables {
+		if query := t.rowFilter(); query != "" {
+			plain := *cat
+			plain.tables = maps.Clone(cat.tables)
+			cat.tables[name] = filtered{plain: &plain, query: query, table: cat.tables[name].(snapshot), now: time.Now()}
+		}
 	}
 	for name, f := range db.functions {
 		stored := f.Function
@@ -40,7 +69,7 @@ func (db *database) catalogOf(mayRead bool) *catalog {
 // Table finds a table by its exact name.
 func (c *catalog) Table(name string) (engine.Source, bool) {
 	s, ok := c.tables[name]
-	if ok && !c.mayRead {
+	if ok && (!c.mayRead || slices.Contains(c.restricted, name)) {
 		c.denied = true
 		return nil, false
 	}
@@ -58,4 +87,30 @@ func (c *catalog) Function(name string) (*engine.Function, bool) {
 		return nil, false
 	}
 	return f, ok
+}
+
+// readableUntil is up to which moment a query sees what became queryable; zero: all
+// of it. Source: ADX documentation, "Query consistency" and "Query results cache".
+func (c *Cluster) readableUntil(x *exchange) time.Time {
+	if c.opts.StaleReads <= 0 {
+		return time.Time{}
+	}
+	if x.options.strong && x.options.cached >= 0 && x.options.cached <= time.Second {
+		return time.Time{}
+	}
+	return time.Now().Add(-c.opts.StaleReads)
+}
+
+// checkRestricted refuses a query that reads a table with restricted view access.
+func (c *catalog) checkRestricted(x *exchange, db *database, q engine.Query) error {
+	if len(c.restricted) == 0 {
+		return nil
+	}
+	_, _, _ = engine.Stream(x.r.Context(), q) // compiles; its errors show again when it runs
+	if !c.denied {
+		return nil
+	}
+	e := unreadable(x.who, db)
+	e.Text = "Access denied: the query reads a table with restricted view access, which takes the role UnrestrictedViewer."
+	return e
 }

@@ -8,8 +8,9 @@
 // principal lacks, data that does not fit, oversized results. What this package
 // does not know it refuses by name, with 400; nothing is accepted and ignored.
 //
-// Streaming ingestion, update policies, row-level security and retention are not
-// built: policies are stored and shown, and only encoding and ingestiontime act.
+// Streaming ingestion is not built. Policies are stored and shown; those that act
+// are encoding, ingestiontime, update, row_level_security, restricted_view_access,
+// and a retention of zero.
 package kusto
 
 import (
@@ -61,6 +62,30 @@ type Options struct {
 	// two are not allowed, because the service keeps no order either.
 	Workers int
 
+	// SkippedAsFailed reports a blob that was skipped for its tag as Failed and
+	// Permanent with the code Skipped_IngestByTagAlreadyExists, as some clients of
+	// the service see it, instead of as Skipped.
+	SkippedAsFailed bool
+
+	// RefuseKnownTags makes an append whose ingestIfNotExists names a tag of the
+	// table an error, as one page of the documentation says, instead of an empty
+	// success, as another says.
+	RefuseKnownTags bool
+
+	// IngestionCapacity is how many ingestions may be under way at a time, queued
+	// and direct ones together. Queued ones wait; direct ones are refused with 429.
+	// Zero is no bound.
+	IngestionCapacity int
+
+	// StaleReads is how far behind a query may be that asks neither for strong
+	// consistency nor for results that are at most a second old: it sees the tables
+	// as they stood that long ago, in real time. Zero: every query sees everything.
+	StaleReads time.Duration
+
+	// NoIndexedEncoding refuses the encoding policy BigObjectIndexed32, as a cluster
+	// without that preview does.
+	NoIndexedEncoding bool
+
 	// Faults are consulted on every request and delivery.
 	Faults Faults
 }
@@ -71,6 +96,7 @@ type Cluster struct {
 	opts  Options
 	token tokenKey
 	drain drain
+	slots chan struct{} // one for each ingestion under way; nil: no bound
 
 	started   time.Time // by the cluster's clock
 	mu        sync.RWMutex
@@ -124,6 +150,9 @@ func New(opts Options) (*Cluster, error) {
 		return nil, fmt.Errorf("make kusto cluster: %d workers, want at least 2", opts.Workers)
 	}
 	c := &Cluster{opts: opts, token: newTokenKey(), databases: make(map[string]*database), faults: opts.Faults, started: opts.Now()}
+	if opts.IngestionCapacity > 0 {
+		c.slots = make(chan struct{}, opts.IngestionCapacity)
+	}
 	for _, name := range opts.Databases {
 		c.databases[name] = &database{
 			name:      name,

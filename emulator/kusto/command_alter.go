@@ -10,17 +10,20 @@ import (
 
 // policyTitles maps the policies that may be set to the service's names. Policies
 // that would change what queries or ingestion answer, and are not built, are
-// missing on purpose.
+// missing on purpose. Of retention only zero acts.
 func policyTitles() map[string]string {
 	return map[string]string{
-		"retention":             "RetentionPolicy",
-		"ingestionbatching":     "IngestionBatchingPolicy",
-		"ingestiontime":         "IngestionTimePolicy",
-		"caching":               "CachingPolicy",
-		"merge":                 "ExtentsMergePolicy",
-		"sharding":              "ShardingPolicy",
-		"extent_tags_retention": "ExtentTagsRetentionPolicy",
-		"encoding":              "EncodingPolicy",
+		"retention":              "RetentionPolicy",
+		"ingestionbatching":      "IngestionBatchingPolicy",
+		"ingestiontime":          "IngestionTimePolicy",
+		"caching":                "CachingPolicy",
+		"merge":                  "ExtentsMergePolicy",
+		"sharding":               "ShardingPolicy",
+		"extent_tags_retention":  "ExtentTagsRetentionPolicy",
+		"encoding":               "EncodingPolicy",
+		"row_level_security":     "RowLevelSecurityPolicy",
+		"restricted_view_access": "RestrictedViewAccessPolicy",
+		"update":                 "UpdatePolicy",
 	}
 }
 
@@ -146,12 +149,20 @@ func (x *execution) policyValue(verb, policy string) (value any, merge bool) {
 		bad := json.Unmarshal([]byte(s.literal()), &value) != nil
 		_, isObject := value.(map[string]any)
 		_, isArray := value.([]any)
-		switch listed := policy == "extent_tags_retention"; {
+		switch listed := policy == "extent_tags_retention" || policy == "update"; {
 		case bad || listed && !isArray:
 			s.fail("the policy is not the JSON that '%s' takes", policy)
 		case !listed && !isObject:
 			s.fail("the policy is not a JSON object")
 		}
+	case policy == "restricted_view_access":
+		value = map[string]any{"IsEnabled": strings.EqualFold(s.value(), "true")}
+	case policy == "row_level_security":
+		state := strings.ToLower(s.word())
+		if state != "enable" && state != "disable" {
+			s.fail("row_level_security is enabled or disabled")
+		}
+		value = map[string]any{"IsEnabled": state == "enable", "Query": s.literal()}
 	case policy == "ingestiontime":
 		value = map[string]any{"IsEnabled": strings.EqualFold(s.value(), "true")}
 	case policy == "caching":
@@ -216,8 +227,8 @@ func (x *execution) alterEncoding(t *table, i int) (*result, error) {
 		return nil, err
 	}
 	known := false
-	for _, name := range []string{"Null", "Identifier", "BigObject", "BigObject32"} {
-		if strings.EqualFold(kind, name) {
+	for _, name := range []string{"Null", "Identifier", "BigObject", "BigObject32", "BigObjectIndexed32"} {
+		if strings.EqualFold(kind, name) && (name != "BigObjectIndexed32" || !x.c.opts.NoIndexedEncoding) {
 			kind, known = name, true
 		}
 	}

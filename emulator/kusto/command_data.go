@@ -31,6 +31,11 @@ func (x *execution) appendQuery(verb string) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	release, err := x.c.takeSlot()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 
 	x.c.mu.Lock()
 	defer x.c.mu.Unlock()
@@ -57,8 +62,8 @@ func (x *execution) appendQuery(verb string) (*result, error) {
 		return nil, err
 	}
 	x.db.tables[name] = t
-	if _, skip := t.tagged(when); skip {
-		return answer(appendedColumns), nil
+	if tag, skip := t.tagged(when); skip {
+		return answer(appendedColumns), x.c.refuseTag(tag)
 	}
 	rows := newBuilder(t.columns)
 	for _, record := range out.Rows {
@@ -67,7 +72,17 @@ func (x *execution) appendQuery(verb string) (*result, error) {
 	if verb == "set-or-replace" {
 		t.extents = nil
 	}
-	return appended(x.c.commit(t, rows.blocks(), tags, creationTime(properties), 0)), nil
+	e := x.c.commit(t, rows.blocks(), tags, creationTime(properties), 0)
+	return appended(e), x.c.update(x.db, t, e)
+}
+
+// refuseTag is the answer to an append whose tag the table knows; nil where that is
+// an empty success.
+func (c *Cluster) refuseTag(tag string) error {
+	if !c.opts.RefuseKnownTags {
+		return nil
+	}
+	return badRequest(skippedByTag, "Ingestion was skipped: the table already has data tagged '%s'.", tag)
 }
 
 const appendedColumns = "ExtentId:guid,OriginalSize:real,ExtentSize:real,CompressedSize:real,IndexSize:real,RowCount:int"
@@ -172,6 +187,11 @@ func (x *execution) ingestInline() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	release, err := x.c.takeSlot()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	x.c.mu.Lock()
 	defer x.c.mu.Unlock()
 	t, err := x.table("TableIngest", name, Ingestor)
@@ -179,8 +199,8 @@ func (x *execution) ingestInline() (*result, error) {
 		return nil, err
 	}
 	const columns = "ExtentId:guid,ItemLoaded,Duration:timespan,HasErrors:bool,OperationId:guid"
-	if _, skip := t.tagged(when); skip {
-		return answer(columns), nil
+	if tag, skip := t.tagged(when); skip {
+		return answer(columns), x.c.refuseTag(tag)
 	}
 	rows, err := inlineRows(t, properties, data)
 	if err != nil {

@@ -219,6 +219,9 @@ func (x *execution) showTables() (*result, error) {
 
 func (x *execution) showTable() (*result, error) {
 	s := x.s
+	if s.punct("*") {
+		return x.showAllPolicies()
+	}
 	t, err := x.table("TableShow", s.name(), metadataReaders()...)
 	if err != nil {
 		return nil, err
@@ -238,7 +241,11 @@ func (x *execution) showTable() (*result, error) {
 		return x.extents(t)
 	case s.accept("policy"):
 		name := strings.ToLower(s.name())
-		return showPolicy(name, "["+x.db.name+"].["+t.name+"]", "Table", t.policies[name]), nil
+		res := showPolicy(name, "["+x.db.name+"].["+t.name+"]", "Table", t.policies[name])
+		if name == "encoding" {
+			res.rows = append(res.rows, x.columnEncodings(t)...)
+		}
+		return res, nil
 	case s.accept("ingestion"):
 		return x.mappings(t)
 	}
@@ -347,6 +354,30 @@ func (x *execution) showColumn() (*result, error) {
 		policy = encodingPolicy(e)
 	}
 	return showPolicy("encoding", "["+x.db.name+"].["+t.name+"].["+t.columns[i].Name+"]", "Column", policy), nil
+}
+
+// showAllPolicies answers .show table * policy P.
+func (x *execution) showAllPolicies() (*result, error) {
+	if err := x.require("TableShow", "tables", metadataReaders()...); err != nil {
+		return nil, err
+	}
+	x.s.want("policy")
+	name := strings.ToLower(x.s.name())
+	res := answer("PolicyName,EntityName,Policy,ChildEntities,EntityType")
+	for _, table := range x.db.tableNames() {
+		res.rows = append(res.rows, showPolicy(name, "["+x.db.name+"].["+table+"]", "Table", x.db.tables[table].policies[name]).rows...)
+	}
+	return res, nil
+}
+
+// columnEncodings are the rows for the columns whose encoding was set.
+func (x *execution) columnEncodings(t *table) (rows [][]any) {
+	for _, c := range t.columns {
+		if c.encoding != "" {
+			rows = append(rows, showPolicy("encoding", "["+x.db.name+"].["+t.name+"].["+c.Name+"]", "Column", encodingPolicy(c.encoding)).rows...)
+		}
+	}
+	return rows
 }
 
 // column takes "T.C" and finds the column.

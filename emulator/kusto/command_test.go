@@ -101,7 +101,6 @@ func TestCommands_RefuseAsTheServiceDoes(t *testing.T) {
 		{".set T <| print 1", "BadRequest_EntityNameAlreadyExists", "T"},
 		{".append T with (tags='x') <| print 'a', 1", "BadRequest_InvalidTags", "tags"},
 		{".append T with (tag='[]') <| print 'a', 1", "BadRequest_UnknownProperty", "tag"},
-		{".alter table T policy update '[]'", "BadRequest_NotSupported", "policy update"},
 		{".alter column T.A policy encoding type='Huge'", "BadRequest_EncodingPolicy", "Huge"},
 		{".show journal", "BadRequest_NotSupported", "'.show journal'"},
 		{".updte table T", "BadRequest_NotSupported", "'.updte table'"},

@@ -17,6 +17,7 @@ const blockBytes = 8 << 20
 type extent struct {
 	id      string
 	created time.Time
+	shown   time.Time // when it became queryable, by the machine's clock
 	tags    []string
 	blocks  []*block
 }
@@ -212,12 +213,12 @@ type column struct {
 const defaultValueBytes = 1 << 20 // Source: ADX documentation, "Encoding policy", MaxValueSize
 
 // limit is the largest value the column keeps, in bytes.
-// Source: ADX documentation, "Encoding policy", BigObject and BigObject32.
+// Source: ADX documentation, "Alter encoding policy", the BigObject types.
 func (c column) limit() int {
 	switch c.encoding {
 	case "BigObject":
 		return 2 << 20
-	case "BigObject32":
+	case "BigObject32", "BigObjectIndexed32":
 		return 32 << 20
 	}
 	return defaultValueBytes

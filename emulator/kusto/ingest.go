@@ -86,6 +86,8 @@ func (c *Cluster) takeIn(ctx context.Context, m *message, v Verdict, alone bool)
 		return outcome{"PartiallySucceeded", &Failed{Details: fmt.Sprintf("%d records were not ingested.", dropped)}, operation}
 	case failure == nil:
 		return outcome{"Succeeded", nil, operation}
+	case failure.Code == skippedByTag && c.opts.SkippedAsFailed:
+		return outcome{"Failed", failure, operation}
 	case failure.Code == skippedByTag:
 		return outcome{"Skipped", failure, operation}
 	}
@@ -294,13 +296,14 @@ func (c *Cluster) fill(ctx context.Context, m *message, v Verdict, p *plan, alon
 	if err := skipped(t, p.ifNotExists, alone); err != nil {
 		return 0, err
 	}
-	c.commit(t, rows.blocks(), p.tags, m.AdditionalProperties.CreationTime, v.Invisible)
-	return dropped, nil
+	e := c.commit(t, rows.blocks(), p.tags, m.AdditionalProperties.CreationTime, v.Invisible)
+	return dropped, c.update(db, t, e)
 }
 
 // download opens the blob at the address as it was given, and unzips by name.
 func (c *Cluster) download(ctx context.Context, blobPath string) (io.ReadCloser, error) {
 	address, _, _ := strings.Cut(blobPath, ";")
+	address = c.opts.Storage.readable(address)
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return nil, permanent("Download_BadRequest", "The blob's address is not a URL.")

@@ -38,10 +38,12 @@ type options struct {
 	maxBytes   int           // of the rows' text, likewise
 	take       int64         // the first rows only; negative: all
 	now        time.Time     // zero: the cluster's clock
+	strong     bool          // strong consistency was asked for
+	cached     time.Duration // the oldest cached answer that may be given; negative: any
 }
 
 func defaultOptions() options {
-	return options{placement: inData, maxRows: maxResultRows, maxBytes: maxResultBytes, take: -1}
+	return options{placement: inData, maxRows: maxResultRows, maxBytes: maxResultBytes, take: -1, cached: -1}
 }
 
 // withoutEffect are options that change nothing in what this cluster answers: names
@@ -52,9 +54,9 @@ var withoutEffect = []string{
 	"max_memory_consumption_per_query_per_node", "maxmemoryconsumptionperiterator", "maxoutputcolumns",
 	"push_selection_through_aggregation", "query_distribution_nodes_span", "query_fanout_nodes_percent",
 	"query_fanout_threads_percent", "query_log_query_parameters", "query_max_entities_in_union", "query_python_debug",
-	"query_results_cache_force_refresh", "query_results_cache_max_age", "query_results_cache_per_shard",
+	"query_results_cache_force_refresh", "query_results_cache_per_shard",
 	"query_results_progressive_row_count", "query_results_progressive_update_period", "query_weakconsistency_session_id",
-	"queryconsistency", "request_app_name", "request_callout_disabled", "request_description",
+	"request_app_name", "request_callout_disabled", "request_description",
 	"request_external_table_disabled", "request_impersonation_disabled", "request_remote_entities_disabled",
 	"request_sandboxed_execution_disabled", "request_user", "results_progressive_enabled",
 	"results_v2_newlines_between_frames", "query_datascope",
@@ -107,6 +109,18 @@ func (o *options) set(name string, value any) error {
 		default:
 			o.take = n
 		}
+	case "queryconsistency":
+		text, ok := value.(string)
+		if !ok {
+			return wrong()
+		}
+		o.strong = text == "strongconsistency"
+	case "query_results_cache_max_age":
+		span, ok := timespanOf(value)
+		if !ok {
+			return wrong()
+		}
+		o.cached = span
 	case "query_now":
 		at, ok := datetimeOf(value)
 		if !ok {

@@ -149,6 +149,11 @@ func (c *Cluster) handle(ctx context.Context, received *azqueue.DequeuedMessage,
 	}
 	workers <- struct{}{}
 	defer func() { <-workers }()
+	release, ok := c.awaitSlot(ctx)
+	if !ok {
+		return false
+	}
+	defer release()
 
 	var twin sync.WaitGroup
 	if v.Twin {

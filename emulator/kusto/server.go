@@ -234,11 +234,12 @@ func (c *Cluster) query(x *exchange) (q engine.Query, late *Error, err error) {
 	if !x.who.mayRead(db) {
 		return q, nil, unreadable(x.who, db)
 	}
-	q = engine.Query{Text: text, Catalog: db.catalogOf(true), Now: now, Parameters: x.parameter, MaxRows: x.options.maxRows}
+	cat := db.catalogAt(true, c.readableUntil(x))
+	q = engine.Query{Text: text, Catalog: cat, Now: now, Parameters: x.parameter, MaxRows: x.options.maxRows}
 	if x.options.take >= 0 && x.options.take <= int64(q.MaxRows) {
 		q.MaxRows = 0 // taken first, then looked at
 	}
-	return q, late, nil
+	return q, late, cat.checkRestricted(x, db, q)
 }
 
 // unreadable is the answer to callers who may not read the database.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -19,11 +20,27 @@ import (
 // Storage is what a cluster owns of storage: signed https addresses, secrets until
 // they expire.
 type Storage struct {
-	Containers []string // for staging (TempStorage); rights to read, add, create and write
+	Containers []string // for staging (TempStorage); rights to read, write and delete
 	Queue      string   // for messages; rights to read, add, update and process
 	Table      string   // for the status; rights to read, add and update
 	Succeeded  string   // queues that tell the ends of ingestions whose sender asked for it
 	Failed     string
+
+	// Own are the containers with the cluster's own rights, with which it reads what
+	// was staged under a signature that may not read; nil: as they are lent.
+	Own []string
+}
+
+// readable gives a blob's address with a signature of the cluster's own, if it has
+// one for the blob's container.
+func (s Storage) readable(address string) string {
+	path, _, _ := strings.Cut(address, "?")
+	for _, own := range s.Own {
+		if root, signature, _ := strings.Cut(own, "?"); strings.HasPrefix(path, root+"/") {
+			return path + "?" + signature
+		}
+	}
+	return address
 }
 
 // String keeps the signatures out of logs.
@@ -48,6 +65,24 @@ func containerNames() []string { return []string{"staging-0", "staging-1"} }
 // NewStorage makes a cluster's containers, queue and table in Azurite, unless they
 // exist, and signs addresses to them through the TLS front, good until expiry.
 func NewStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, expiry time.Time) (Storage, error) {
+	return newStorage(ctx, a, front, expiry, azurite.StagingRights)
+}
+
+// NewNarrowStorage is NewStorage with containers that may be written to and not
+// read: whether a blob is still there cannot be asked. The cluster itself reads.
+func NewNarrowStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, expiry time.Time) (Storage, error) {
+	s, err := newStorage(ctx, a, front, expiry, "cw")
+	for _, name := range containerNames() {
+		var own string
+		if err == nil {
+			own, err = front.ContainerSAS(name, expiry, "r")
+		}
+		s.Own = append(s.Own, own)
+	}
+	return s, err
+}
+
+func newStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, expiry time.Time, rights string) (Storage, error) {
 	var s Storage
 	blobs, err := azblob.NewClientFromConnectionString(a.ConnectionString(), nil)
 	if err != nil {
@@ -57,7 +92,7 @@ func NewStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, e
 		if _, err := blobs.CreateContainer(ctx, name, nil); err != nil && !bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
 			return s, fmt.Errorf("make container %s: %w", name, err)
 		}
-		address, err := front.ContainerSAS(name, expiry)
+		address, err := front.ContainerSAS(name, expiry, rights)
 		if err != nil {
 			return s, err
 		}

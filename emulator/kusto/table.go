@@ -103,6 +103,7 @@ func (c *Cluster) commit(t *table, blocks []*block, tags []string, created time.
 	switch {
 	case e == nil:
 	case delay <= 0:
+		e.shown = time.Now()
 		t.extents = append(slices.Clip(t.extents), e)
 	default:
 		t.hidden = append(slices.Clip(t.hidden), e)
@@ -111,6 +112,7 @@ func (c *Cluster) commit(t *table, blocks []*block, tags []string, created time.
 			defer c.mu.Unlock()
 			if i := slices.Index(t.hidden, e); i >= 0 {
 				t.hidden = slices.Delete(slices.Clone(t.hidden), i, i+1)
+				e.shown = time.Now()
 				t.extents = append(slices.Clip(t.extents), e)
 			}
 		})
@@ -152,7 +154,7 @@ func (s snapshot) without(gone map[int]bool) []*extent {
 	number := 0
 	values := make([]any, len(s.columns))
 	for _, e := range s.extents {
-		left := &extent{id: newID(), created: e.created, tags: e.tags} // a deletion writes a new shard
+		left := &extent{id: newID(), created: e.created, shown: e.shown, tags: e.tags} // a deletion writes a new shard
 		changed := false
 		for _, b := range e.blocks {
 			k := newBuilder(s.columns)
@@ -199,6 +201,9 @@ func (c *Cluster) MergeExtents(databaseName, tableName string) error {
 		merged.tags = append(merged.tags, e.tags...)
 		if e.created.After(merged.created) {
 			merged.created = e.created
+		}
+		if e.shown.After(merged.shown) {
+			merged.shown = e.shown
 		}
 	}
 	merged.tags = uniqueTags(merged.tags)
