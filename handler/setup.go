@@ -13,8 +13,9 @@ import (
 // setupCommand prepares a database. It needs the ADX_ settings only and signs in
 // as ADX_CREDENTIAL says, usually azure-cli: with a person's own rights.
 type setupCommand struct {
-	Load    string `enum:"none,original,recommended" default:"none" help:"Configuration to append for sources that have no row yet: none, original or recommended."`
-	Verbose bool   `help:"Print what was there already, too."`
+	Load    string   `enum:"none,original,recommended" default:"none" help:"Configuration to append for sources that have no row yet: none, original or recommended."`
+	Index   []string `placeholder:"TABLE" help:"Destination tables whose rows are to be indexed at the price of 1 MB a row, where the cluster does not index larger ones."`
+	Verbose bool     `help:"Print what was there already, too."`
 }
 
 // Run makes what is missing and prints one line a step. A step that failed is an
@@ -38,7 +39,7 @@ func (c setupCommand) Run(p *process) error {
 		load = adx.LoadNothing
 	}
 	counts := map[adx.Outcome]int{}
-	_, err = client.Setup(p.ctx, adx.Options{Load: load, Report: func(s adx.Step) {
+	_, err = client.Setup(p.ctx, adx.Options{Load: load, Index: c.Index, Report: func(s adx.Step) {
 		counts[s.Outcome]++
 		if s.Outcome == adx.Already && !c.Verbose {
 			return

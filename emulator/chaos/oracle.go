@@ -168,7 +168,7 @@ type copied struct {
 func (o *oracle) scan(destination string, f func(copied)) error {
 	void := map[string]bool{}
 	if err := o.rows("MigrationVoidSlices", func(get func(string) any, _ engine.Record) {
-		void[fmt.Sprint(get("RunId"), "/", get("Slice"))] = true
+		void[fmt.Sprint(get("RunId"), "/", get("Slice"))] = get("Hidden") != false // the newest row decides
 	}); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func fenceMutants() []mutant {
 			outboxFile, "		if err := o.control.Deliver(ctx, row); err != nil {\n			errs", "		row.Tag += randomID(4)\n		if err := o.control.Deliver(ctx, row); err != nil {\n			errs",
 			pipelineTests("^TestMigrate_ALostReply")),
 		one("append-without-tag", "ADX adds a row again that it has under the same tag",
-			"internal/adx/append.go", "ingestIfNotExists = '[\"` + tag + `\"]') <| print", "persistDetails = true) <| print",
+			"internal/adx/append.go", "ingestIfNotExists = '[\"` + tag + `\"]') <| ` + source", "persistDetails = true) <| ` + source",
 			suite{"internal/adx", "^TestAppendCommand_FollowsTheTablesColumns$"}),
 		one("audit-after-the-checkpoint", "the audit row is thought of only after the watermark has moved",
 			finishFile, "	r.m.outbox.addAudit(ofRun(r.m.audit(audit), l))\n	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {\n		return err\n	}\n	r.log.Info(\"run ended\"", "	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {\n		return err\n	}\n	r.m.outbox.addAudit(ofRun(r.m.audit(audit), l))\n	r.log.Info(\"run ended\"",

@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"internal/state":                {"internal/plan", "internal/fault", "internal/blobstore"},
 	"internal/quota":                {"internal/plan", "internal/fault", "internal/blobstore"},
 	"internal/defender":             {"internal/plan", "internal/fault", "internal/answer", "internal/kql", "internal/rowpath", "internal/schema"},
-	"internal/adx":                  {"internal/plan", "internal/fault", "internal/answer", "internal/kql", "infra/kql"},
+	"internal/adx":                  {"internal/plan", "internal/fault", "internal/answer", "internal/kql", "internal/rowpath", "infra/kql"},
 	"internal/pipeline":             {"internal/plan", "internal/fault"},
 	"functions/schedule":            {"internal/plan", "internal/fault", "internal/host", "internal/pipeline"},
 	"functions/migrate":             {"internal/plan", "internal/fault", "internal/host", "internal/pipeline"},

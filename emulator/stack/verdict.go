@@ -93,7 +93,7 @@ func (e *Emulators) visible(c Configured) (iter.Seq[[]byte], error) {
 	void := map[string]bool{}
 	if err := e.each("MigrationVoidSlices", func(get func(string) any) {
 		slice, _ := get("Slice").(int64)
-		void[fmt.Sprint(text(get("RunId")), "/", slice)] = true
+		void[fmt.Sprint(text(get("RunId")), "/", slice)] = get("Hidden") != false // the newest row decides
 	}); err != nil {
 		return nil, err
 	}

@@ -38,13 +38,30 @@ type column struct {
 // under the same tag is not added. The table is the user's: it may lack columns of
 // ours and have others, which become null.
 func (c *Client) append(ctx context.Context, table, tag string, row []cell) error {
+	return c.appendRows(ctx, table, tag, [][]cell{row})
+}
+
+// appendRows adds rows that become visible together, or none of them. They name
+// the same columns.
+func (c *Client) appendRows(ctx context.Context, table, tag string, values [][]cell) error {
 	columns, fresh, err := c.columns.of(ctx, c, table)
 	if err != nil {
 		return err
 	}
 	for {
-		_, err = command[struct{}](ctx, c, ingestors, appendCommand(table, tag, columns, row))
-		if err == nil || fresh || fault.KindOf(err) != fault.Permanent {
+		err = c.patiently(ctx, func() error {
+			_, err := command[struct{}](ctx, c, ingestors, appendCommand(table, tag, columns, values))
+			return err
+		})
+		if err == nil || fault.KindOf(err) != fault.Permanent {
+			return err
+		}
+		// Microsoft says of a known tag in one place that the append is skipped, in
+		// another that it fails. What stands in the table decides.
+		if there, lookErr := c.tagged(ctx, table, tag); lookErr == nil && there {
+			return nil
+		}
+		if fresh {
 			return err
 		}
 		// The columns may have changed since they were read.
@@ -55,20 +72,54 @@ func (c *Client) append(ctx context.Context, table, tag string, row []cell) erro
 	}
 }
 
-// appendCommand writes the row in the order of the table's columns, since
-// `.set-or-append` goes by position and not by name.
-func appendCommand(table, tag string, columns []column, row []cell) string {
+// tagged reports whether rows of the table came in under the ingest-by tag.
+func (c *Client) tagged(ctx context.Context, table, tag string) (bool, error) {
+	type row struct {
+		Tagged bool `kusto:"Tagged"`
+	}
+	found, err := rows[row](ctx, c, taggedQuery(table, tag))
+	return len(found) > 0, err
+}
+
+// taggedQuery looks by `has`, which the service answers from the extents' own
+// lists, and then exactly, since a dash ends a term.
+func taggedQuery(table, tag string) string {
+	whole := kql.String(ingestBy + plainTag(tag))
+	return kql.Name(table) + " | where extent_tags() has " + whole + " and set_has_element(extent_tags(), " + whole + ")" +
+		" | take 1 | project Tagged = true"
+}
+
+// ingestBy is the prefix of the tags that ingestIfNotExists looks for.
+const ingestBy = "ingest-by:"
+
+// appendCommand writes the rows in the order of the table's columns, since
+// `.append` goes by position and not by name. It is `.append` because
+// `.set-or-append` makes a table that is missing, which takes more rights than the
+// app has, and is then refused for the right instead of for the table.
+func appendCommand(table, tag string, columns []column, values [][]cell) string {
+	lines := make([]string, len(values))
+	for i, row := range values {
+		lines[i] = "print " + assignments(columns, row)
+	}
+	source := lines[0]
+	if len(lines) > 1 {
+		source = "union (" + strings.Join(lines, "), (") + ")"
+	}
+	tag = plainTag(tag)
+	return ".append " + kql.Name(table) +
+		` with (tags = '["` + ingestBy + tag + `"]', ingestIfNotExists = '["` + tag + `"]') <| ` + source
+}
+
+func assignments(columns []column, row []cell) string {
 	values := make(map[string]any, len(row))
 	for _, c := range row {
 		values[c.column] = c.value
 	}
-	assignments := make([]string, len(columns))
+	out := make([]string, len(columns))
 	for i, c := range columns {
-		assignments[i] = kql.Name(c.Name) + " = " + literal(values[c.Name], c.Type)
+		out[i] = kql.Name(c.Name) + " = " + literal(values[c.Name], c.Type)
 	}
-	tag = plainTag(tag)
-	return ".set-or-append " + kql.Name(table) +
-		` with (tags = '["ingest-by:` + tag + `"]', ingestIfNotExists = '["` + tag + `"]') <| print ` + strings.Join(assignments, ", ")
+	return strings.Join(out, ", ")
 }
 
 var tagText = regexp.MustCompile(`^[A-Za-z0-9._-]{1,200}$`)

@@ -46,8 +46,8 @@ func TestLiteral_FitsTheColumn(t *testing.T) {
 
 func TestAppendCommand_FollowsTheTablesColumns(t *testing.T) {
 	got := appendCommand("T", "tag-1", []column{{"B", "long"}, {"Theirs", "guid"}, {"A", "string"}},
-		[]cell{{"A", "a"}, {"B", int64(2)}, {"C", "no such column"}})
-	want := `.set-or-append ['T'] with (tags = '["ingest-by:tag-1"]', ingestIfNotExists = '["tag-1"]') <| ` +
+		[][]cell{{{"A", "a"}, {"B", int64(2)}, {"C", "no such column"}}})
+	want := `.append ['T'] with (tags = '["ingest-by:tag-1"]', ingestIfNotExists = '["tag-1"]') <| ` +
 		`print ['B'] = long(2), ['Theirs'] = guid(null), ['A'] = "a"`
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("command (-want +got):\n%s", diff)
@@ -95,7 +95,7 @@ func TestDeliver_WritesWhatTheTableHas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := `.set-or-append ['MigrationConfiguration'] with (tags = '["ingest-by:t1"]', ingestIfNotExists = '["t1"]') <| ` +
+	want := `.append ['MigrationConfiguration'] with (tags = '["ingest-by:t1"]', ingestIfNotExists = '["t1"]') <| ` +
 		`print ['SourceTable'] = "DeviceInfo", ['DestinationTable'] = "DeviceInfoRaw", ['WatermarkColumn'] = "None", ` +
 		`['LastRefreshedTime'] = datetime(2026-01-02T12:00:00.1234567Z), ['LoadType'] = "Full", ['IsActive'] = bool(true)`
 	if diff := cmp.Diff([]string{want, strings.ReplaceAll(want, "t1", "t2")}, appended); diff != "" {
@@ -109,8 +109,10 @@ func TestDeliver_WritesWhatTheTableHas(t *testing.T) {
 func TestDeliver_ReadsTheColumnsAgainWhenTheyChanged(t *testing.T) {
 	s := newStandIn(t)
 	columns, appends := `{\"Name\":\"Old\",\"CslType\":\"string\"}`, 0
-	s.answer = func(_, _, text string) reply {
+	s.answer = func(kind, _, text string) reply {
 		switch {
+		case kind == "query":
+			return reply{columns: "Tagged:bool"}
 		case strings.HasPrefix(text, ".show table"):
 			return schemaReply(columns)
 		case strings.Contains(text, "['Old']") && appends > 0:
@@ -142,7 +144,7 @@ func TestDeliver_RefusesAnEmptyEntry(t *testing.T) {
 
 func TestAuditCells_NullWindowAndRealSeconds(t *testing.T) {
 	columns := []column{{"WindowFrom", "datetime"}, {"WindowTo", "datetime"}, {"DurationSeconds", "real"}, {"Bytes", "long"}, {"RecordCount", "int"}}
-	got := appendCommand("T", "t", columns, auditCells(plan.Audit{WindowTo: noon, Duration: 1500 * time.Millisecond, Bytes: 1 << 40, RecordCount: 9}))
+	got := appendCommand("T", "t", columns, [][]cell{auditCells(plan.Audit{WindowTo: noon, Duration: 1500 * time.Millisecond, Bytes: 1 << 40, RecordCount: 9})})
 	want := "print ['WindowFrom'] = datetime(null), ['WindowTo'] = datetime(2026-01-02T12:00:00.1234567Z), " +
 		"['DurationSeconds'] = real(1.5), ['Bytes'] = long(1099511627776), ['RecordCount'] = int(9)"
 	if !strings.HasSuffix(got, want) {

@@ -40,7 +40,12 @@ func (c *Client) Missing(ctx context.Context, tables []string) ([]Step, error) {
 			steps = append(steps, step)
 		}
 	}
-	return steps, nil
+	standing := slices.DeleteFunc(slices.Compact(wanted), func(name string) bool {
+		_, stands := d.Tables[name]
+		return !stands
+	})
+	obstacles, err := c.obstaclesOf(ctx, standing)
+	return append(steps, obstacles...), err
 }
 
 // missing looks at what one command makes.

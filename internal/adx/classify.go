@@ -40,27 +40,43 @@ func (c *Client) classify(ctx context.Context, needs role, err error) error {
 		return nil
 	}
 	if tokenErr := tokenError(ctx); tokenErr != nil {
-		return fmt.Errorf("get a token for ADX: %w", tokenErr)
+		return fmt.Errorf("ADX: no token: %w", tokenErr)
 	}
 	var refused *kustoerrors.HttpError
 	if ended := contextEnd(ctx, err); ended != nil && !errors.As(err, &refused) {
-		return fault.As(fault.Retry, fmt.Errorf("ADX did not answer in time: %w", ended))
+		return fault.As(fault.Retry, fmt.Errorf("ADX: no answer in time: %w", ended))
 	}
 	answer := describe(err)
 	text := "ADX: " + answer.text
 	switch {
 	case answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden:
-		return fault.As(fault.Permanent, &mendable{text, "check the credential and grant the role: " + c.grant(needs)})
+		remedy := "check the credential and grant the role: " + c.grant(needs)
+		if answer.status == http.StatusUnauthorized {
+			remedy += "; for a managed identity the platform keeps a token for up to 24 h"
+		}
+		return fault.As(fault.Permanent, &mendable{text: text, remedy: remedy})
 	case answer.kind == fault.Permanent && answer.unknownName:
-		return fault.As(fault.Permanent, &mendable{text, "run `handler setup` to make what is missing in database " + c.database})
+		return fault.As(fault.Permanent, &mendable{text, "run `handler setup` to make what is missing in database " + c.database, true})
 	}
-	return fault.As(answer.kind, errors.New(text))
+	err = fault.As(answer.kind, errors.New(text))
+	if answer.noCapacity {
+		err = fault.Mark(err, errNoCapacity)
+	}
+	return err
 }
 
 // mendable is an error that a person can mend, and how.
-type mendable struct{ text, remedy string }
+type mendable struct {
+	text, remedy string
+	unknownName  bool // a table, column or function does not exist
+}
 
 func (e *mendable) Error() string { return e.text + "; " + e.remedy }
+
+func isMendable(err error) bool {
+	known := (*mendable)(nil)
+	return errors.As(err, &known)
+}
 
 // grant returns the command by which a database admin gives the role.
 func (c *Client) grant(needs role) string {
@@ -86,6 +102,7 @@ type said struct {
 	kind        fault.Kind
 	status      int // HTTP status; 0 where there was none
 	unknownName bool
+	noCapacity  bool // the cluster is busy, and did nothing
 	text        string
 }
 
@@ -129,14 +146,17 @@ func describeHTTP(e *kustoerrors.HttpError) said {
 	} else if flagged {
 		what.Flag = answer.Passing
 	}
-	return judged(what, fmt.Sprintf("%d %s", e.StatusCode, message(what.Code, what.Text, field("message"))))
+	text := fmt.Sprintf("%d %s", e.StatusCode, message(what.Code, what.Text, field("message")))
+	what.Text += " " + field("@type") // a throttled command says so in its type alone
+	return judged(what, text)
 }
 
 // judged looks a refusal of Kusto's up in the table of answers.
 func judged(what answer.Said, text string) said {
 	what.Service = answer.Kusto
 	row := answer.For(what)
-	return said{kind: row.Kind, status: what.Status, unknownName: row.Meaning == answer.UnknownName, text: text}
+	return said{kind: row.Kind, status: what.Status, unknownName: row.Meaning == answer.UnknownName,
+		noCapacity: row.Meaning == answer.Throttled, text: text}
 }
 
 // message joins a code and the longer of two texts.

@@ -34,7 +34,7 @@ const (
 	queryTimeout   = 4 * time.Minute
 	commandTimeout = 10 * time.Minute
 
-	// defaultPoll is how often the status of a queued ingestion is read.
+	// defaultPoll is how often the status of one ingestion is read at most.
 	defaultPoll = 10 * time.Second
 )
 
@@ -53,7 +53,7 @@ type Config struct {
 	App   string // name and version shown in ADX's own traces, such as Defender2ADX/1.0.0
 	AppID string // shown there as the user
 
-	StatusPoll time.Duration    // between two readings of an ingestion's status; 0 is 10 s
+	StatusPoll time.Duration    // at least, between two readings of one ingestion's status; 0 is 10 s
 	Clock      func() time.Time // nil is time.Now
 	Log        *slog.Logger     // nil discards
 }
@@ -62,10 +62,11 @@ type Config struct {
 type Client struct {
 	cluster, ingest string
 	database        string
-	credential      azcore.TokenCredential
+	credential      *recordingCredential // nil: no tokens
 	app, appID      string
 	poll            time.Duration
 	now             func() time.Time
+	sleep           func(context.Context, time.Duration) error
 	log             *slog.Logger
 
 	blobHTTP  *http.Client // uploads; as given
@@ -112,10 +113,10 @@ func New(cfg Config) (*Client, error) {
 
 	c := &Client{
 		cluster: cluster.String(), ingest: ingest.String(), database: cfg.Database,
-		app: cfg.App, appID: cfg.AppID, poll: cfg.StatusPoll, now: cfg.Clock, log: cfg.Log,
+		app: cfg.App, appID: cfg.AppID, poll: cfg.StatusPoll, now: cfg.Clock, sleep: sleep, log: cfg.Log,
 	}
 	if cfg.Credential != nil {
-		c.credential = remembering{cfg.Credential}
+		c.credential = &recordingCredential{TokenCredential: cfg.Credential}
 	}
 	if c.poll <= 0 {
 		c.poll = defaultPoll
@@ -126,7 +127,7 @@ func New(cfg Config) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	c.blobHTTP, c.kustoHTTP = transports(cfg.HTTP)
+	c.blobHTTP, c.kustoHTTP = transports(cfg.HTTP, c.credential)
 	c.life, c.end = context.WithCancel(context.Background())
 	c.engine = sync.OnceValues(func() (*azkustodata.Client, error) { return c.connect(c.cluster) })
 	c.management = sync.OnceValues(func() (*azkustodata.Client, error) { return c.connect(c.ingest) })
@@ -187,6 +188,14 @@ func (c *Client) closeLater(closeOne func() error) error {
 	return nil
 }
 
+// strong are the options of every query here: each decides something, so that it
+// must see what came in before it, also on a cluster whose policy gives weak or
+// cached reads by default. Source: Kusto request properties.
+var strong = []azkustodata.QueryOption{
+	azkustodata.QueryConsistency("strongconsistency"),
+	azkustodata.QueryResultsCacheMaxAge(time.Second),
+}
+
 // rows runs a query on the database and decodes its primary result; fields take
 // the columns named in their `kusto` tags, and the zero value for null.
 func rows[T any](ctx context.Context, c *Client, text string) ([]T, error) {
@@ -196,7 +205,7 @@ func rows[T any](ctx context.Context, c *Client, text string) ([]T, error) {
 	}
 	ctx, cancel := bounded(ctx, queryTimeout)
 	defer cancel()
-	answer, err := engine.Query(ctx, c.database, statement(text))
+	answer, err := engine.Query(ctx, c.database, statement(text), strong...)
 	if err != nil {
 		return nil, c.classify(ctx, viewers, err)
 	}
@@ -240,7 +249,7 @@ func decode[T any](ctx context.Context, c *Client, answer query.Dataset) ([]T, e
 // statement wraps text that is a constant but for what internal/kql quoted.
 func statement(text string) *azkql.Builder { return azkql.New("").AddUnsafe(text) }
 
-// bounded remembers a token's error beside the deadline, see remembering.
+// bounded remembers a token's error beside the deadline, see recordingCredential.
 func bounded(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(rememberToken(ctx), most)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -53,7 +54,9 @@ const newestFirst = `
 
 // Rows returns the configuration rows of a source that matter: the newest of
 // all, and those that came in after since; oldest first. Rows that arrived
-// together are ordered by Generation, then LastRefreshedTime.
+// together are ordered by Generation, then LastRefreshedTime. The zero since is for a
+// state that is rebuilt: the first row of each of the newest runs, and the newest
+// rows of users.
 func (c *Client) Rows(ctx context.Context, key plan.Key, since time.Time) ([]plan.Row, error) {
 	stored, err := rows[storedRow](ctx, c, rowsQuery(key, since))
 	if err != nil {
@@ -67,15 +70,30 @@ func (c *Client) Rows(ctx context.Context, key plan.Key, since time.Time) ([]pla
 	return out, nil
 }
 
+// runsKept is how many runs of a source a rebuilt state is told of, newest first:
+// more than a state keeps, and few beside the rows of years.
+const runsKept = 200
+
+// rowsQuery reduces before it sorts: a source has a row a run, for years. Without
+// since the runs are the newest runsKept, by the first row of each, which is ours;
+// later ones of the same run are a user's copies.
 func rowsQuery(key plan.Key, since time.Time) string {
-	newer := "true"
-	if !since.IsZero() {
-		newer = "IngestedAt > " + kql.Datetime(since)
+	const newest = " | where isnull(NewestAt) or IngestedAt == NewestAt" + newestFirst + "\n| take 1"
+	text := "let All = " + configurationTable + "\n| extend IngestedAt = ingestion_time()" + configurationColumns +
+		"\n| where SourceTable == " + kql.String(key.Source) + " and Instance == " + kql.String(key.Instance) + ";" +
+		"\nlet NewestAt = toscalar(All | summarize max(IngestedAt));" +
+		"\nlet Newest = All" + newest + ";"
+	top := "\n| extend Arrived = coalesce(IngestedAt, datetime(1900-01-01))" +
+		"\n| summarize arg_min(Arrived, *) by RunId, Generation\n| top " + strconv.Itoa(runsKept) + " by Arrived desc\n| project-away Arrived"
+	switch {
+	case since.IsZero():
+		text += "\nlet Runs = All\n| where isnotempty(RunId)" + top + ";" +
+			"\nlet Users = All\n| where isempty(RunId)\n| top " + strconv.Itoa(runsKept) + " by IngestedAt desc nulls last;" +
+			"\nNewest\n| union Runs, Users"
+	default:
+		text += "\nNewest\n| union (All | where IngestedAt > " + kql.Datetime(since) + ")"
 	}
-	return configurationTable + "\n| extend IngestedAt = ingestion_time()" + configurationColumns +
-		"\n| where SourceTable == " + kql.String(key.Source) + " and Instance == " + kql.String(key.Instance) +
-		newestFirst + "\n| extend Place = row_number()\n| where Place == 1 or " + newer +
-		newestFirst + "\n| project-away Place"
+	return text + "\n| distinct *" + newestFirst
 }
 
 // Latest returns the newest configuration row of every source and instance,

@@ -146,7 +146,7 @@ func TestOrphanRun_IsFound(t *testing.T) {
 	if id != "d2a0002" {
 		t.Fatalf("got %q; a slice that is hidden does not hide its run", id)
 	}
-	shared := plan.Row{SourceTable: "DeviceOther", DestinationTable: "DeviceNetworkInfoRaw"}
+	shared := plan.Row{SourceTable: "DeviceOther", DestinationTable: "DeviceNetworkInfoRaw", IsActive: true}
 	if err := app.Deliver(t.Context(), plan.Outgoing{Tag: "t2", Config: &shared}); err != nil {
 		t.Fatal(err)
 	}

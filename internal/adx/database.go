@@ -20,6 +20,11 @@ type table struct{ OrderedColumns []column }
 
 type function struct{ Body string }
 
+// tablesOf is a database of one table.
+func tablesOf(name string, columns []column) map[string]table {
+	return map[string]table{name: {OrderedColumns: columns}}
+}
+
 // readDatabase reads the schema, which takes no more than the viewer role.
 func (c *Client) readDatabase(ctx context.Context) (database, error) {
 	type answer struct {

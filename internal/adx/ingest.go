@@ -57,7 +57,7 @@ func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (plan.Ticket, e
 		err = errors.Join(err, fmt.Errorf("RunId: want letters and digits, got %q", in.RunID))
 	}
 	if err != nil {
-		return nil, fault.As(fault.Permanent, fmt.Errorf("enqueue slice %d: %w", in.Slice, err))
+		return nil, fault.Mark(fault.As(fault.Permanent, fmt.Errorf("ADX: %w", err)), fault.ErrNotQueued)
 	}
 	tag := plan.IngestTag(in.RunID, in.Slice)
 	result, err := c.enqueue(ctx, in.Blob,
@@ -70,25 +70,37 @@ func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (plan.Ticket, e
 		azkustoingest.ReportResultToTable(),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("enqueue slice %d of %s for %s: %w", in.Slice, in.RunID, in.Destination, err)
+		return nil, err
 	}
-	return c.follow(result), nil
+	return &Ticket{id: sourceID(result), client: c}, nil
 }
 
-// enqueue queues one blob. Errors of the SDK on this path are text without a
-// cause, so the endpoint is asked itself what is wrong.
+// enqueue queues one blob. An error after which no queue can hold the message is
+// marked fault.ErrNotQueued.
 func (c *Client) enqueue(ctx context.Context, b plan.Blob, options ...azkustoingest.FileOption) (*azkustoingest.Result, error) {
+	ctx, maybe := watchQueue(ctx)
+	result, done, err := c.fromBlob(ctx, b, options...)
+	if err != nil && done && !maybe.Load() {
+		err = fault.Mark(err, fault.ErrNotQueued)
+	}
+	return result, err
+}
+
+// fromBlob hands the blob to the SDK. done is false where the SDK was left to
+// itself. Errors of the SDK on this path are text without a cause, so the endpoint
+// is asked itself what is wrong.
+func (c *Client) fromBlob(ctx context.Context, b plan.Blob, options ...azkustoingest.FileOption) (_ *azkustoingest.Result, done bool, err error) {
 	list, err := c.staging.current(ctx)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	address, err := c.staging.signed(ctx, b.Path)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	ingestion, err := c.ingestion()
 	if err != nil {
-		return nil, c.classify(ctx, ingestors, err)
+		return nil, true, c.classify(ctx, ingestors, err)
 	}
 	options = append(options, azkustoingest.Database(c.database), azkustoingest.FileFormat(azkustoingest.JSON))
 
@@ -97,30 +109,30 @@ func (c *Client) enqueue(ctx context.Context, b plan.Blob, options ...azkustoing
 		err    error
 	}
 	ctx = rememberToken(ctx)
-	done := make(chan outcome, 1)
+	ended := make(chan outcome, 1)
 	go func() {
 		result, err := ingestion.FromFile(ctx, address, options...)
-		done <- outcome{result, err}
+		ended <- outcome{result, err}
 	}()
 	select {
 	case <-ctx.Done():
-		return nil, fault.As(fault.Retry, fmt.Errorf("the ingestion endpoint did not answer in time: %w", ctx.Err()))
-	case o := <-done:
+		return nil, false, fault.As(fault.Retry, fmt.Errorf("ADX: the ingestion endpoint did not answer in time: %w", ctx.Err()))
+	case o := <-ended:
 		if o.err == nil {
-			return o.result, nil
+			return o.result, true, nil
 		}
 		if _, err := c.staging.newer(ctx, list); err != nil {
-			return nil, err
+			return nil, true, err
 		}
-		return nil, c.classify(ctx, ingestors, errors.New(enqueueError(o.err)))
+		return nil, true, c.classify(ctx, ingestors, errors.New(enqueueError(o.err)))
 	}
 }
 
 // enqueueError says what the SDK knows, in one line. For a status row that could
 // not be written the SDK returns its whole record.
 func enqueueError(err error) string {
-	if r, ok := recordOf(err); ok {
-		return r.Details
+	if details, ok := detailsOf(err); ok {
+		return details
 	}
 	return err.Error()
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-kusto-go/azkustoingest"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -47,9 +46,12 @@ func TestEnqueue_SendsTheBlobWithTagMappingAndSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-ticket.(*Ticket).done
 	if reason, failed := ticket.Failed(); failed {
 		t.Errorf("a successful ingestion failed: %s", reason)
+	}
+	id := ticket.(*Ticket).SourceID()
+	if at := s.messages[0]["IngestionStatusInTable"].(map[string]any); id == "" || at["PartitionKey"] != id {
+		t.Errorf("the ticket names ingestion %q, the message %v", id, at["PartitionKey"])
 	}
 	if len(s.messages) != 1 {
 		t.Fatalf("%d messages, want 1", len(s.messages))
@@ -79,16 +81,49 @@ func TestEnqueue_TicketTellsAFailureAndItsReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-ticket.(*Ticket).done
 	reason, failed := ticket.Failed()
 	if !failed || reason != "BadRequest_TableNotExist: no table; https://h/c?[redacted]" {
 		t.Errorf("got %q, %v", reason, failed)
 	}
 }
 
-func TestEnqueue_PendingTicketEndsWithTheClient(t *testing.T) {
+func TestTicket_ReadsTheStatusOnlyWhenAskedAndNotTooOften(t *testing.T) {
 	s := newStandIn(t)
 	s.status = map[string]any{"Status": "Pending"}
+	now := noon
+	c := s.client(t, func(cfg *Config) {
+		cfg.StatusPoll, cfg.Clock = time.Minute, func() time.Time { return now }
+	})
+	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.statusReads != 0 {
+		t.Errorf("the status was read %d times unasked", s.statusReads)
+	}
+	for range 3 {
+		if reason, failed := ticket.Failed(); failed {
+			t.Errorf("an ingestion under way counts as failed: %s", reason)
+		}
+	}
+	if s.statusReads != 1 {
+		t.Errorf("three questions in one moment made %d readings, want 1", s.statusReads)
+	}
+	s.status = map[string]any{"Status": "Failed", "FailureStatus": "Permanent", "ErrorCode": "X", "Details": "d"}
+	now = now.Add(time.Minute)
+	for range 3 {
+		if _, failed := ticket.Failed(); !failed {
+			t.Error("a failed ingestion does not count as failed")
+		}
+		now = now.Add(time.Minute)
+	}
+	if s.statusReads != 2 {
+		t.Errorf("%d readings in all, want 2: what is final is not read again", s.statusReads)
+	}
+}
+
+func TestTicket_UnreadableStatusIsNoFailure(t *testing.T) {
+	s := newStandIn(t)
 	c := s.client(t)
 	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
 	if err != nil {
@@ -97,7 +132,6 @@ func TestEnqueue_PendingTicketEndsWithTheClient(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-ticket.(*Ticket).done
 	if reason, failed := ticket.Failed(); failed {
 		t.Errorf("an unknown end counts as failed: %s", reason)
 	}
@@ -118,7 +152,7 @@ func TestEnqueue_IsLeftToItselfWhenTheEndpointHangs(t *testing.T) {
 	}
 	s.mu.Unlock()
 	_, err := c.Enqueue(ctx, plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: b})
-	if !errors.Is(err, context.Canceled) || fault.KindOf(err) != fault.Retry {
+	if !errors.Is(err, context.Canceled) || fault.KindOf(err) != fault.Retry || errors.Is(err, fault.ErrNotQueued) {
 		t.Errorf("got %v (%v), want to be let go", err, fault.KindOf(err))
 	}
 }
@@ -148,37 +182,35 @@ func TestEnqueue_RefusesNamesThatAreNone(t *testing.T) {
 }
 
 func TestVerdict(t *testing.T) {
-	row := func(status, failure, code string) map[string]any {
-		return map[string]any{"Status": status, "FailureStatus": failure, "ErrorCode": code, "Details": "d"}
-	}
+	const tag, failed, succeeded, unknown = "Skipped_IngestByTagAlreadyExists", plan.IngestFailed, plan.IngestSucceeded, plan.IngestUnknown
 	cases := []struct {
-		name   string
-		row    map[string]any
-		failed bool
+		name      string
+		row       statusRow
+		state     plan.IngestState
+		permanent bool
 	}{
-		{"permanent", row("Failed", "Permanent", "X"), true},
-		{"exhausted", row("Failed", "Exhausted", "X"), true},
-		{"transient", row("Failed", "Transient", "X"), false},
-		{"unsaid", row("Failed", "", "X"), false},
-		{"in part", row("PartiallySucceeded", "Permanent", "X"), false},
-		{"same tag", row("Skipped", "Permanent", "Skipped_IngestByTagAlreadyExists"), false},
-		{"same tag, bare code", row("Skipped", "Permanent", "IngestByTagAlreadyExists"), false},
-		{"skipped for another reason", row("Skipped", "Permanent", "Skipped_NoRecords"), true},
-		{"status not readable", row("StatusRetrievalFailed", "Transient", "X"), false},
+		{"succeeded", statusRow{Status: "Succeeded"}, succeeded, false},
+		{"permanent", statusRow{"Failed", "Permanent", "X", "d"}, failed, true},
+		{"exhausted", statusRow{"Failed", "Exhausted", "X", "d"}, failed, true},
+		{"transient", statusRow{"Failed", "Transient", "X", "d"}, failed, false},
+		{"unsaid", statusRow{"Failed", "", "X", "d"}, failed, false},
+		{"in part", statusRow{"PartiallySucceeded", "Permanent", "X", "d"}, unknown, false},
+		{"under way", statusRow{Status: "Pending"}, unknown, false},
+		{"same tag", statusRow{"Skipped", "Permanent", tag, "d"}, succeeded, false},
+		{"same tag under failed", statusRow{"Failed", "Permanent", tag, "d"}, succeeded, false},
+		{"same tag, bare code", statusRow{"Skipped", "Permanent", "IngestByTagAlreadyExists", "d"}, succeeded, false},
+		{"skipped for another reason", statusRow{"Skipped", "Permanent", "Skipped_NoRecords", "d"}, failed, true},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			reason, failed := verdict(azkustoingest.StatusFromMapForTests(tc.row))
-			if failed != tc.failed {
-				t.Errorf("failed = %v, want %v", failed, tc.failed)
+			got := verdict(tc.row)
+			if got.State != tc.state || got.Permanent != tc.permanent || got.Code != tc.row.ErrorCode {
+				t.Errorf("got %+v, want %s, permanent %v", got, tc.state, tc.permanent)
 			}
-			if want := tc.row["ErrorCode"].(string) + ": d"; failed && reason != want {
-				t.Errorf("reason = %q, want %q", reason, want)
+			if want := tc.row.ErrorCode + ": d"; got.State == failed && got.Reason != want {
+				t.Errorf("reason = %q, want %q", got.Reason, want)
 			}
 		})
-	}
-	if _, failed := verdict(errors.New("anything else")); failed {
-		t.Error("an error that is no status counts as a failed ingestion")
 	}
 }
 

@@ -46,7 +46,9 @@ func until(t *testing.T, what string, ask func() bool) {
 	}
 }
 
-func TestIngestion_EndToEnd(t *testing.T) {
+// newCloud is a world whose cluster ingests from an Azurite of the test's own.
+func newCloud(t *testing.T, narrow bool, change ...func(*kusto.Options)) (*world, kusto.Storage) {
+	t.Helper()
 	bundle, err := certs.New(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -57,15 +59,24 @@ func TestIngestion_EndToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { front.Close() })
-	lent, err := kusto.NewStorage(t.Context(), storage, front, time.Now().Add(time.Hour))
+	lend := kusto.NewStorage
+	if narrow {
+		lend = kusto.NewNarrowStorage
+	}
+	lent, err := lend(t.Context(), storage, front, time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorldWith(t, bundle, func(o *kusto.Options) { o.Storage = lent })
+	w := newWorldWith(t, bundle, append(change, func(o *kusto.Options) { o.Storage = lent })...)
 	if err := w.cluster.StartIngestion(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.cluster.StopIngestion)
+	return w, lent
+}
+
+func TestIngestion_EndToEnd(t *testing.T) {
+	w, lent := newCloud(t, false)
 	w.setUp(t, adx.Options{})
 	app := w.client(t, "app")
 	snapshot := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)

@@ -2,7 +2,7 @@ package adx
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/kql"
@@ -20,14 +20,25 @@ const (
 
 // Landed counts the run's rows in ADX by slice number.
 func (c *Client) Landed(ctx context.Context, destination, runID string) (map[int]plan.Landed, error) {
+	return c.LandedSince(ctx, destination, runID, time.Time{})
+}
+
+// clockSlack is how far our clock and ADX's are taken to differ at most, when one
+// only bounds what must be read.
+const clockSlack = 24 * time.Hour
+
+// LandedSince is Landed for a run that began at since by our clock: older rows need
+// not be read. Rows without an arrival time count always. The zero since is the
+// beginning of time.
+func (c *Client) LandedSince(ctx context.Context, destination, runID string, since time.Time) (map[int]plan.Landed, error) {
 	type group struct {
 		Slice *int32 `kusto:"Slice"`
 		Rows  int64  `kusto:"Rows"`
 		Nulls int64  `kusto:"Nulls"`
 	}
-	groups, err := rows[group](ctx, c, landedQuery(destination, runID))
+	groups, err := rows[group](ctx, c, landedQuery(destination, runID, since))
 	if err != nil {
-		return nil, fmt.Errorf("count rows of run %s in %s: %w", runID, destination, err)
+		return nil, err
 	}
 	landed := make(map[int]plan.Landed, len(groups))
 	for _, g := range groups {
@@ -38,8 +49,12 @@ func (c *Client) Landed(ctx context.Context, destination, runID string) (map[int
 	return landed, nil
 }
 
-func landedQuery(destination, runID string) string {
-	return kql.Name(destination) + " | where RunId == " + kql.String(runID) +
+func landedQuery(destination, runID string, since time.Time) string {
+	arrived := ""
+	if !since.IsZero() {
+		arrived = " | where isnull(ingestion_time()) or ingestion_time() > " + kql.Datetime(since.Add(-clockSlack))
+	}
+	return kql.Name(destination) + arrived + " | where RunId == " + kql.String(runID) +
 		" | summarize Rows = count(), Nulls = countif(isnull(Records)) by Slice"
 }
 
@@ -53,7 +68,7 @@ func (c *Client) Foreign(ctx context.Context, destination, appID string, since t
 	}
 	found, err := rows[row](ctx, c, foreignQuery(destination, appID, since))
 	if err != nil {
-		return "", fmt.Errorf("look for rows of other apps in %s: %w", destination, err)
+		return "", err
 	}
 	if len(found) == 0 {
 		return "", nil
@@ -70,50 +85,79 @@ func foreignQuery(destination, appID string, since time.Time) string {
 		" | take 1 | project RunId"
 }
 
+// sharer is a source whose newest configuration row names a destination.
+type sharer struct {
+	SourceTable string `kusto:"SourceTable"`
+	IsActive    bool   `kusto:"IsActive"`
+	Published   int64  `kusto:"Published"` // rows of its runs in the configuration
+	Audited     int64  `kusto:"Audited"`   // its audit rows
+	Ran         int64  `kusto:"Ran"`       // those of them that name a run
+}
+
+// mayHaveRows reports whether rows of the table can be of this source's runs. A
+// mistyped source never gets as far as a run; one that was never audited may be on
+// its first.
+func (s sharer) mayHaveRows() bool {
+	return s.Published > 0 || s.Ran > 0 || s.IsActive && s.Audited == 0
+}
+
 // OrphanRun returns a RunId in the table, other than own, that stands in no row of
-// MigrationConfiguration and is not hidden as a whole, and the command that hides
-// it as Void does; "" when there is none. Where several sources share the table it
-// is "" too: the run of another one may be under way.
+// MigrationConfiguration, is not hidden as a whole, and is not by the audit log of a
+// source that has left the table; and the command that hides it as Void does; ""
+// when there is none. Where several sources share the table it is "" too: the run of
+// another one may be under way.
 func (c *Client) OrphanRun(ctx context.Context, destination, own string) (runID, command string, err error) {
-	type row struct {
-		RunID string `kusto:"RunId"`
-	}
-	found, err := rows[row](ctx, c, unknownQuery(destination, own))
+	sources, err := rows[sharer](ctx, c, sharersQuery(destination))
 	if err != nil {
-		return "", "", fmt.Errorf("look for unknown runs in %s: %w", destination, err)
+		return "", "", err
 	}
-	if len(found) == 0 {
-		return "", "", nil
-	}
-	type source struct {
-		SourceTable string `kusto:"SourceTable"`
-	}
-	sources, err := rows[source](ctx, c, configurationTable+" | where DestinationTable == "+kql.String(destination)+" | distinct SourceTable, Instance | take 2")
-	if err != nil {
-		return "", "", fmt.Errorf("look for the sources of %s: %w", destination, err)
-	}
+	sources = slices.DeleteFunc(sources, func(s sharer) bool { return !s.mayHaveRows() })
 	if len(sources) > 1 {
 		return "", "", nil
 	}
-	return found[0].RunID, ".set-or-append " + voidTable + " <| print TableName = " + kql.String(destination) +
-		", RunId = " + kql.String(found[0].RunID) + ", Slice = int(-1), Timestamp = now()", nil
+	source := ""
+	if len(sources) == 1 {
+		source = sources[0].SourceTable
+	}
+	type row struct {
+		RunID string `kusto:"RunId"`
+	}
+	found, err := rows[row](ctx, c, orphanQuery(destination, own, source))
+	if err != nil || len(found) == 0 {
+		return "", "", err
+	}
+	return found[0].RunID, ".append " + voidTable + " <| " + voidTable + " | take 0 | union (print TableName = " + kql.String(destination) +
+		", RunId = " + kql.String(found[0].RunID) + ", Slice = int(-1), Timestamp = now(), Hidden = true)", nil
 }
 
-func unknownQuery(destination, own string) string {
+func sharersQuery(destination string) string {
+	const by = "SourceTable, Instance"
+	return latestView + " | where DestinationTable == " + kql.String(destination) +
+		" | project " + by + ", IsActive" +
+		" | join kind=leftouter (" + configurationTable + " | where isnotempty(RunId) | summarize Published = count() by " + by + ") on " + by +
+		" | join kind=leftouter (" + auditTable + " | where isnotempty(SourceTable) | summarize Audited = count(), Ran = countif(isnotempty(RunId)) by " + by + ") on " + by +
+		" | project SourceTable, IsActive, Published, Audited, Ran"
+}
+
+// orphanQuery leaves out the runs that the audit log knows as another source's, if
+// source is known.
+func orphanQuery(destination, own, source string) string {
+	others := ""
+	if source != "" {
+		others = " | join kind=leftanti (" + auditTable + " | where isnotempty(RunId) and SourceTable != " + kql.String(source) + " | distinct RunId) on RunId"
+	}
 	return kql.Name(destination) + " | where isnotempty(RunId) and RunId != " + kql.String(own) + " | distinct RunId" +
-		" | join kind=leftanti (" + configurationTable + " | where isnotempty(RunId) | distinct RunId) on RunId" +
-		" | join kind=leftanti (" + voidTable + " | where Slice == -1 | distinct RunId) on RunId" +
+		" | join kind=leftanti (" + configurationTable + " | where isnotempty(RunId) | distinct RunId) on RunId" + others +
+		" | join kind=leftanti (" + voidTable + " | where Slice == -1 and TableName == " + kql.String(destination) +
+		" | extend Said = coalesce(ingestion_time(), Timestamp) | extend Hidden = column_ifexists(\"Hidden\", bool(null))" +
+		" | summarize arg_max(Said, Hidden) by RunId | where isnull(Hidden) or Hidden) on RunId" +
 		" | top 1 by RunId asc"
 }
 
 // Void records that the slice is hidden from every view; slice -1 hides the whole
 // run. Repeating it appends nothing.
 func (c *Client) Void(ctx context.Context, destination, runID string, slice int) error {
-	err := c.append(ctx, voidTable, plan.IngestTag(runID, slice)+"void", []cell{
-		{"TableName", destination}, {"RunId", runID}, {"Slice", int64(slice)}, {"Timestamp", c.now()},
+	return c.append(ctx, voidTable, plan.IngestTag(runID, slice)+"void", []cell{
+		{"TableName", destination}, {"RunId", runID}, {"Slice", int64(slice)}, {"Timestamp", c.now()}, {"Hidden", true},
 	})
-	if err != nil {
-		return fmt.Errorf("record slice %d of run %s void: %w", slice, runID, err)
-	}
-	return nil
 }

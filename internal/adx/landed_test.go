@@ -13,9 +13,9 @@ import (
 
 func TestQueries(t *testing.T) {
 	cases := []struct{ got, want string }{
-		{landedQuery("DeviceInfoRaw", "d2a1"), `['DeviceInfoRaw'] | where RunId == "d2a1" | summarize Rows = count(), Nulls = countif(isnull(Records)) by Slice`},
+		{landedQuery("DeviceInfoRaw", "d2a1", time.Time{}), `['DeviceInfoRaw'] | where RunId == "d2a1" | summarize Rows = count(), Nulls = countif(isnull(Records)) by Slice`},
 		{foreignQuery("T", "d2a", noon), `['T'] | where ingestion_time() > datetime(2026-01-02T12:00:00.1234567Z) and isnotempty(RunId) and RunId !startswith_cs "d2a" | take 1 | project RunId`},
-		{unknownQuery("T", "r1"), `['T'] | where isnotempty(RunId) and RunId != "r1" | distinct RunId | join kind=leftanti (MigrationConfiguration | where isnotempty(RunId) | distinct RunId) on RunId | join kind=leftanti (MigrationVoidSlices | where Slice == -1 | distinct RunId) on RunId | top 1 by RunId asc`},
+		{landedQuery("T", "d2a1", noon), `['T'] | where isnull(ingestion_time()) or ingestion_time() > datetime(2026-01-01T12:00:00.1234567Z) | where RunId == "d2a1" | summarize Rows = count(), Nulls = countif(isnull(Records)) by Slice`},
 		{foreignQuery("T", "d2a", time.Time{}), `['T'] | where isnotempty(RunId) and RunId !startswith_cs "d2a" | take 1 | project RunId`},
 	}
 	for _, tc := range cases {

@@ -21,11 +21,11 @@ import (
 // way of every slice. id is alphanumeric.
 func (c *Client) Probe(ctx context.Context, id string) error {
 	if !runID.MatchString(id) {
-		return fault.As(fault.Permanent, fmt.Errorf("probe ingestion: want an id of letters and digits, got %q", id))
+		return fault.As(fault.Permanent, fmt.Errorf("ADX: want an id of letters and digits, got %q", id))
 	}
 	line, err := json.Marshal(map[string]string{"Id": id})
 	if err != nil {
-		return fmt.Errorf("probe ingestion: %w", err)
+		return err
 	}
 	b, err := c.Stage(ctx, "probe-"+id+"-"+uuid.NewString()+".json.gz", func(w io.Writer) error {
 		zw := gzip.NewWriter(w)
@@ -35,7 +35,7 @@ func (c *Client) Probe(ctx context.Context, id string) error {
 		return zw.Close()
 	})
 	if err != nil {
-		return fmt.Errorf("probe ingestion: %w", err)
+		return err
 	}
 	_, err = c.enqueue(ctx, b,
 		azkustoingest.Table(probeTable),
@@ -43,10 +43,7 @@ func (c *Client) Probe(ctx context.Context, id string) error {
 		azkustoingest.RawDataSize(int64(len(line)+1)),
 		azkustoingest.FlushImmediately(),
 	)
-	if err != nil {
-		return fmt.Errorf("probe ingestion: %w", err)
-	}
-	return nil
+	return err
 }
 
 func probeMapping(id string, at time.Time) string {
@@ -62,7 +59,7 @@ func (c *Client) Probed(ctx context.Context, id string) (bool, error) {
 		kql.Name(probeTable), "where Id == " + kql.String(id), "take 1", "project Id",
 	}, " | "))
 	if err != nil {
-		return false, fmt.Errorf("look for probe %s: %w", id, err)
+		return false, err
 	}
 	return len(found) > 0, nil
 }

@@ -21,8 +21,10 @@ func control(t *testing.T, refuse string) (*Client, *[]string) {
 	t.Helper()
 	s := newStandIn(t)
 	var appended []string
-	s.answer = func(_, _, text string) reply {
+	s.answer = func(kind, _, text string) reply {
 		switch {
+		case kind == "query":
+			return reply{columns: "Tagged:bool"}
 		case strings.HasPrefix(text, ".show table"):
 			return schemaReply(auditColumns)
 		case refuse != "" && strings.Contains(text, refuse):
@@ -48,7 +50,7 @@ func TestScenario_O28_AwkwardTextInAnAuditRow(t *testing.T) {
 		t.Errorf("commands %q, want one that ends in %s", *appended, want)
 	}
 	// And what ADX answers is not ignored.
-	c, _ = control(t, ".set-or-append")
+	c, _ = control(t, ".append")
 	if err := c.Deliver(t.Context(), plan.Outgoing{Tag: "t2", Audit: &audit}); fault.KindOf(err) != fault.Permanent {
 		t.Errorf("a refused audit row gives %v", err)
 	}

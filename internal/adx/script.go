@@ -47,17 +47,30 @@ const rawColumns = "(Records: dynamic, RunId: string, Slice: int, SnapshotTime: 
 
 // rawTableScript returns the commands that make a raw table, as tables.kql holds
 // them for the catalogue. Records keeps whole rows, so it is encoded for values
-// beyond the usual megabyte; DynamicJsonMap is the original script's mapping.
+// beyond the usual megabyte; DynamicJsonMap is the original script's mapping. The
+// function is the table as readers should see it.
 func rawTableScript(table string) string {
 	name := kql.Name(table)
 	return fmt.Sprintf(`.create-merge table %[1]s %[2]s
 
 .create-or-alter table %[1]s ingestion json mapping 'DynamicJsonMap' '[{"Column": "Records", "Properties": {"Path": "$"}}]'
 
-.alter column %[1]s.['Records'] policy encoding type = 'BigObject32'
+.alter column %[1]s.['Records'] policy encoding type = 'BigObjectIndexed32'
 
 .alter table %[1]s policy extent_tags_retention '[{"TagPrefix": "ingest-by:", "RetentionPeriod": "30.00:00:00"}]'
-`, name, rawColumns)
+
+.create-or-alter function with (folder = 'Defender2ADX/Visible', docstring = 'The rows of %[3]s, hidden slices and runs left out') %[3]sVisible() {
+    let Gone = MigrationVoidSlices
+    | where TableName == '%[3]s'
+    | extend Said = coalesce(ingestion_time(), Timestamp)
+    | summarize arg_max(Said, Hidden) by RunId, Slice
+    | where isnull(Hidden) or Hidden
+    | project RunId, Slice;
+    %[1]s
+    | join kind=leftanti (Gone) on RunId, Slice
+    | join kind=leftanti (Gone | where Slice == -1) on RunId
+}
+`, name, rawColumns, table)
 }
 
 // action is what a command does, as far as setup must know.
@@ -67,6 +80,7 @@ const (
 	otherAction action = iota
 	makeTable
 	makeFunction
+	encodeRecords
 )
 
 // head is the beginning of a command: what it does to which table or function.
@@ -81,6 +95,7 @@ const objectName = `(?:\['([^']+)'\]|(\w+))`
 
 var (
 	tableHead    = regexp.MustCompile(`^\.(?:create-merge|alter-merge|create-or-alter|alter) table ` + objectName)
+	encodingHead = regexp.MustCompile(`^\.alter column ` + objectName + `\.\['Records'\] policy encoding `)
 	columnHead   = regexp.MustCompile(`^\.alter column ` + objectName)
 	functionHead = regexp.MustCompile(`(?s)^\.create-or-alter function (?:with \(.*?\) )?(\w+)\(\) (\{.*\})\s*$`)
 	columnList   = regexp.MustCompile(`(?s)^\.create-merge table [^(]*\((.*)\)\s*$`)
@@ -91,6 +106,9 @@ var (
 func readHead(text string) (head, error) {
 	if m := functionHead.FindStringSubmatch(text); m != nil {
 		return head{action: makeFunction, object: m[1], body: m[2]}, nil
+	}
+	if m := encodingHead.FindStringSubmatch(text); m != nil {
+		return head{action: encodeRecords, object: m[1] + m[2]}, nil
 	}
 	m := tableHead.FindStringSubmatch(text)
 	if m == nil {

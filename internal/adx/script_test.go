@@ -122,7 +122,7 @@ func TestReadHead(t *testing.T) {
 	}{
 		{".create-merge table T (\n A: string,\n B:long\n)", head{action: makeTable, object: "T", columns: []column{{"A", "string"}, {"B", "long"}}}},
 		{".create-merge table ['T x'] (A: string)", head{action: makeTable, object: "T x", columns: []column{{"A", "string"}}}},
-		{".alter column ['T'].['Records'] policy encoding type = 'BigObject32'", head{object: "T"}},
+		{".alter column ['T'].['Records'] policy encoding type = 'BigObject32'", head{action: encodeRecords, object: "T"}},
 		{".alter-merge table T policy retention softdelete = 1d recoverability = enabled", head{object: "T"}},
 		{".create-or-alter function with (folder = 'a') F() {\n T\n}", head{action: makeFunction, object: "F", body: "{\n T\n}"}},
 	}

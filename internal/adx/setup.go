@@ -20,6 +20,7 @@ const (
 	Already Outcome = "already there"
 	Missing Outcome = "missing"
 	Failed  Outcome = "failed"
+	Note    Outcome = "note" // nothing is wrong, and somebody should know
 )
 
 // Step is one thing that setup makes or a check looks at.
@@ -42,6 +43,7 @@ const (
 type Options struct {
 	Tables []string   // more destination tables
 	Load   string     // configuration for sources that have no row yet
+	Index  []string   // destination tables that get the default encoding: an index, and rows of 1 MB
 	Report func(Step) // told of each step as it ends; may be nil
 }
 
@@ -59,20 +61,26 @@ func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &setup{client: c, before: d, report: o.Report}
-	if _, old := d.MaterializedViews[latestView]; old {
-		s.takeOver(ctx)
+	s := &setup{client: c, before: d, report: o.Report, index: o.Index}
+	tables, functions := controlScripts()
+	if err := s.runScript(ctx, tables); err != nil {
+		return s.steps, err
 	}
-	if err := s.runFile(ctx, "schema.kql"); err != nil {
+	if err := s.takeOver(ctx); err != nil {
+		return s.steps, err
+	}
+	if err := s.runScript(ctx, functions); err != nil {
 		return s.steps, err
 	}
 	if o.Load != LoadNothing {
 		s.load(ctx, o.Load)
 	}
-	if err := s.runFile(ctx, "tables.kql"); err != nil {
+	if err := s.runScript(ctx, scriptOf("tables.kql")); err != nil {
 		return s.steps, err
 	}
-	return s.steps, s.moreTables(ctx, o.Tables)
+	err = s.moreTables(ctx, append(slices.Clone(o.Tables), o.Index...))
+	s.saySize()
+	return s.steps, err
 }
 
 // setup is one pass of Setup.
@@ -82,6 +90,24 @@ type setup struct {
 	steps  []Step
 	made   map[string]bool // tables dealt with
 	report func(Step)
+
+	index       []string // tables to be given the default encoding
+	noIndexed32 bool     // the cluster has refused the indexed profile
+	without     []string // tables whose Records is not indexed
+	failed      map[string]bool
+}
+
+// controlScripts divides schema.kql: the view reads columns that its table may get
+// only now, and what is taken over is recorded between the two.
+func controlScripts() (tables, functions []string) {
+	for _, text := range scriptOf("schema.kql") {
+		if h, err := readHead(text); err == nil && h.action == makeFunction {
+			functions = append(functions, text)
+		} else {
+			tables = append(tables, text)
+		}
+	}
+	return tables, functions
 }
 
 func (s *setup) add(step Step) {
@@ -91,21 +117,7 @@ func (s *setup) add(step Step) {
 	}
 }
 
-// takeOver removes the materialized view of the original scripts, in whose place
-// the function comes.
-func (s *setup) takeOver(ctx context.Context) {
-	step := Step{Name: "materialized view " + latestView, Outcome: Done, Detail: "dropped for the function of that name; no row is lost"}
-	if err := s.runAll(ctx, scriptOf("takeover.kql")); err != nil {
-		step = failedStep(step.Name, err)
-	}
-	s.add(step)
-}
-
-// runFile runs a script: consecutive commands on one object are one step.
-func (s *setup) runFile(ctx context.Context, file string) error {
-	return s.runScript(ctx, scriptOf(file))
-}
-
+// runScript runs commands: those on one object are one step.
 func (s *setup) runScript(ctx context.Context, commands []string) error {
 	var order []string
 	byObject := make(map[string][]string)
@@ -129,7 +141,18 @@ func (s *setup) runScript(ctx context.Context, commands []string) error {
 		if ctx.Err() != nil {
 			return fault.As(fault.Retry, fmt.Errorf("set up database %s: %w", s.client.database, ctx.Err()))
 		}
-		s.add(s.object(ctx, name, byObject[name]))
+		table, view := strings.CutSuffix(strings.TrimPrefix(name, "function "), "Visible")
+		if view && s.failed["table "+table] {
+			continue // it has no table to read
+		}
+		step := s.object(ctx, name, byObject[name])
+		if step.Outcome == Failed {
+			if s.failed == nil {
+				s.failed = make(map[string]bool)
+			}
+			s.failed[name] = true
+		}
+		s.add(step)
 	}
 	return nil
 }
@@ -163,6 +186,15 @@ func (s *setup) object(ctx context.Context, name string, commands []string) Step
 				text = mergeCommand(h.object, lacks)
 				step.Detail = "added " + columnNames(lacks)
 			}
+		case encodeRecords:
+			done, err := s.encode(ctx, h.object)
+			if err != nil {
+				return failedStep(name, err)
+			}
+			if done != "" && step.Outcome == Already {
+				step.Outcome, step.Detail = Done, done
+			}
+			continue
 		case makeFunction:
 			if s.before.has(h) {
 				continue
@@ -231,7 +263,8 @@ func (s *setup) moreTables(ctx context.Context, named []string) error {
 		wanted = append(wanted, row.DestinationTable)
 	}
 	slices.Sort(wanted)
-	for _, name := range slices.Compact(wanted) {
+	wanted = slices.Compact(wanted)
+	for _, name := range wanted {
 		if s.made[name] || name == "" {
 			continue
 		}
@@ -243,6 +276,13 @@ func (s *setup) moreTables(ctx context.Context, named []string) error {
 		if err := s.runScript(ctx, splitScript(rawTableScript(name))); err != nil {
 			return err
 		}
+	}
+	obstacles, err := s.client.obstaclesOf(ctx, slices.DeleteFunc(wanted, func(name string) bool { return plan.CheckName("", name) != nil }))
+	if err != nil {
+		obstacles = append(obstacles, failedStep("policies of the raw tables", err))
+	}
+	for _, step := range obstacles {
+		s.add(step)
 	}
 	return nil
 }

@@ -25,12 +25,12 @@ func TestSetup_MakesEverythingOnceAndLoadsAConfigurationOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(missing) != 6 { // four control tables, the function, the raw table
+	if len(missing) != 7 { // four control tables, the function, the raw table and its own
 		t.Errorf("an empty database misses %v", missing)
 	}
 
 	first := w.setUp(t, adx.Options{Load: adx.LoadOriginal, Tables: []string{"OwnRaw"}})
-	if n := outcomes(first); n[adx.Already] != 0 || n[adx.Done] != 4+1+1+66+1 {
+	if n := outcomes(first); n[adx.Already] != 0 || n[adx.Done] != 4+1+1+2*(66+1) {
 		t.Errorf("first time: %v", n)
 	}
 	if missing, err := app.Missing(t.Context(), []string{"DeviceInfoRaw", "OwnRaw"}); err != nil || len(missing) != 0 {
@@ -97,8 +97,8 @@ func TestSetup_TakesOverADatabaseOfTheOriginalScripts(t *testing.T) {
 	}
 
 	w.setUp(t, adx.Options{})
-	if n := w.cluster.Count("db1", "MigrationConfiguration"); n != 2 {
-		t.Errorf("%d configuration rows, want the 2 that were there", n)
+	if n := w.cluster.Count("db1", "MigrationConfiguration"); n != 3 {
+		t.Errorf("%d configuration rows, want the 2 that were there and the takeover", n)
 	}
 	if n := w.cluster.Count("db1", "DeviceInfoRaw"); n != 1 {
 		t.Errorf("%d rows, want the one that was there", n)

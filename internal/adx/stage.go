@@ -42,10 +42,8 @@ var errUploadOver = errors.New("the upload has ended")
 
 // Ready asks for the staging containers if their list is not fresh.
 func (c *Client) Ready(ctx context.Context) error {
-	if _, err := c.staging.current(ctx); err != nil {
-		return fmt.Errorf("prepare staging: %w", err)
-	}
-	return nil
+	_, err := c.staging.current(ctx)
+	return err
 }
 
 // Stage uploads what produce writes as one blob of ADX's staging storage and
@@ -57,11 +55,11 @@ func (c *Client) Ready(ctx context.Context) error {
 // error is returned. The blob's Path carries no signature; Rows and Bytes are zero.
 func (c *Client) Stage(ctx context.Context, name string, produce func(io.Writer) error) (plan.Blob, error) {
 	if !blobName.MatchString(name) {
-		return plan.Blob{}, fault.As(fault.Permanent, fmt.Errorf("stage blob %q: want a plain name that ends in .json.gz", name))
+		return plan.Blob{}, fault.As(fault.Permanent, fmt.Errorf("staging storage: want a plain blob name that ends in .json.gz, got %q", name))
 	}
 	container, err := c.staging.pick(ctx)
 	if err != nil {
-		return plan.Blob{}, fmt.Errorf("stage %s: %w", name, err)
+		return plan.Blob{}, err
 	}
 	path := container + "/" + name
 
@@ -73,7 +71,7 @@ func (c *Client) Stage(ctx context.Context, name string, produce func(io.Writer)
 	defer context.AfterFunc(ctx, func() { pr.CloseWithError(context.Cause(ctx)) })()
 	target, err := c.staging.blob(path, stop)
 	if err != nil {
-		return plan.Blob{}, fmt.Errorf("stage %s: %w", name, storageFault(err))
+		return plan.Blob{}, storageFault(err)
 	}
 
 	uploaded := make(chan error, 1)
@@ -98,10 +96,10 @@ func (c *Client) Stage(ctx context.Context, name string, produce func(io.Writer)
 		return plan.Blob{}, produceErr
 	}
 	if uploadErr != nil {
-		return plan.Blob{}, fmt.Errorf("stage %s: %w", name, storageFault(uploadErr))
+		return plan.Blob{}, storageFault(uploadErr)
 	}
 	if out.failed.Load() {
-		return plan.Blob{}, fault.As(fault.Retry, fmt.Errorf("stage %s: %w", name, errUploadOver))
+		return plan.Blob{}, fault.As(fault.Retry, fmt.Errorf("staging storage: %w", errUploadOver))
 	}
 	return plan.Blob{Path: path}, nil
 }
@@ -137,21 +135,30 @@ func upload(ctx context.Context, target *blockblob.Client, r io.Reader) error {
 	return err
 }
 
-// Staged reports whether a committed blob still exists. A blob in a container
-// that ADX no longer lends counts as gone: it could not be ingested either.
+// Staged reports whether a committed blob still exists, as far as can be told: see
+// BlobState.
 func (c *Client) Staged(ctx context.Context, b plan.Blob) (bool, error) {
+	state, err := c.BlobState(ctx, b)
+	return state != plan.BlobGone && err == nil, err
+}
+
+// BlobState looks for a committed blob. One in a container that ADX no longer lends
+// counts as gone: it could not be ingested either. ADX may sign its containers
+// without the right to read; then nothing can be told.
+func (c *Client) BlobState(ctx context.Context, b plan.Blob) (plan.BlobState, error) {
 	target, err := c.staging.blob(b.Path, func(error) {})
-	if err != nil {
-		return false, fmt.Errorf("look for blob %s: %w", redact(b.Path), storageFault(err))
+	if err == nil {
+		_, err = target.GetProperties(ctx, nil)
 	}
-	_, err = target.GetProperties(ctx, nil)
-	if absent(err) {
-		return false, nil
+	switch {
+	case err == nil:
+		return plan.BlobThere, nil
+	case absent(err):
+		return plan.BlobGone, nil
+	case statusOf(err) == http.StatusForbidden:
+		return plan.BlobUntold, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("look for blob %s: %w", redact(b.Path), storageFault(err))
-	}
-	return true, nil
+	return "", storageFault(err)
 }
 
 // causeReader fails as soon as ctx ends, with the cause: the SDK reads its source

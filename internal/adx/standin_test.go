@@ -25,12 +25,18 @@ type standIn struct {
 	mu       sync.Mutex
 	answer   func(kind, db, text string) reply // query or mgmt
 	blob     func(w http.ResponseWriter, r *http.Request, body []byte) bool
-	status   map[string]any // merged into the status row
+	status   map[string]any   // merged into the status row
+	options  []map[string]any // of requests, beside texts
+	tokens   []string         // of requests
+	refused  string           // a token answered with 401
+	queue    int              // status of the queue's answer; 0 accepts
 	texts    []string
 	messages []map[string]any
 	puts     []*http.Request
 	bodies   map[string]string // by path and block
 	sas      string
+
+	statusReads int
 }
 
 // reply is one answer of Kusto.
@@ -86,13 +92,23 @@ func (s *standIn) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *standIn) kusto(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
-	var req struct{ DB, CSL string }
+	var req struct {
+		DB, CSL    string
+		Properties struct{ Options map[string]any }
+	}
 	if err := json.Unmarshal(body, &req); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	s.mu.Lock()
-	s.texts = append(s.texts, req.CSL)
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	s.tokens = append(s.tokens, token)
+	if s.refused != "" && token == s.refused {
+		s.mu.Unlock()
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	s.texts, s.options = append(s.texts, req.CSL), append(s.options, req.Properties.Options)
 	sas, answer := s.sas, s.answer
 	s.mu.Unlock()
 	var a reply
@@ -170,8 +186,15 @@ func (s *standIn) serveQueue(w http.ResponseWriter, body []byte) {
 		return
 	}
 	s.mu.Lock()
-	s.messages = append(s.messages, message)
+	status := s.queue
+	if status == 0 {
+		s.messages = append(s.messages, message)
+	}
 	s.mu.Unlock()
+	if status != 0 {
+		w.WriteHeader(status)
+		return
+	}
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, `<?xml version="1.0" encoding="utf-8"?><QueueMessagesList><QueueMessage><MessageId>1</MessageId></QueueMessage></QueueMessagesList>`)
@@ -186,6 +209,7 @@ func (s *standIn) serveStatus(w http.ResponseWriter, r *http.Request, body []byt
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.statusReads++
 	_ = json.NewEncoder(w).Encode(s.status)
 }
 

@@ -24,7 +24,7 @@ import (
 const signaturesFor = time.Hour
 
 // errNoContainer says that ADX no longer lends the container of a blob.
-var errNoContainer = errors.New("ADX does not offer the container of the blob any more")
+var errNoContainer = errors.New("ADX: does not lend the container of the blob any more")
 
 // storage knows the staging containers that ADX lends, with today's signatures.
 type storage struct {
@@ -40,6 +40,8 @@ type containers struct {
 	at    time.Time
 	urls  []string          // without query
 	query map[string]string // signature by URL
+
+	statusTables []string // signed URLs of the tables of ingestion statuses
 }
 
 func (s *storage) init(c *Client) {
@@ -62,14 +64,14 @@ func (s *storage) newer(ctx context.Context, old *containers) (*containers, erro
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return nil, fault.As(fault.Retry, fmt.Errorf("wait for the staging containers: %w", ctx.Err()))
+		return nil, fault.As(fault.Retry, fmt.Errorf("ADX: wait for the staging containers: %w", ctx.Err()))
 	}
 	if l := s.list.Load(); l != old {
 		return l, nil
 	}
 	l, err := s.fetch(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("ask for staging containers: %w", err)
+		return nil, err
 	}
 	s.list.Store(l)
 	return l, nil
@@ -93,7 +95,11 @@ func (s *storage) fetch(ctx context.Context) (*containers, error) {
 	l := &containers{at: at, query: make(map[string]string)}
 	for _, r := range answer {
 		u, err := url.Parse(r.Root)
-		if err != nil || r.Type != "TempStorage" {
+		switch {
+		case err == nil && r.Type == "IngestionsStatusTable":
+			l.statusTables = append(l.statusTables, r.Root)
+			continue
+		case err != nil || r.Type != "TempStorage":
 			continue
 		}
 		signature := u.RawQuery
@@ -105,7 +111,7 @@ func (s *storage) fetch(ctx context.Context) (*containers, error) {
 		l.query[address] = signature
 	}
 	if len(l.urls) == 0 {
-		return nil, fault.As(fault.Retry, errors.New("ADX offers no staging container"))
+		return nil, fault.As(fault.Retry, errors.New("ADX: offers no staging container"))
 	}
 	return l, nil
 }
@@ -219,12 +225,12 @@ func storageFault(err error) error {
 	}
 	var answer *azcore.ResponseError
 	if !errors.As(err, &answer) {
-		return fault.As(fault.Retry, errors.New(quote(bare(err))))
+		return fault.As(fault.Retry, errors.New("staging storage: "+quote(bare(err))))
 	}
 	text := fmt.Sprintf("staging storage: %d %s", answer.StatusCode, quote(answer.ErrorCode))
 	if answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized {
-		return fault.As(fault.Permanent, &mendable{text + ": a fresh signature from ADX was refused",
-			"check that this app may reach the storage accounts of the cluster"})
+		return fault.As(fault.Permanent, &mendable{text: text + ": a fresh signature from ADX was refused",
+			remedy: "check that this app may reach the storage accounts of the cluster"})
 	}
 	return fault.As(fault.Retry, errors.New(text))
 }

@@ -22,7 +22,7 @@ func (c *Client) Surplus(ctx context.Context, destination, runID string, slice i
 	where := fmt.Sprintf("%s | where RunId == %s and Slice == %d", kql.Name(destination), kql.String(runID), slice)
 	found, err := rows[arrival](ctx, c, where+" | summarize Rows = count() by IngestedAt = ingestion_time() | sort by IngestedAt asc nulls first")
 	if err != nil {
-		return "", fmt.Errorf("look for the copies of slice %d of run %s in %s: %w", slice, runID, destination, err)
+		return "", err
 	}
 	last, ok := firstCopy(found, rowsSent)
 	if !ok {

@@ -1,97 +1,150 @@
 package adx
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/Azure/azure-kusto-go/azkustoingest"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
+	"github.com/google/uuid"
+
+	"github.com/defender2adx/defender2adx/internal/answer"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// Ticket follows one enqueued ingestion until the client is closed.
+// statusTimeout bounds one reading of a status row.
+const statusTimeout = 10 * time.Second
+
+// Ticket is one enqueued ingestion. It reads nothing by itself.
 type Ticket struct {
+	id     string // in ADX's status table; "" when not known
+	client *Client
 	mu     sync.Mutex
-	reason string
-	failed bool
-	done   chan struct{}
+	read   time.Time // when the status was last read; zero: never
+	last   plan.IngestStatus
 }
 
-// Failed reports whether ADX has said that the ingestion failed for good, and its
-// reason. It does not block. An ingestion that was skipped because its tag is
-// there already has not failed; one that succeeded in part is left to the count
-// of what landed.
+// SourceID names the ingestion for Client.IngestStatus, also in another process; ""
+// when it is not known.
+func (t *Ticket) SourceID() string { return t.id }
+
+// Failed asks ADX whether the ingestion failed for good, and for its reason; not
+// more often than once in Config.StatusPoll. It takes seconds at most, and what
+// cannot be read has not failed. The count of rows is the authority on success, so
+// it is for the slices that are late.
 func (t *Ticket) Failed() (reason string, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.reason, t.failed
-}
-
-// follow reads the ingestion's status row until it is final.
-func (c *Client) follow(result *azkustoingest.Result) *Ticket {
-	t := &Ticket{done: make(chan struct{})}
-	statuses := result.Wait(c.life, azkustoingest.WithInterval(c.poll))
-	go func() {
-		defer close(t.done)
-		for status := range statuses {
-			reason, failed := verdict(status)
-			if failed {
-				c.log.Warn("ingestion failed", "reason", reason)
-			}
-			t.mu.Lock()
-			t.reason, t.failed = reason, failed
-			t.mu.Unlock()
+	c := t.client
+	if t.last.State == plan.IngestUnknown && t.id != "" && (t.read.IsZero() || c.now().Sub(t.read) >= c.poll) {
+		t.read = c.now()
+		if status, err := c.IngestStatus(c.life, t.id); err == nil {
+			t.last = status
 		}
-	}()
-	return t
+	}
+	return t.last.Reason, t.last.State == plan.IngestFailed && t.last.Permanent
 }
 
-// verdict reads a final status that the SDK reports as an error.
-func verdict(status error) (reason string, failed bool) {
-	r, ok := recordOf(status)
-	if !ok {
-		return "", false
+// IngestStatus reads what ADX has reported of the ingestion with the source id,
+// whoever enqueued it. Without a report, or where the report is not final, the state
+// is IngestUnknown.
+func (c *Client) IngestStatus(ctx context.Context, sourceID string) (plan.IngestStatus, error) {
+	if uuid.Validate(sourceID) != nil {
+		return plan.IngestStatus{}, fault.As(fault.Permanent, fmt.Errorf("ADX: want the id of an ingestion, got %q", sourceID))
 	}
-	switch r.Status {
-	case azkustoingest.Skipped:
-		// The code is seen with and without the prefix Skipped_.
-		failed = !strings.HasSuffix(r.ErrorCode, "IngestByTagAlreadyExists")
-	case azkustoingest.Failed:
-		failed = r.FailureStatus == azkustoingest.Permanent || r.FailureStatus == azkustoingest.Exhausted
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	list, err := c.staging.current(ctx)
+	if err != nil {
+		return plan.IngestStatus{}, err
 	}
-	if !failed {
-		return "", false
+	for _, table := range list.statusTables {
+		row, err := c.statusRow(ctx, table, sourceID)
+		switch {
+		case statusOf(err) == http.StatusNotFound:
+			continue
+		case err != nil:
+			return plan.IngestStatus{}, storageFault(err)
+		}
+		return verdict(row), nil
 	}
-	return quote(strings.TrimSpace(r.ErrorCode + ": " + r.Details)), true
+	return plan.IngestStatus{}, nil
 }
 
-// statusRow is what matters of the SDK's record of an ingestion.
+// statusRow is what matters of ADX's record of an ingestion.
 type statusRow struct {
-	Status             azkustoingest.StatusCode
-	FailureStatus      azkustoingest.FailureStatusCode
-	ErrorCode, Details string
+	Status, FailureStatus, ErrorCode, Details string
 }
 
-// recordOf reads the SDK's record out of an error, which the SDK passes by value
-// or by pointer. Details has no accessor, and the record's own text names the
-// signed blob, so the exported fields of the unexported type are read by name.
-func recordOf(err error) (statusRow, bool) {
+func (c *Client) statusRow(ctx context.Context, table, sourceID string) (row statusRow, err error) {
+	client, err := aztables.NewClientWithNoCredential(table, &aztables.ClientOptions{ClientOptions: azcore.ClientOptions{
+		Transport: c.kustoHTTP, Retry: policy.RetryOptions{MaxRetries: -1},
+	}})
+	if err != nil {
+		return row, err
+	}
+	entity, err := client.GetEntity(ctx, sourceID, uuid.Nil.String(), nil)
+	if err != nil {
+		return row, err
+	}
+	return row, json.Unmarshal(entity.Value, &row)
+}
+
+// verdict reads a status row.
+func verdict(r statusRow) plan.IngestStatus {
+	s := plan.IngestStatus{Code: r.ErrorCode}
+	switch {
+	case answer.For(answer.Said{Service: answer.Ingestion, Code: r.ErrorCode}).Meaning == answer.AlreadyIngested:
+		s.State = plan.IngestSucceeded
+		return s
+	case r.Status == string(azkustoingest.Succeeded):
+		s.State = plan.IngestSucceeded
+		return s
+	case r.Status == string(azkustoingest.Skipped):
+		s.State, s.Permanent = plan.IngestFailed, true
+	case r.Status == string(azkustoingest.Failed):
+		s.State = plan.IngestFailed
+		s.Permanent = r.FailureStatus == string(azkustoingest.Permanent) || r.FailureStatus == string(azkustoingest.Exhausted)
+	default: // under way, or in part: the count of rows tells
+		return s
+	}
+	s.Reason = quote(strings.TrimSpace(r.ErrorCode + ": " + r.Details))
+	return s
+}
+
+// sourceID reads the id of an ingestion out of the SDK's result, which has no
+// accessor for it; "" where the SDK has changed.
+func sourceID(result *azkustoingest.Result) string {
+	id := reflect.Indirect(reflect.ValueOf(result)).FieldByName("record").FieldByName("IngestionSourceID")
+	if !id.IsValid() || id.Kind() != reflect.Array || id.Len() != len(uuid.UUID{}) {
+		return ""
+	}
+	var u uuid.UUID
+	for i := range u {
+		u[i] = byte(id.Index(i).Uint())
+	}
+	return u.String()
+}
+
+// detailsOf reads the explanation out of a status record that the SDK returns as an
+// error: the record's own text names the signed blob.
+func detailsOf(err error) (string, bool) {
 	v := reflect.Indirect(reflect.ValueOf(err))
 	if !v.IsValid() || v.Kind() != reflect.Struct {
-		return statusRow{}, false
+		return "", false
 	}
-	field := func(name string) (string, bool) {
-		f := v.FieldByName(name)
-		if !f.IsValid() || f.Kind() != reflect.String {
-			return "", false
-		}
-		return f.String(), true
+	details := v.FieldByName("Details")
+	if !details.IsValid() || details.Kind() != reflect.String || !v.FieldByName("IngestionSourceID").IsValid() {
+		return "", false
 	}
-	status, ok1 := field("Status")
-	failure, ok2 := field("FailureStatus")
-	code, ok3 := field("ErrorCode")
-	details, ok4 := field("Details")
-	return statusRow{
-		Status: azkustoingest.StatusCode(status), FailureStatus: azkustoingest.FailureStatusCode(failure),
-		ErrorCode: code, Details: details,
-	}, ok1 && ok2 && ok3 && ok4
+	return details.String(), true
 }

@@ -3,9 +3,13 @@ package adx
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -14,9 +18,10 @@ import (
 // idlePerHost is for uploads, which run a few at a time against one account.
 const idlePerHost = 16
 
-// transports returns the client for blobs and the one for everything else.
-// Neither has a time limit of its own or follows redirects: the SDK sends tokens.
-func transports(given *http.Client) (blobs, kusto *http.Client) {
+// transports returns the client for blobs and the one for everything else, which
+// takes a new token from credential where one is refused. Neither has a time limit
+// of its own or follows redirects: the SDK sends tokens.
+func transports(given *http.Client, credential *recordingCredential) (blobs, kusto *http.Client) {
 	base := http.Client{}
 	if given != nil {
 		base = *given
@@ -28,7 +33,8 @@ func transports(given *http.Client) (blobs, kusto *http.Client) {
 	}
 	base.Timeout = 0
 	base.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	kusto = &http.Client{Transport: wholeBody{base.Transport}, CheckRedirect: base.CheckRedirect}
+	through := wholeBody{newToken{queueWatch{base.Transport}, credential}}
+	kusto = &http.Client{Transport: through, CheckRedirect: base.CheckRedirect}
 	return &base, kusto
 }
 
@@ -55,17 +61,105 @@ func (t wholeBody) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections lets http.Client reach the transport below.
-func (t wholeBody) CloseIdleConnections() {
-	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
+func (t wholeBody) CloseIdleConnections() { closeIdle(t.next) }
+
+func closeIdle(t http.RoundTripper) {
+	if c, ok := t.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// remembering is a credential that leaves its last error in the context of the
-// call: the SDK keeps only the error's text, and with it the kind would be lost.
-type remembering struct{ azcore.TokenCredential }
+// newToken sends a request once more, with a token asked for anew, when ADX refuses
+// the cached one: a token may be withdrawn before its time.
+type newToken struct {
+	next       http.RoundTripper
+	credential *recordingCredential // nil: no tokens are sent
+}
 
-func (r remembering) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (t newToken) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	refused, hadToken := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !hadToken || t.credential == nil || req.GetBody == nil && req.Body != nil && req.Body != http.NoBody {
+		return resp, err
+	}
+	fresh, ok := t.credential.another(req.Context(), refused)
+	if !ok {
+		return resp, nil
+	}
+	again := req.Clone(req.Context())
+	if req.GetBody != nil {
+		if again.Body, err = req.GetBody(); err != nil {
+			return resp, nil
+		}
+	}
+	_ = resp.Body.Close() // a refusal without content
+	again.Header.Set("Authorization", "Bearer "+fresh)
+	return t.next.RoundTrip(again)
+}
+
+// CloseIdleConnections lets http.Client reach the transport below.
+func (t newToken) CloseIdleConnections() { closeIdle(t.next) }
+
+// queueWatch notes in the context of a call whether a message may have got into a
+// queue: the SDK keeps no more than that no queue confirmed it.
+type queueWatch struct{ next http.RoundTripper }
+
+func (t queueWatch) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(req)
+	sent, ok := req.Context().Value(queueMemory{}).(*atomic.Bool)
+	if !ok || req.Method != http.MethodPost || !strings.HasSuffix(req.URL.Path, "/messages") {
+		return resp, err
+	}
+	var dial *net.OpError
+	neverThere := errors.As(err, &dial) && dial.Op == "dial"
+	refused := err == nil && resp.StatusCode >= 400 && resp.StatusCode < 500
+	if !neverThere && !refused {
+		sent.Store(true)
+	}
+	return resp, err
+}
+
+// CloseIdleConnections lets http.Client reach the transport below.
+func (t queueWatch) CloseIdleConnections() { closeIdle(t.next) }
+
+type queueMemory struct{}
+
+// watchQueue returns a context in which maybe becomes true with the first message
+// that a queue may hold.
+func watchQueue(ctx context.Context) (_ context.Context, maybe *atomic.Bool) {
+	maybe = new(atomic.Bool)
+	return context.WithValue(ctx, queueMemory{}, maybe), maybe
+}
+
+// recordingCredential is a credential that leaves its last error in the context of
+// the call: the SDK keeps only the error's text, and with it the kind would be lost.
+// It also records the scopes it was asked for.
+type recordingCredential struct {
+	azcore.TokenCredential
+	scopes atomic.Pointer[[]string]
+}
+
+// forgetter is a credential that keeps tokens and can drop them.
+type forgetter interface{ Forget(scopes ...string) }
+
+// another returns a token other than the refused one, which another call may have
+// got already; false where there is none to be had.
+func (r *recordingCredential) another(ctx context.Context, refused string) (string, bool) {
+	scopes := r.scopes.Load()
+	if scopes == nil {
+		return "", false
+	}
+	token, err := r.GetToken(ctx, policy.TokenRequestOptions{Scopes: *scopes})
+	if f, ok := r.TokenCredential.(forgetter); err == nil && token.Token == refused && ok {
+		f.Forget(*scopes...)
+		token, err = r.GetToken(ctx, policy.TokenRequestOptions{Scopes: *scopes})
+	}
+	return token.Token, err == nil && token.Token != refused
+}
+
+// GetToken asks the credential.
+func (r *recordingCredential) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	r.scopes.Store(&o.Scopes)
 	token, err := r.TokenCredential.GetToken(ctx, o)
 	if m, ok := ctx.Value(tokenMemory{}).(*lastError); ok && err != nil {
 		m.set(err)

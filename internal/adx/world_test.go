@@ -8,6 +8,7 @@ import (
 
 	"github.com/Azure/azure-kusto-go/azkustodata"
 	azkql "github.com/Azure/azure-kusto-go/azkustodata/kql"
+	"github.com/Azure/azure-kusto-go/azkustodata/query"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
@@ -107,6 +108,27 @@ func (w *world) run(t *testing.T, texts ...string) {
 			t.Fatalf("%s: %v", text, err)
 		}
 	}
+}
+
+// count is the number of rows that a query without options sees.
+func (w *world) count(t *testing.T, table string) int64 {
+	t.Helper()
+	client, err := azkustodata.New(azkustodata.NewConnectionStringBuilder(w.url).WithTokenCredential(named("person")), azkustodata.WithHttpClient(w.bundle.Client()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	answer, err := client.Query(t.Context(), "db1", azkql.New("").AddUnsafe(table+" | count"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := query.ToStructs[struct {
+		Count int64 `kusto:"Count"`
+	}](answer.Tables()[0])
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("%v, %v", rows, err)
+	}
+	return rows[0].Count
 }
 
 func (w *world) setUp(t *testing.T, o adx.Options) []adx.Step {

@@ -105,3 +105,24 @@ func Signature(err error) string {
 	}
 	return ""
 }
+
+// ErrNotQueued marks an error of sending a blob after which the blob surely stands
+// in no queue: it may be sent again at once. Without the mark it may be queued.
+var ErrNotQueued = errors.New("not queued")
+
+// Mark makes errors.Is(err, mark) true and leaves kind and text as they are. A nil
+// err stays nil.
+func Mark(err, mark error) error {
+	if err == nil {
+		return nil
+	}
+	return &marked{err, mark}
+}
+
+type marked struct {
+	error
+	mark error
+}
+
+// Unwrap returns the error and then its mark.
+func (m *marked) Unwrap() []error { return []error{m.error, m.mark} }

@@ -1,0 +1,68 @@
+package stack_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/stack"
+)
+
+// A database as the original script leaves it: twelve pages, newest first, a
+// configuration row a page, a view that goes by the greatest watermark. What it
+// copied is not copied again, and nothing newer is missing.
+func TestScenario_R5_TakeoverOfTwelvePages(t *testing.T) {
+	const table, pages, pageRows = "DeviceEvents", 12, 1000
+	data := events(t, table, pages*pageRows)
+	s := start(t, data, stack.Options{})
+	for _, text := range []string{
+		".create table MigrationConfiguration (SourceTable: string, DestinationTable: string, WatermarkColumn: string, LastRefreshedTime: datetime, LastRefreshedTimeInString: string, LoadType: string, IsActive: bool)",
+		".create table MigrationAuditLog (TableName: string, Timestamp: datetime, Status: string, FailureReason: string, RecordCount: int)",
+		".create table DeviceEventsRaw (Records: dynamic)",
+		".create materialized-view VwLatestMigrationConfiguration on table MigrationConfiguration { MigrationConfiguration | where IsActive | summarize arg_max(LastRefreshedTime, *) by SourceTable }",
+		`.append MigrationConfiguration <| print "DeviceEvents", "DeviceEventsRaw", "Timestamp", datetime(1900-01-01), "1900-01-01T00:00:00.0000000Z", "Full", true`,
+	} {
+		s.command(text)
+	}
+	type record struct {
+		at   time.Time
+		text string
+	}
+	var all []record
+	for row := range data.Rows(table) {
+		var r struct{ Timestamp time.Time }
+		if err := json.Unmarshal(row, &r); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, record{r.Timestamp, string(row)})
+	}
+	slices.SortStableFunc(all, func(a, b record) int { return cmp.Compare(b.at.UnixNano(), a.at.UnixNano()) })
+	for page := range slices.Chunk(all, pageRows) {
+		var lines strings.Builder
+		for _, r := range page {
+			lines.WriteString(r.text + "\n")
+		}
+		s.command(`.ingest inline into table DeviceEventsRaw with (format = "json", ingestionMapping = '[{"Column": "Records", "Properties": {"Path": "$"}}]') <|` + "\n" + lines.String())
+		stamp := page[0].at.UTC().Format("2006-01-02T15:04:05.0000000Z")
+		s.command(fmt.Sprintf(`.append MigrationConfiguration <| print "DeviceEvents", "DeviceEventsRaw", "Timestamp", datetime(%s), "%s", "Full", true`, stamp, stamp))
+	}
+	now := data.Now()
+	fresh := fmt.Sprintf(`{"Timestamp":%q,"DeviceId":"fresh","ReportId":1}`, now.UTC().Format(time.RFC3339Nano))
+	if err := data.Append(table, now, fresh); err != nil {
+		t.Fatal(err)
+	}
+
+	s.setup("none")
+	s.setup("none") // again, which changes nothing
+	s.serve(nil, funchost.Options{})
+	s.tick()
+	if run := s.successes(table, 1)[0]; run.RecordCount != 1 {
+		t.Errorf("the first run moved %d rows, want the one that is newer than the original's", run.RecordCount)
+	}
+	s.equal()
+}
