@@ -5,7 +5,7 @@ func adxTests(run string) suite { return suite{pkg: "internal/adx", run: run} }
 
 // adxMutants break what is known of the service's own ways.
 func adxMutants() []mutant {
-	const ticket, transport, ingest = "internal/adx/ticket.go", "internal/adx/transport.go", "internal/adx/ingest.go"
+	const ticket, transport, ingest = "internal/adx/ingeststatus.go", "internal/adx/transport.go", "internal/adx/ingest.go"
 	return []mutant{
 		one("skipped-tag-by-status", "a blob skipped for its tag and reported as failed counts as failed",
 			ticket, "Meaning == answer.AlreadyIngested:", "Meaning == answer.AlreadyIngested && r.Status == \"Skipped\":",
@@ -26,8 +26,6 @@ func adxMutants() []mutant {
 			ingest, "	if err != nil && done && !maybe.Load() {", "	if err != nil && !maybe.Load() {", adxTests("^TestEnqueue_IsLeftToItself")),
 		one("forbidden-blob-gone", "a blob that may not be looked at counts as gone",
 			"internal/adx/stage.go", "		return plan.BlobUntold, nil", "		return plan.BlobGone, nil", adxTests("^TestScenario_L18_SignatureWithoutRead$")),
-		one("status-read-unasked", "a ticket reads the status again and again",
-			ticket, "c.now().Sub(t.read) >= c.poll", "c.now().Sub(t.read) >= 0", adxTests("^TestTicket_")),
 		one("profile-forced", "a column keeps no large rows where the indexed profile is refused",
 			"internal/adx/encoding.go", "	case !stood && slices.Contains(bigTables, table):", "	case !stood && table == \"\":", adxTests("^TestScenario_C5_IndexedProfileRefused$")),
 		one("limit-by-another-column", "the row limit is that of any column",

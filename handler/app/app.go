@@ -180,7 +180,7 @@ func NewADX(cfg config.Config, cred azcore.TokenCredential, o Options) (*adx.Cli
 	o = o.withDefaults()
 	return adx.New(adx.Config{
 		ClusterURL: cfg.ADX.ClusterURL, IngestURL: cfg.ADX.IngestURL, Database: cfg.ADX.Database, Credential: cred, HTTP: o.client(),
-		App: "Defender2ADX/" + o.Version, AppID: cfg.Migration.AppID, StatusPoll: cfg.Migration.IngestPoll, Clock: o.Clock.Now, Log: o.Log,
+		App: "Defender2ADX/" + o.Version, AppID: cfg.Migration.AppID, Clock: o.Clock.Now, Log: o.Log,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -45,7 +46,7 @@ func TestErrors_HaveAKindAndARemedyAndNoStatement(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStandIn(t)
 			s.answer = func(string, string, string) reply { return tc.reply }
-			_, err := s.client(t).Landed(t.Context(), "SecretlyNamedRaw", "run1")
+			_, err := s.client(t).Landed(t.Context(), "SecretlyNamedRaw", "run1", time.Time{})
 			if err == nil || fault.KindOf(err) != tc.kind {
 				t.Fatalf("got %v (%v), want kind %v", err, fault.KindOf(err), tc.kind)
 			}

@@ -33,9 +33,6 @@ const (
 	// what takes longer than this here is broken.
 	queryTimeout   = 4 * time.Minute
 	commandTimeout = 10 * time.Minute
-
-	// defaultPoll is how often the status of one ingestion is read at most.
-	defaultPoll = 10 * time.Second
 )
 
 // Config says which database is meant and who asks.
@@ -53,9 +50,8 @@ type Config struct {
 	App   string // name and version shown in ADX's own traces, such as Defender2ADX/1.0.0
 	AppID string // shown there as the user
 
-	StatusPoll time.Duration    // at least, between two readings of one ingestion's status; 0 is 10 s
-	Clock      func() time.Time // nil is time.Now
-	Log        *slog.Logger     // nil discards
+	Clock func() time.Time // nil is time.Now
+	Log   *slog.Logger     // nil discards
 }
 
 // Client speaks to one database. It is safe for concurrent use.
@@ -64,7 +60,6 @@ type Client struct {
 	database        string
 	credential      *recordingCredential // nil: no tokens
 	app, appID      string
-	poll            time.Duration
 	now             func() time.Time
 	sleep           func(context.Context, time.Duration) error
 	log             *slog.Logger
@@ -113,13 +108,10 @@ func New(cfg Config) (*Client, error) {
 
 	c := &Client{
 		cluster: cluster.String(), ingest: ingest.String(), database: cfg.Database,
-		app: cfg.App, appID: cfg.AppID, poll: cfg.StatusPoll, now: cfg.Clock, sleep: sleep, log: cfg.Log,
+		app: cfg.App, appID: cfg.AppID, now: cfg.Clock, sleep: sleep, log: cfg.Log,
 	}
 	if cfg.Credential != nil {
 		c.credential = &recordingCredential{TokenCredential: cfg.Credential}
-	}
-	if c.poll <= 0 {
-		c.poll = defaultPoll
 	}
 	if c.now == nil {
 		c.now = time.Now

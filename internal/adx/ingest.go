@@ -50,14 +50,15 @@ func mappingJSON(m []columnMapping) string {
 // Enqueue hands a staged blob to queued ingestion. It may be called again for the
 // same slice: the tag keeps the rows single as far as the service does. When ctx
 // ends the call is left to itself, since the SDK may hold it for 40 s and more;
-// it may then still be queued.
-func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (plan.Ticket, error) {
+// it may then still be queued. It returns the id for IngestStatus; "" where it is not
+// known.
+func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (string, error) {
 	err := plan.CheckName("destination table", in.Destination)
 	if !runID.MatchString(in.RunID) {
 		err = errors.Join(err, fmt.Errorf("RunId: want letters and digits, got %q", in.RunID))
 	}
 	if err != nil {
-		return nil, fault.Mark(fault.As(fault.Permanent, fmt.Errorf("ADX: %w", err)), fault.ErrNotQueued)
+		return "", fault.Mark(fault.As(fault.Permanent, fmt.Errorf("ADX: %w", err)), fault.ErrNotQueued)
 	}
 	tag := plan.IngestTag(in.RunID, in.Slice)
 	result, err := c.enqueue(ctx, in.Blob,
@@ -70,9 +71,9 @@ func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (plan.Ticket, e
 		azkustoingest.ReportResultToTable(),
 	)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return &Ticket{id: sourceID(result), client: c}, nil
+	return sourceID(result), nil
 }
 
 // enqueue queues one blob. An error after which no queue can hold the message is

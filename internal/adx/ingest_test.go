@@ -42,16 +42,15 @@ func TestEnqueue_SendsTheBlobWithTagMappingAndSize(t *testing.T) {
 	s.status = map[string]any{"Status": "Succeeded"}
 	c := s.client(t)
 	b := staged(t, c, "a.json.gz")
-	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "DeviceInfoRaw", RunID: "d2a1", Slice: 7, Blob: b})
+	id, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "DeviceInfoRaw", RunID: "d2a1", Slice: 7, Blob: b})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if reason, failed := ticket.Failed(); failed {
-		t.Errorf("a successful ingestion failed: %s", reason)
+	if status, err := c.IngestStatus(t.Context(), id); err != nil || status.State != plan.IngestSucceeded {
+		t.Errorf("a successful ingestion is reported as %+v, %v", status, err)
 	}
-	id := ticket.(*Ticket).SourceID()
 	if at := s.messages[0]["IngestionStatusInTable"].(map[string]any); id == "" || at["PartitionKey"] != id {
-		t.Errorf("the ticket names ingestion %q, the message %v", id, at["PartitionKey"])
+		t.Errorf("named ingestion %q, the message %v", id, at["PartitionKey"])
 	}
 	if len(s.messages) != 1 {
 		t.Fatalf("%d messages, want 1", len(s.messages))
@@ -73,67 +72,33 @@ func TestEnqueue_SendsTheBlobWithTagMappingAndSize(t *testing.T) {
 	}
 }
 
-func TestEnqueue_TicketTellsAFailureAndItsReason(t *testing.T) {
+func TestIngestStatus_TellsAFailureAndItsReason(t *testing.T) {
 	s := newStandIn(t)
 	s.status = map[string]any{"Status": "Failed", "FailureStatus": "Permanent", "ErrorCode": "BadRequest_TableNotExist", "Details": "no table; https://h/c?sig=SECRET"}
 	c := s.client(t)
-	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	reason, failed := ticket.Failed()
-	if !failed || reason != "BadRequest_TableNotExist: no table; https://h/c?[redacted]" {
-		t.Errorf("got %q, %v", reason, failed)
-	}
-}
-
-func TestTicket_ReadsTheStatusOnlyWhenAskedAndNotTooOften(t *testing.T) {
-	s := newStandIn(t)
-	s.status = map[string]any{"Status": "Pending"}
-	now := noon
-	c := s.client(t, func(cfg *Config) {
-		cfg.StatusPoll, cfg.Clock = time.Minute, func() time.Time { return now }
-	})
-	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
+	id, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.statusReads != 0 {
 		t.Errorf("the status was read %d times unasked", s.statusReads)
 	}
-	for range 3 {
-		if reason, failed := ticket.Failed(); failed {
-			t.Errorf("an ingestion under way counts as failed: %s", reason)
-		}
-	}
-	if s.statusReads != 1 {
-		t.Errorf("three questions in one moment made %d readings, want 1", s.statusReads)
-	}
-	s.status = map[string]any{"Status": "Failed", "FailureStatus": "Permanent", "ErrorCode": "X", "Details": "d"}
-	now = now.Add(time.Minute)
-	for range 3 {
-		if _, failed := ticket.Failed(); !failed {
-			t.Error("a failed ingestion does not count as failed")
-		}
-		now = now.Add(time.Minute)
-	}
-	if s.statusReads != 2 {
-		t.Errorf("%d readings in all, want 2: what is final is not read again", s.statusReads)
+	status, err := c.IngestStatus(t.Context(), id)
+	if err != nil || status.State != plan.IngestFailed || status.Reason != "BadRequest_TableNotExist: no table; https://h/c?[redacted]" {
+		t.Errorf("got %+v, %v", status, err)
 	}
 }
 
-func TestTicket_UnreadableStatusIsNoFailure(t *testing.T) {
+func TestIngestStatus_UnderWayIsNotKnown(t *testing.T) {
 	s := newStandIn(t)
+	s.status = map[string]any{"Status": "Pending"}
 	c := s.client(t)
-	ticket, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
+	id, err := c.Enqueue(t.Context(), plan.Ingestion{Destination: "T", RunID: "r", Slice: 1, Blob: staged(t, c, "a.json.gz")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if reason, failed := ticket.Failed(); failed {
-		t.Errorf("an unknown end counts as failed: %s", reason)
+	if status, err := c.IngestStatus(t.Context(), id); err != nil || status.State != plan.IngestUnknown {
+		t.Errorf("got %+v, %v", status, err)
 	}
 }
 

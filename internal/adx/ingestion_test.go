@@ -81,7 +81,7 @@ func TestIngestion_EndToEnd(t *testing.T) {
 	app := w.client(t, "app")
 	snapshot := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 
-	send := func(t *testing.T, table, run string, slice int, b plan.Blob) plan.Ticket {
+	send := func(t *testing.T, table, run string, slice int, b plan.Blob) string {
 		t.Helper()
 		ticket, err := app.Enqueue(t.Context(), plan.Ingestion{Destination: table, RunID: run, Slice: slice, SnapshotTime: snapshot, Blob: b})
 		if err != nil {
@@ -91,7 +91,7 @@ func TestIngestion_EndToEnd(t *testing.T) {
 	}
 	landed := func(t *testing.T, run string, slice int) int64 {
 		t.Helper()
-		got, err := app.Landed(t.Context(), "DeviceInfoRaw", run)
+		got, err := app.Landed(t.Context(), "DeviceInfoRaw", run, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,8 +103,8 @@ func TestIngestion_EndToEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if there, err := app.Staged(t.Context(), b); err != nil || !there {
-			t.Errorf("Staged = %v, %v", there, err)
+		if state, err := app.BlobState(t.Context(), b); err != nil || state != plan.BlobThere {
+			t.Errorf("Staged = %v, %v", state, err)
 		}
 		send(t, "DeviceInfoRaw", "d2a1", 1, b)
 		until(t, "rows of the slice", func() bool { return landed(t, "d2a1", 1) == 500 })
@@ -155,8 +155,8 @@ func TestIngestion_EndToEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if there, err := app.Staged(t.Context(), b); err != nil || !there {
-			t.Errorf("Staged = %v, %v", there, err)
+		if state, err := app.BlobState(t.Context(), b); err != nil || state != plan.BlobThere {
+			t.Errorf("Staged = %v, %v", state, err)
 		}
 	})
 
@@ -172,20 +172,21 @@ func TestIngestion_EndToEnd(t *testing.T) {
 		}
 		for _, container := range lent.Containers {
 			root, _, _ := strings.Cut(container, "?")
-			if there, err := app.Staged(t.Context(), plan.Blob{Path: root + "/cut.json.gz"}); err != nil || there {
-				t.Errorf("Staged = %v, %v", there, err)
+			if state, err := app.BlobState(t.Context(), plan.Blob{Path: root + "/cut.json.gz"}); err != nil || state != plan.BlobGone {
+				t.Errorf("Staged = %v, %v", state, err)
 			}
 		}
 	})
 
-	t.Run("a ticket tells the failure", func(t *testing.T) {
+	t.Run("its status tells the failure", func(t *testing.T) {
 		b, err := app.Stage(t.Context(), "nowhere.json.gz", lines(1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		ticket := send(t, "NowhereRaw", "d2a2", 1, b)
-		until(t, "the failure", func() bool { _, failed := ticket.Failed(); return failed })
-		if reason, _ := ticket.Failed(); reason == "" || strings.Contains(reason, "sig=") {
+		id := send(t, "NowhereRaw", "d2a2", 1, b)
+		var status plan.IngestStatus
+		until(t, "the failure", func() bool { status, _ = app.IngestStatus(t.Context(), id); return status.State == plan.IngestFailed })
+		if reason := status.Reason; reason == "" || strings.Contains(reason, "sig=") {
 			t.Errorf("reason %q", reason)
 		}
 	})

@@ -18,19 +18,14 @@ const (
 	latestView         = "VwLatestMigrationConfiguration"
 )
 
-// Landed counts the run's rows in ADX by slice number.
-func (c *Client) Landed(ctx context.Context, destination, runID string) (map[int]plan.Landed, error) {
-	return c.LandedSince(ctx, destination, runID, time.Time{})
-}
-
 // clockSlack is how far our clock and ADX's are taken to differ at most, when one
 // only bounds what must be read.
 const clockSlack = 24 * time.Hour
 
-// LandedSince is Landed for a run that began at since by our clock: older rows need
-// not be read. Rows without an arrival time count always. The zero since is the
-// beginning of time.
-func (c *Client) LandedSince(ctx context.Context, destination, runID string, since time.Time) (map[int]plan.Landed, error) {
+// Landed counts the rows in ADX by slice number of a run that began at since by our
+// clock: older rows need not be read. Rows without an arrival time count always. The
+// zero since is the beginning of time.
+func (c *Client) Landed(ctx context.Context, destination, runID string, since time.Time) (map[int]plan.Landed, error) {
 	type group struct {
 		Slice *int32 `kusto:"Slice"`
 		Rows  int64  `kusto:"Rows"`

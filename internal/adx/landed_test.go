@@ -58,7 +58,7 @@ func TestLanded_ReadsCountsBySlice(t *testing.T) {
 		}
 		return reply{columns: "Slice:int, Rows:long, Nulls:long", rows: []string{"[1,10,0]", "[2,20,3]", "[null,5,0]"}}
 	}
-	got, err := s.client(t).Landed(t.Context(), "T", "r")
+	got, err := s.client(t).Landed(t.Context(), "T", "r", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

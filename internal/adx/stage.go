@@ -135,13 +135,6 @@ func upload(ctx context.Context, target *blockblob.Client, r io.Reader) error {
 	return err
 }
 
-// Staged reports whether a committed blob still exists, as far as can be told: see
-// BlobState.
-func (c *Client) Staged(ctx context.Context, b plan.Blob) (bool, error) {
-	state, err := c.BlobState(ctx, b)
-	return state != plan.BlobGone && err == nil, err
-}
-
 // BlobState looks for a committed blob. One in a container that ADX no longer lends
 // counts as gone: it could not be ingested either. ADX may sign its containers
 // without the right to read; then nothing can be told.

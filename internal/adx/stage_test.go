@@ -196,22 +196,22 @@ func TestStaged(t *testing.T) {
 	s.mu.Lock()
 	s.sas = "sig=second"
 	s.mu.Unlock()
-	cases := map[string]bool{
-		b.Path:                          true,
-		s.URL + "/staging/gone.json.gz": false,
-		"https://retired.blob.core.windows.net/c/a.json.gz": false, // a container no longer lent
+	cases := map[string]plan.BlobState{
+		b.Path:                          plan.BlobThere,
+		s.URL + "/staging/gone.json.gz": plan.BlobGone,
+		"https://retired.blob.core.windows.net/c/a.json.gz": plan.BlobGone, // a container no longer lent
 	}
 	for path, want := range cases {
-		got, err := c.Staged(t.Context(), plan.Blob{Path: path})
+		got, err := c.BlobState(t.Context(), plan.Blob{Path: path})
 		if err != nil || got != want {
-			t.Errorf("Staged(%s) = %v, %v, want %v", path, got, err, want)
+			t.Errorf("BlobState(%s) = %v, %v, want %v", path, got, err, want)
 		}
 	}
 	s.blob = func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 		storageError(w, http.StatusServiceUnavailable, "ServerBusy")
 		return true
 	}
-	if _, err := c.Staged(t.Context(), b); fault.KindOf(err) != fault.Retry {
+	if _, err := c.BlobState(t.Context(), b); fault.KindOf(err) != fault.Retry {
 		t.Errorf("a busy service: got %v, want a retryable error", err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
@@ -58,7 +57,7 @@ func newStandIn(t *testing.T) *standIn {
 
 func (s *standIn) client(t *testing.T, change ...func(*Config)) *Client {
 	t.Helper()
-	cfg := Config{ClusterURL: s.URL, Database: "db1", HTTP: s.Client(), App: "Test/1", AppID: "d2a", StatusPoll: time.Millisecond}
+	cfg := Config{ClusterURL: s.URL, Database: "db1", HTTP: s.Client(), App: "Test/1", AppID: "d2a"}
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -85,7 +85,7 @@ func newWorldWith(t *testing.T, bundle *certs.Bundle, change ...func(*kusto.Opti
 func (w *world) client(t *testing.T, who named) *adx.Client {
 	t.Helper()
 	c, err := adx.New(adx.Config{
-		ClusterURL: w.url, Database: "db1", Credential: who, HTTP: w.bundle.Client(), App: "Test/1", AppID: "d2a", StatusPoll: 20 * time.Millisecond,
+		ClusterURL: w.url, Database: "db1", Credential: who, HTTP: w.bundle.Client(), App: "Test/1", AppID: "d2a",
 	})
 	if err != nil {
 		t.Fatal(err)

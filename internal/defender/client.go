@@ -140,6 +140,9 @@ func (c *Client) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s pl
 	var res rowpath.Result
 	q := question{table: t, text: fetchQuery(t, s)}
 	opt := rowpath.Options{MaxRows: plan.MaxRows, RowLimit: c.cfg.RowLimit, EmptyIsNull: emptyIsNull(t)}
+	if t.RowLimit > 0 {
+		opt.RowLimit = int(plan.CutAt(t.RowLimit))
+	}
 	err := c.do(ctx, call, func(ctx context.Context) error {
 		return stage(ctx, func(w io.Writer) (err error) {
 			res, err = c.ask(ctx, q, w, opt)

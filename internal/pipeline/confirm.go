@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -76,7 +77,7 @@ func (r *run) poll(ctx context.Context) error {
 }
 
 func (r *run) landed(ctx context.Context) (map[int]plan.Landed, error) {
-	landed, err := r.ports.Verifier.Landed(ctx, r.table.Destination, r.ledger.RunID)
+	landed, err := r.ports.Verifier.Landed(ctx, r.table.Destination, r.ledger.RunID, r.ledger.Started)
 	if err != nil {
 		return nil, fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
 	}
@@ -86,6 +87,9 @@ func (r *run) landed(ctx context.Context) (map[int]plan.Landed, error) {
 func (r *run) verify(s *plan.LedgerSlice, l plan.Landed) error {
 	if err := r.ledger.Verify(s.No, l.Rows); err != nil {
 		return err
+	}
+	if l.Nulls > 0 {
+		r.ledger.Note(fmt.Sprintf("slice %d: %d rows are null in ADX, which could not take them in", s.No, l.Nulls))
 	}
 	r.log.Info("slice verified", "slice", s.No, "rows", s.Landed, "after_ms", r.ports.Clock.Now().Sub(s.Sent).Milliseconds())
 	return nil
@@ -136,8 +140,8 @@ func (r *run) verdict(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) (
 	if v != plan.Copies {
 		return v, nil
 	}
-	staged, err := r.ports.Stager.Staged(ctx, s.Blob)
-	if err == nil && !staged {
+	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
+	if err == nil && blob != plan.BlobThere {
 		v = plan.Excess
 	}
 	return v, err
@@ -153,7 +157,9 @@ func (r *run) reconcile(ctx context.Context, no int, l plan.Landed) (changed boo
 	switch verdict {
 	case plan.Unjudged:
 		return true, r.void(ctx, no)
-	case plan.Partial, plan.Nulls, plan.Copies:
+	case plan.Nulls:
+		return true, r.rewrite(ctx, no, l)
+	case plan.Partial, plan.Copies:
 		return true, r.markVoid(ctx, no, l)
 	case plan.Excess:
 		if err := r.surplus(ctx, s, l); err != nil {
@@ -161,22 +167,52 @@ func (r *run) reconcile(ctx context.Context, no int, l plan.Landed) (changed boo
 		}
 		return true, r.verify(s, l)
 	}
-	if ticket := r.tickets[no]; ticket != nil {
-		if reason, failed := ticket.Failed(); failed {
-			delete(r.tickets, no)
-			r.log.Warn("ingestion failed", "slice", no, "reason", reason)
-			r.ledger.Note("ingestion failed and was repeated: " + reason)
-			return true, r.resend(ctx, no, reason)
-		}
+	if s.Sends == 0 {
+		return true, r.resend(ctx, no, "it was never queued")
 	}
-	if r.ports.Clock.Now().Sub(s.Sent) < r.m.cfg.Grace {
+	waited := r.ports.Clock.Now().Sub(s.Sent)
+	status, err := r.status(ctx, s, waited)
+	if err != nil {
+		return false, err
+	}
+	if status.State == plan.IngestFailed && status.Permanent {
+		r.log.Warn("ingestion failed", "slice", no, "reason", status.Reason)
+		r.ledger.Note("ingestion failed and was repeated: " + status.Reason)
+		return true, r.resend(ctx, no, status.Reason)
+	}
+	if waited < r.m.cfg.Grace {
 		return false, nil
+	}
+	if status.State == plan.IngestSucceeded {
+		// Taken in and not to be seen: a policy in the way. Sending again would only
+		// repeat what nobody sees.
+		if err := r.trouble(ctx); err != nil {
+			return false, fmt.Errorf("%s of %s was taken in and cannot be seen: %w", s.Slice, r.table.Destination, err)
+		}
 	}
 	overtaken, changed, err := r.overtaken(ctx, s)
 	if err != nil || !overtaken {
 		return changed, err
 	}
 	return true, r.resend(ctx, no, "not in ADX although something sent later is")
+}
+
+// statusAfter is how many pauses a slice may take before the status of its ingestion
+// is read, a minute by the default settings. The count in ADX is the authority, and
+// reading the status of every ingestion is what Microsoft warns of.
+const statusAfter = 6
+
+// status reads what ADX has reported of a slice that is late.
+func (r *run) status(ctx context.Context, s *plan.LedgerSlice, waited time.Duration) (plan.IngestStatus, error) {
+	if s.SourceID == "" || waited < statusAfter*r.m.cfg.Poll {
+		return plan.IngestStatus{}, nil
+	}
+	status, err := r.ports.Verifier.IngestStatus(ctx, s.SourceID)
+	if err != nil && fault.KindOf(err) != fault.Permanent {
+		r.log.Warn("read the status of an ingestion", "slice", s.No, "error", err.Error())
+		return plan.IngestStatus{}, nil // what cannot be read has not failed
+	}
+	return status, err
 }
 
 // overtaken reports whether something of ours that was sent after the slice has
@@ -208,11 +244,11 @@ func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, ch
 // new number.
 func (r *run) resend(ctx context.Context, no int, why string) error {
 	s := r.ledger.Slice(no)
-	staged, err := r.ports.Stager.Staged(ctx, s.Blob)
+	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
 	if err != nil {
 		return err
 	}
-	if !staged {
+	if blob == plan.BlobGone {
 		r.log.Warn("staged blob is gone: fetched again", "slice", no)
 		r.ledger.Note(fmt.Sprintf("slice %d was fetched again: its staged blob was gone before ADX had taken it", no))
 		return r.hide(ctx, no, 0)
@@ -237,7 +273,36 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 	return r.send(ctx, no)
 }
 
-// markVoid marks a slice of which ADX holds a part, nulls or copies.
+// rewrite deals with rows that ADX made null, since they are larger than it keeps: it
+// does not say which. All that are above half the limit are cut, once, in a copy of
+// the blob that is sent under a new number. What is null then is accepted.
+func (r *run) rewrite(ctx context.Context, no int, l plan.Landed) error {
+	s := r.ledger.Slice(no)
+	name := r.blobName(s.Slice)
+	limit, err := r.ports.Verifier.RowLimit(ctx, r.table.Destination)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", r.table.Destination, err)
+	}
+	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
+	cut := int64(0)
+	var copied plan.Blob
+	if err == nil && blob == plan.BlobThere {
+		copied, cut, err = r.ports.Stager.Recut(ctx, s.Blob, name, limit)
+	}
+	if err != nil {
+		return fmt.Errorf("cut rows of %s: %w", s.Slice, err)
+	}
+	if cut == 0 {
+		r.ledger.Note(fmt.Sprintf("slice %d: %d rows are null in ADX, which could not take them in", no, l.Nulls))
+		return r.verify(s, l)
+	}
+	r.log.Warn("rows too large for ADX are cut", "slice", no, "null_records", l.Nulls, "cut", cut, "limit", limit)
+	r.ledger.Note(fmt.Sprintf("slice %d: %d rows were null in ADX; hidden and sent again with %d large rows cut, marked _truncated", no, l.Nulls, cut))
+	s.Recut, s.Cut = &copied, cut
+	return r.hide(ctx, no, l.Rows)
+}
+
+// markVoid marks a slice of which ADX holds a part, or copies.
 func (r *run) markVoid(ctx context.Context, no int, l plan.Landed) error {
 	s := r.ledger.Slice(no)
 	what := fmt.Sprintf("slice %d: %d of %d rows in ADX, %d without Records", no, l.Rows, s.Blob.Rows, l.Nulls)
@@ -272,7 +337,7 @@ func (r *run) hide(ctx context.Context, no int, rows int64) error {
 // show. A process that lost its lease must not hide what another has verified.
 func (r *run) void(ctx context.Context, no int) error {
 	s := r.ledger.Slice(no)
-	staged, err := r.ports.Stager.Staged(ctx, s.Blob)
+	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
 	if err == nil {
 		err = r.stillOurs()
 	}
@@ -283,7 +348,7 @@ func (r *run) void(ctx context.Context, no int) error {
 		return fmt.Errorf("hide %s: %w", s.Slice, err)
 	}
 	// The source holds more rows than the blob: they are read again.
-	readAgain := !staged || s.Rows > s.Blob.Rows
+	readAgain := blob == plan.BlobGone && s.Recut == nil || s.Rows > s.Blob.Rows
 	successor, err := r.ledger.Replace(no, r.ports.Clock.Now(), readAgain)
 	if err != nil {
 		return err
@@ -331,7 +396,7 @@ func (m *migration) checkLateCopies(ctx context.Context) error {
 		return err
 	}
 	if l != nil {
-		landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, l.RunID)
+		landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, l.RunID, l.Started)
 		if fault.KindOf(err) == fault.Permanent {
 			// The table may be gone by now: nothing of the next run depends on it.
 			m.log.Warn("no look for copies", "run_id", l.RunID, "error", err.Error())

@@ -55,15 +55,20 @@ type Stager interface {
 	// that must not exist yet, only after produce returned nil. Rows and Bytes of
 	// the result are left zero.
 	Stage(ctx context.Context, name string, produce func(io.Writer) error) (plan.Blob, error)
-	// Staged reports whether a committed blob still exists.
-	Staged(ctx context.Context, b plan.Blob) (bool, error)
+	// BlobState reports whether a committed blob still exists, as far as can be told.
+	BlobState(ctx context.Context, b plan.Blob) (plan.BlobState, error)
+	// Recut stages a copy of the blob under a new name in which every row longer than
+	// half of limit bytes is cut; rows is how many were.
+	Recut(ctx context.Context, b plan.Blob, name string, limit int64) (copied plan.Blob, rows int64, err error)
 }
 
 // Ingester sends what was staged into raw tables.
 type Ingester interface {
 	// Enqueue hands the blob to queued ingestion. It may be called again for the
 	// same ingestion: the tag keeps the rows single, as far as the service does.
-	Enqueue(ctx context.Context, in plan.Ingestion) (plan.Ticket, error)
+	// sourceID names the ingestion for IngestStatus; "" where it is not known. An error
+	// marked fault.ErrNotQueued says that nothing was queued.
+	Enqueue(ctx context.Context, in plan.Ingestion) (sourceID string, err error)
 	// Void records that the slice is hidden from every view; slice -1 hides the
 	// whole run. Repeating it is harmless.
 	Void(ctx context.Context, destination, runID string, slice int) error
@@ -73,8 +78,16 @@ type Ingester interface {
 
 // Verifier tells what raw tables hold.
 type Verifier interface {
-	// Landed counts the run's rows in ADX by slice number.
-	Landed(ctx context.Context, destination, runID string) (map[int]plan.Landed, error)
+	// Landed counts the run's rows in ADX by slice number; none of them came in
+	// before since.
+	Landed(ctx context.Context, destination, runID string, since time.Time) (map[int]plan.Landed, error)
+	// IngestStatus reads what ADX has reported of an ingestion, whoever enqueued it.
+	IngestStatus(ctx context.Context, sourceID string) (plan.IngestStatus, error)
+	// RowLimit returns how large a row of the table may be, in bytes.
+	RowLimit(ctx context.Context, destination string) (int64, error)
+	// Trouble explains why a table cannot take or show rows, each text with its
+	// remedy: it is missing, lacks columns, or a policy is in the way.
+	Trouble(ctx context.Context, destination string) ([]string, error)
 	// Foreign returns the RunId of a row of another app that came into the table
 	// since the instant; "" when there is none.
 	Foreign(ctx context.Context, destination, appID string, since time.Time) (string, error)

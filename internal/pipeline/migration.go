@@ -373,7 +373,7 @@ func (m *migration) unverified(ctx context.Context, l *plan.Ledger) (n int64) {
 	if l.Count(plan.Committing) == 0 {
 		return 0
 	}
-	landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, l.RunID)
+	landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, l.RunID, l.Started)
 	if err != nil {
 		m.log.Warn("count rows for the audit row", "error", err.Error())
 		return 0

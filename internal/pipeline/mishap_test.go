@@ -103,6 +103,7 @@ const (
 	refused fate = "refused" // failed for good, as the ticket tells
 	partial fate = "partial" // half of the rows arrive
 	twin    fate = "twin"    // taken in twice in spite of the tag
+	unseen  fate = "unseen"  // succeeded, and not to be seen
 )
 
 // large returns a world with pages of 10,000 rows, as the published incidents

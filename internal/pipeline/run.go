@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -31,8 +32,8 @@ type run struct {
 
 	mu      sync.Mutex
 	ledger  *plan.Ledger
-	tickets map[int]plan.Ticket // of this process's ingestions, by slice
 	width   *plan.RowWidth
+	checked bool // the destination was looked at
 
 	stopped atomic.Bool // no further slice begins in this round of fetchAll
 }
@@ -42,7 +43,7 @@ func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
 	call := m.callerFor(l.Table)
 	l.Account.Edge = l.Table.ExpiryEdge(m.ports.Clock.Now(), m.cfg.LookBack)
 	return &run{
-		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l, tickets: map[int]plan.Ticket{},
+		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l,
 		width:   plan.NewRowWidth(m.cfg.Limits, m.state.Width),
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: log},
 	}
@@ -95,6 +96,9 @@ func (r *run) fetchAll(ctx context.Context) error {
 		if err := r.countUncounted(ctx); err != nil {
 			return err
 		}
+		if err := r.askRowLimit(ctx); err != nil {
+			return err
+		}
 		// An error stops new slices; those in flight finish, since their calls are
 		// spent already.
 		var g errgroup.Group
@@ -125,6 +129,47 @@ func (r *run) fetchAll(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// askRowLimit asks once a run how large a row of the destination may be: what is
+// larger is cut on its way.
+func (r *run) askRowLimit(ctx context.Context) error {
+	if r.table.RowLimit > 0 || len(r.plannedNumbers(true)) == 0 {
+		return nil
+	}
+	limit, err := r.ports.Verifier.RowLimit(ctx, r.table.Destination)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", r.table.Destination, err)
+	}
+	r.table.RowLimit, r.ledger.Table.RowLimit = limit, limit
+	return r.save(ctx)
+}
+
+// checkDestination looks, after the first slice sent of a run that has none in ADX
+// yet, for what keeps the destination from taking or showing rows: better now than
+// after all slices were fetched.
+func (r *run) checkDestination(ctx context.Context) error {
+	r.mu.Lock()
+	known := r.checked || slices.ContainsFunc(r.ledger.Slices, func(s plan.LedgerSlice) bool { return s.State == plan.Verified && s.Blob.Rows > 0 })
+	r.checked = true
+	r.mu.Unlock()
+	if known {
+		return nil
+	}
+	return r.trouble(ctx)
+}
+
+// trouble is a Permanent error that says what is in the way of the destination's
+// rows; nil if nothing is.
+func (r *run) trouble(ctx context.Context) error {
+	found, err := r.ports.Verifier.Trouble(ctx, r.table.Destination)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", r.table.Destination, err)
+	}
+	if len(found) > 0 {
+		return fault.As(fault.Permanent, errors.New(strings.Join(found, "; ")))
 	}
 	return nil
 }
@@ -254,6 +299,9 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	if err := r.send(ctx, no); err != nil {
 		return err
 	}
+	if err := r.checkDestination(ctx); err != nil {
+		return err
+	}
 	r.log.Info("slice sent", "slice", no, "rows", received.Rows, "bytes", received.Bytes, "dur_ms", r.ports.Clock.Now().Sub(began).Milliseconds())
 	return nil
 }
@@ -275,8 +323,7 @@ func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Receive
 	}
 	var blob plan.Blob
 	stage := func(ctx context.Context, produce func(io.Writer) error) (err error) {
-		name := fmt.Sprintf("%s-%06d-%d-%s.json.gz", r.ledger.RunID, s.No, r.m.state.Generation, randomID(8))
-		blob, err = r.ports.Stager.Stage(ctx, name, produce)
+		blob, err = r.ports.Stager.Stage(ctx, r.blobName(s), produce)
 		return err
 	}
 	received, err := r.ports.Source.Fetch(ctx, r.calls.while(r.open), r.table, s, stage)
@@ -285,6 +332,11 @@ func (r *run) freeze(ctx context.Context, s plan.Slice) (plan.Blob, plan.Receive
 	}
 	blob.Rows, blob.Bytes = received.Rows, received.Bytes
 	return blob, received, r.settle(ctx, s, received.Rows)
+}
+
+// blobName names a staged blob for ever.
+func (r *run) blobName(s plan.Slice) string {
+	return fmt.Sprintf("%s-%06d-%d-%s.json.gz", r.ledger.RunID, s.No, r.m.state.Generation, randomID(8))
 }
 
 // settle compares the rows of an answer with those counted. An error of kind Split
@@ -442,24 +494,28 @@ func (r *run) stillOurs() error {
 	return fault.As(fault.Retry, errors.New("the lease may have passed to another process"))
 }
 
-// send hands a slice's frozen blob to ingestion.
+// send hands a slice's frozen blob to ingestion. What surely was not queued is
+// written down, so that it is sent again at once and not after the grace time.
 func (r *run) send(ctx context.Context, no int) error {
 	r.mu.Lock()
 	s := *r.ledger.Slice(no)
 	r.mu.Unlock()
 	err := r.stillOurs()
-	var ticket plan.Ticket
+	var id string
 	if err == nil {
-		ticket, err = r.ports.Ingester.Enqueue(ctx, plan.Ingestion{
+		id, err = r.ports.Ingester.Enqueue(ctx, plan.Ingestion{
 			Destination: r.table.Destination, RunID: r.ledger.RunID, Slice: no,
 			SnapshotTime: r.ledger.SnapshotTime, Blob: s.Blob,
 		})
+	}
+	if errors.Is(err, fault.ErrNotQueued) {
+		err = errors.Join(err, r.step(ctx, func(l *plan.Ledger) error { return l.Unsent(no) }))
 	}
 	if err != nil {
 		return fmt.Errorf("send %s: %w", s.Slice, err)
 	}
 	r.mu.Lock()
-	r.tickets[no] = ticket
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.ledger.Slice(no).SourceID = id // stored with the next step
 	return nil
 }

@@ -41,14 +41,17 @@ type world struct {
 	ids       int  // of rows used so far
 	calls     int
 
-	staged  map[string][]byte
-	pending []arriving
-	extents []extent
-	delay   time.Duration // of ingestion
-	sent    []plan.Ingestion
-	fate    func(plan.Ingestion) fate // nil: every ingestion ends well
-	probes  map[string]time.Time
-	voids   map[string]bool
+	staged   map[string][]byte
+	pending  []arriving
+	extents  []extent
+	delay    time.Duration // of ingestion
+	sent     []plan.Ingestion
+	fate     func(plan.Ingestion) fate // nil: every ingestion ends well
+	probes   map[string]time.Time
+	statuses map[string]plan.IngestStatus // of ingestions, by source id
+	huge     map[int]int                  // rows that ADX makes null until they are cut so often
+	trouble  []string                     // what keeps the destination from showing rows
+	voids    map[string]bool
 
 	config   []plan.Row
 	audits   []plan.Audit
@@ -127,7 +130,7 @@ var key = plan.Key{Source: "DeviceInfo"}
 func newWorld(seed uint64) *world {
 	return &world{
 		now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), rng: rand.New(rand.NewPCG(seed, 7)), cap: 20, delay: 5 * time.Second, cfg: settings(),
-		staged: map[string][]byte{}, probes: map[string]time.Time{}, voids: map[string]bool{}, tags: map[string]bool{},
+		staged: map[string][]byte{}, probes: map[string]time.Time{}, statuses: map[string]plan.IngestStatus{}, huge: map[int]int{}, voids: map[string]bool{}, tags: map[string]bool{},
 		states: map[plan.Key]*blob{}, ledgers: map[string]*blob{}, faults: map[string]int{}, tried: map[string]int{},
 		config: []plan.Row{{SourceTable: key.Source, DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None", LoadType: "Full", IsActive: true,
 			LastRefreshedTime: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC), Ingested: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}},
@@ -404,20 +407,51 @@ func (p *process) Stage(_ context.Context, name string, produce func(io.Writer) 
 	})
 }
 
-func (p *process) Staged(_ context.Context, b plan.Blob) (ok bool, err error) {
-	err = p.effect("staged", func() error { _, ok = p.staged[b.Path]; return nil })
-	return ok, err
+func (p *process) BlobState(_ context.Context, b plan.Blob) (state plan.BlobState, err error) {
+	err = p.effect("staged", func() error {
+		state = plan.BlobGone
+		if _, ok := p.staged[b.Path]; ok {
+			state = plan.BlobThere
+		}
+		return nil
+	})
+	return state, err
 }
 
-// ticket holds why its ingestion failed; "" if it did not.
-type ticket string
+// Recut copies a blob; rows in which ADX found too much are cut.
+func (p *process) Recut(_ context.Context, b plan.Blob, name string, _ int64) (copied plan.Blob, rows int64, err error) {
+	err = p.effect("recut", func() error {
+		for _, id := range p.idsOf(b.Path) {
+			if p.huge[id] > 0 {
+				p.huge[id]--
+				rows++
+			}
+		}
+		p.staged[name] = p.staged[b.Path]
+		return nil
+	})
+	b.Path = name
+	return b, rows, err
+}
 
-func (t ticket) Failed() (string, bool) { return string(t), t != "" }
+func (p *process) RowLimit(context.Context, string) (limit int64, err error) {
+	return 1 << 20, p.effect("row limit", func() error { return nil })
+}
 
-func (p *process) Enqueue(_ context.Context, in plan.Ingestion) (plan.Ticket, error) {
+func (p *process) Trouble(context.Context, string) (texts []string, err error) {
+	err = p.effect("trouble", func() error { texts = p.trouble; return nil })
+	return texts, err
+}
+
+func (p *process) IngestStatus(_ context.Context, id string) (s plan.IngestStatus, err error) {
+	err = p.effect("status", func() error { s = p.statuses[id]; return nil })
+	return s, err
+}
+
+func (p *process) Enqueue(_ context.Context, in plan.Ingestion) (id string, err error) {
 	tag := plan.IngestTag(in.RunID, in.Slice)
-	told := ticket("")
-	err := p.effect("enqueue", func() error {
+	err = p.effect("enqueue", func() error {
+		id = fmt.Sprint(tag, "-", len(p.sent))
 		if p.chaos > 0 && p.rng.Float64() < p.chaos {
 			p.faults["ingestion lost"]++
 			return nil
@@ -436,13 +470,16 @@ func (p *process) Enqueue(_ context.Context, in plan.Ingestion) (plan.Ticket, er
 		case lost:
 			return nil
 		case refused:
-			told = "BadRequest: mapping does not fit"
+			p.statuses[id] = plan.IngestStatus{State: plan.IngestFailed, Permanent: true, Reason: "BadRequest: mapping does not fit"}
+			return nil
+		case unseen:
+			p.statuses[id] = plan.IngestStatus{State: plan.IngestSucceeded}
 			return nil
 		}
 		p.pending = append(p.pending, arriving{at: at, in: in, tag: tag, fate: end})
 		return nil
 	})
-	return told, err
+	return id, err
 }
 
 // land takes in what is due, in any order. The tag makes a second one a no-op.
@@ -462,6 +499,11 @@ func (w *world) land() {
 		w.tags["ingest "+a.tag] = true
 		e := extent{tag: a.tag, runID: a.in.RunID, slice: a.in.Slice, destination: a.in.Destination, at: w.now, snapshot: a.in.SnapshotTime}
 		e.ids = w.idsOf(a.in.Blob.Path)
+		for _, id := range e.ids {
+			if w.huge[id] > 0 {
+				e.nulls++
+			}
+		}
 		if a.fate == partial {
 			e.ids = e.ids[:len(e.ids)/2]
 		}
@@ -489,7 +531,7 @@ func (w *world) idsOf(path string) (ids []int) {
 	return ids
 }
 
-func (p *process) Landed(_ context.Context, _, runID string) (map[int]plan.Landed, error) {
+func (p *process) Landed(_ context.Context, _, runID string, _ time.Time) (map[int]plan.Landed, error) {
 	out := map[int]plan.Landed{}
 	err := p.effect("landed", func() error {
 		for _, e := range p.extents {

@@ -11,13 +11,6 @@ type Ingestion struct {
 	Blob         Blob
 }
 
-// Ticket is one enqueued ingestion.
-type Ticket interface {
-	// Failed asks ADX whether the ingestion failed for good, and for its reason. It
-	// takes seconds at most and is for slices that are late.
-	Failed() (reason string, failed bool)
-}
-
 // IngestState says what ADX has reported of a queued ingestion.
 type IngestState string
 

@@ -37,14 +37,19 @@ type Blob struct {
 // LedgerSlice is a slice and what is known of it.
 type LedgerSlice struct {
 	Slice
-	State   SliceState `json:"State"`
-	Blob    Blob       `json:"Blob"`                  // Committing and later
-	Sent    time.Time  `json:"Sent"`                  // last enqueued for ingestion, storage-independent own clock; zero: never
-	Sends   int        `json:"Sends"`                 // how often it was enqueued; 0 in Committing is left for "promised and never sent"
-	Landed  int64      `json:"Landed"`                // rows found in ADX at verification
-	Voids   int        `json:"Voids"`                 // how often the rows were sent under an earlier number and hidden
-	Surplus int64      `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
-	Cut     int64      `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
+	State    SliceState `json:"State"`
+	Blob     Blob       `json:"Blob"`                  // Committing and later
+	Sent     time.Time  `json:"Sent"`                  // last enqueued for ingestion, storage-independent own clock; zero: never
+	Sends    int        `json:"Sends"`                 // how often it was enqueued; 0 in Committing is left for "promised and never sent"
+	Landed   int64      `json:"Landed"`                // rows found in ADX at verification
+	Voids    int        `json:"Voids"`                 // how often the rows were sent under an earlier number and hidden
+	Surplus  int64      `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
+	Cut      int64      `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
+	SourceID string     `json:"SourceID,omitzero"`     // of the last ingestion, to ask ADX for its status; "" when not known
+	// Recut is the blob to be sent instead, in which what was too large for ADX is cut;
+	// Rewritten says that Blob is such a one.
+	Recut     *Blob `json:"Recut,omitempty"`
+	Rewritten bool  `json:"Rewritten,omitzero"`
 	// LastTry: the tries are used up and that was said; the next one is granted.
 	LastTry bool `json:"LastTry,omitzero"`
 	// Parent is the slice, retired or void, whose rows this one holds in part; 0:

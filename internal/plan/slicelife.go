@@ -47,12 +47,11 @@ const (
 //	  |                       gone
 //	  +-- TakeCounts: planned(-1) -> planned(n), many in one call
 //
+// A committing slice with Sends 0 was promised and surely never sent: it is sent at
+// once. One whose ingestion is known to have succeeded and is not to be seen stays
+// committing and is never sent again. Recut makes Replace send a rewritten blob.
+//
 // Left room for, and not built:
-//   - promised and never sent: Committing with Sends 0, so that a send refused before
-//     anything was queued is repeated at once;
-//   - a successor with a rewritten blob: Replace with another Blob, its Rows equal;
-//   - succeeded and not to be seen: a Verdict of a committing slice whose ingestion
-//     is known to have succeeded; it stays committing and is never sent again;
 //   - rows unknown, as of file exports: planned(-1) that Freeze accepts;
 //   - a successor hidden until it is whole: void beside verified from the start, and
 //     one append that turns both.
@@ -186,6 +185,17 @@ func (l *Ledger) Resend(no int, now time.Time) error {
 	return nil
 }
 
+// Unsent records that the last send was refused before anything was queued: the
+// slice stays committing, and is sent again at once.
+func (l *Ledger) Unsent(no int) error {
+	s, err := l.step("take back", no, Committing)
+	if err != nil {
+		return err
+	}
+	s.Sends, s.SourceID = 0, ""
+	return nil
+}
+
 // MayTry reports whether the slice may be tried once more, of which tries were made
 // and limit are allowed. At the limit the answer is no once, for the caller to say
 // so, and yes the next time: each tick tries once more, since the cause may be
@@ -232,6 +242,11 @@ func (l *Ledger) Replace(no int, now time.Time, readAgain bool) (successor int, 
 	} else {
 		again.State, again.Parent = Committing, 0
 		again.Blob, again.Cut, again.Voids, again.Sent, again.Sends = s.Blob, s.Cut, s.Voids+1, now, 1
+		again.Rewritten, again.SourceID = s.Rewritten, ""
+		if s.Recut != nil {
+			again.Blob, again.Rewritten = *s.Recut, true
+		}
+		again.Recut = nil
 	}
 	l.Next++
 	l.Slices = append(l.Slices, again)

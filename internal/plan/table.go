@@ -46,8 +46,10 @@ type Table struct {
 	Generation int64     `json:"Generation"` // the publishing state's generation; 0 for a row of the user's
 	Ingested   time.Time `json:"Ingested"`   // when the row came into ADX; orders rows of one source
 
-	// Filters are what a run selects beside its window; of a run's table only.
-	Filters []Filter `json:"Filters,omitempty"`
+	// Filters are what a run selects beside its window, and RowLimit is how large in
+	// bytes a row of its destination may be; both of a run's table only.
+	Filters  []Filter `json:"Filters,omitempty"`
+	RowLimit int64    `json:"RowLimit,omitzero"`
 }
 
 // Row is MigrationConfiguration as it is stored, before any check.

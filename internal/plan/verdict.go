@@ -40,7 +40,7 @@ func (s *LedgerSlice) Verdict(landed Landed) Verdict {
 		return Missing
 	case landed.Rows < sent:
 		return Partial
-	case landed.Nulls > 0 && s.State == Committing:
+	case landed.Nulls > 0 && s.State == Committing && !s.Rewritten:
 		return Nulls
 	case landed.Rows <= max(sent, s.Surplus):
 		return Complete

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/Azure/azure-kusto-go/azkustoingest"
@@ -23,36 +22,6 @@ import (
 
 // statusTimeout bounds one reading of a status row.
 const statusTimeout = 10 * time.Second
-
-// Ticket is one enqueued ingestion. It reads nothing by itself.
-type Ticket struct {
-	id     string // in ADX's status table; "" when not known
-	client *Client
-	mu     sync.Mutex
-	read   time.Time // when the status was last read; zero: never
-	last   plan.IngestStatus
-}
-
-// SourceID names the ingestion for Client.IngestStatus, also in another process; ""
-// when it is not known.
-func (t *Ticket) SourceID() string { return t.id }
-
-// Failed asks ADX whether the ingestion failed for good, and for its reason; not
-// more often than once in Config.StatusPoll. It takes seconds at most, and what
-// cannot be read has not failed. The count of rows is the authority on success, so
-// it is for the slices that are late.
-func (t *Ticket) Failed() (reason string, failed bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c := t.client
-	if t.last.State == plan.IngestUnknown && t.id != "" && (t.read.IsZero() || c.now().Sub(t.read) >= c.poll) {
-		t.read = c.now()
-		if status, err := c.IngestStatus(c.life, t.id); err == nil {
-			t.last = status
-		}
-	}
-	return t.last.Reason, t.last.State == plan.IngestFailed && t.last.Permanent
-}
 
 // IngestStatus reads what ADX has reported of the ingestion with the source id,
 // whoever enqueued it. Without a report, or where the report is not final, the state
