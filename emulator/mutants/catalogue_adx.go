@@ -23,7 +23,7 @@ func adxMutants() []mutant {
 		one("maybe-queued-called-unsent", "a send of which a queue may hold the message counts as unsent",
 			ingest, "	if err != nil && done && !maybe.Load() {", "	if err != nil && (done || maybe.Load()) {", adxTests("^TestScenario_L13_")),
 		one("left-alone-called-unsent", "a send that was left to the SDK counts as unsent",
-			ingest, "	if err != nil && done && !maybe.Load() {", "	if err != nil && !maybe.Load() {", adxTests("^TestEnqueue_IsLeftToItself")),
+			ingest, "	if err != nil && done && !maybe.Load() {", "	if err != nil && (done || err != nil) && !maybe.Load() {", adxTests("^TestEnqueue_IsLeftToItself")),
 		one("forbidden-blob-gone", "a blob that may not be looked at counts as gone",
 			"internal/adx/stage.go", "		return plan.BlobUntold, nil", "		return plan.BlobGone, nil", adxTests("^TestScenario_L18_SignatureWithoutRead$")),
 		one("profile-forced", "a column keeps no large rows where the indexed profile is refused",
