@@ -146,8 +146,12 @@ func (s *Server) tokenV1(w http.ResponseWriter, r *http.Request) {
 }
 
 // form reads the request's body as a form, whatever its Content-Type says: the
-// service asks for none.
+// service asks for none. Trouble of the service's own is answered before.
 func (s *Server) form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
+	if refused := s.trouble(); refused != nil {
+		s.refuse(w, r, refused)
+		return nil, false
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFormBytes))
 	if err != nil {
 		s.refuse(w, r, missingParameter("grant_type"))

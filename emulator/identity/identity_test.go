@@ -55,12 +55,18 @@ type directory struct {
 
 func newDirectory(t *testing.T) *directory {
 	t.Helper()
+	return newTroubled(t, nil)
+}
+
+// newTroubled makes a directory that has trouble of its own.
+func newTroubled(t *testing.T, trouble func() int) *directory {
+	t.Helper()
 	bundle, err := certs.New(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &directory{clock: time.Now(), certs: bundle}
-	d.Server, err = identity.New(identity.Options{Now: func() time.Time { return d.clock }})
+	d.Server, err = identity.New(identity.Options{Now: func() time.Time { return d.clock }, Trouble: trouble})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -563,5 +569,19 @@ func TestErrors_EndWithoutANewline(t *testing.T) {
 	}
 	if res.StatusCode != http.StatusBadRequest || !strings.HasSuffix(string(text), "}") {
 		t.Errorf("got %d %q", res.StatusCode, text)
+	}
+}
+
+func TestTrouble_IsTheServicesOwnWith400(t *testing.T) {
+	code := 90033
+	d := newTroubled(t, func() int { return code })
+	_, err := d.credential(t, tenant, secret).GetToken(t.Context(), scope(identity.AudienceGraph))
+	var failed *azidentity.AuthenticationFailedError
+	if !errors.As(err, &failed) || failed.RawResponse.StatusCode != http.StatusBadRequest || !strings.Contains(err.Error(), "AADSTS90033") {
+		t.Errorf("got %v, want 400 with AADSTS90033", err)
+	}
+	code = 0
+	if _, err := d.credential(t, tenant, secret).GetToken(t.Context(), scope(identity.AudienceGraph)); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -53,11 +53,19 @@ type Options struct {
 	// renew some minutes before the end: a life below five minutes makes some of
 	// them ask for every call.
 	TokenLife time.Duration
+
+	// Trouble is asked once for each request of the token endpoint, from several
+	// goroutines: the number of an AADSTS code that the service has for trouble of
+	// its own, such as 90033, which is answered with 400; 0 lets it pass. Nil lets
+	// every request pass.
+	Trouble func() int
 }
 
 // Server holds the directory, the signing key and the counters. Its methods may
 // be called while its handlers serve.
 type Server struct {
+	ownTrouble func() int
+
 	now   func() time.Time
 	key   *rsa.PrivateKey
 	keyID string
@@ -83,6 +91,7 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("generate signing key: %w", err)
 	}
 	s := &Server{
+		ownTrouble: opts.Trouble,
 		now:        opts.Now,
 		key:        key,
 		keyID:      uuid.NewString(),

@@ -131,6 +131,23 @@ func TestRedact_RemovesEverySignature(t *testing.T) {
 	}
 }
 
+// ADX, or a proxy before it, repeats the request in its error.
+func TestScenario_C11_EchoedRequestOfADX(t *testing.T) {
+	const secret = "opaque-token-0123456789"
+	for _, code := range []int{400, 401, 403, 429, 500} {
+		for _, body := range []string{
+			restError("Bearer "+secret, "Authorization: Bearer "+secret+" was refused", `,"@permanent":true`),
+			`{"error":{"code":"x","message":"access_token=` + secret + `"}}`, "Bearer " + secret,
+		} {
+			s := newStandIn(t)
+			s.answer = func(string, string, string) reply { return reply{code: code, body: body} }
+			if _, err := s.client(t).Landed(t.Context(), "TRaw", "run1"); err == nil || strings.Contains(err.Error(), secret) {
+				t.Errorf("%d %s: %v", code, body, err)
+			}
+		}
+	}
+}
+
 func TestNew_RefusesAllMistakesAtOnce(t *testing.T) {
 	_, err := New(Config{ClusterURL: "mycluster", IngestURL: "http://ingest-c.example"})
 	for _, setting := range []string{"ADX_CLUSTER_URL", "ADX_INGEST_URL", "ADX_DATABASE"} {
