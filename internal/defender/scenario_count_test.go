@@ -67,6 +67,18 @@ func TestScenario_R4_ChecksumOfKeys(t *testing.T) {
 	if before.Checksum != again.Checksum || before.Checksum == replaced.Checksum || before.Rows() != replaced.Rows() {
 		t.Errorf("checksums %q, in another order %q, with a row replaced %q", before.Checksum, again.Checksum, replaced.Checksum)
 	}
+	// In the same range of buckets, too.
+	read := func(sum string) string {
+		c, _, _ := start(t, nil, status(200, `{"schema":[],"results":[{"Kind":"clock","Now":"2026-03-02T10:00:00Z","Rows":0},{"Bucket":3,"Rows":2,"Checksum":"`+sum+`"}]}`))
+		counts, err := c.Count(t.Context(), once{}, plan.CountQuery{Table: plan.Table{Source: "DeviceTvmSoftwareInventory", Load: plan.Snapshot}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return counts.Checksum
+	}
+	if a, b, none := read("12"), read("13"), read(""); a == b || none != "" {
+		t.Errorf("checksums %q and %q of other keys, %q of none", a, b, none)
+	}
 	if count().Checksum != count().Checksum {
 		t.Error("the checksum of nothing is not stable")
 	}
@@ -110,6 +122,14 @@ func TestScenario_R6_NullIsAnEmptyObject(t *testing.T) {
 	const want = `{"Timestamp":null,"IsAzureADJoined":null,"ReportId":null,"LoggedOnUsers":null,"AdditionalFields":null,"ISP":{},"NewColumn":{},"Nested":{"Timestamp":{}},"OSBuild":1}` + "\n"
 	if err != nil || rows != want+want {
 		t.Errorf("rows %s, %v; want twice %s", rows, err, want)
+	}
+
+	// A column that holds objects may hold an empty one.
+	c, _, _ = start(t, nil, status(200, `{"schema":[],"results":[{"RawEventData":{},"IsAnonymousProxy":{}}]}`))
+	var out strings.Builder
+	packed, err := fetchInto(t.Context(), c, plan.Table{Source: "CloudAppEvents"}, slice, &out)
+	if err != nil || packed.Bytes != int64(len(`{"RawEventData":{},"IsAnonymousProxy":null}`)+1) {
+		t.Errorf("%d bytes, %v; want the object as it is", packed.Bytes, err)
 	}
 
 	const counts = `{"schema":[],"results":[{"Kind":"clock","Bucket":{},"Rows":0,"Now":"2026-03-02T10:00:00Z","Newest":{}},{"Kind":{},"Bucket":0,"Rows":9,"Now":{},"Newest":{}}]}`
