@@ -54,7 +54,7 @@ func (p *process) wire(mail *mailbox) error {
 		return err
 	}
 	// Shorter than the settings allow.
-	cfg.Migration.TimeBudget, cfg.Migration.IngestPoll = w.plan.budget, 40*time.Millisecond
+	cfg.Migration.TimeBudget, cfg.Migration.IngestPoll, cfg.Migration.Retry = w.plan.budget, 40*time.Millisecond, 100*time.Millisecond
 	cfg.Defender.CallsPerMinute = 100_000
 	if w.plan.quota > 0 {
 		cfg.Defender.CallsPerMinute, cfg.Defender.QuotaMinute = w.plan.quota, quotaWindow

@@ -54,7 +54,7 @@ func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 		}
 		return host.Reply{Logs: []string{"malformed wake-up: " + err.Error()}}
 	}
-	req.AttemptID, req.Redelivered, req.Inserted, req.Log = in.ID, message.DequeueCount > 1, message.Inserted, log
+	req.AttemptID, req.Deliveries, req.Inserted, req.Log = in.ID, message.DequeueCount, message.Inserted, log
 	err = f.Pipeline.Migrate(ctx, req)
 	switch fault.KindOf(err) {
 	case fault.None:

@@ -164,6 +164,7 @@ func pipelineConfig(cfg config.Config, w Waits) pipeline.Config {
 		Poll:   m.IngestPoll, Pause: cfg.Defender.Pause,
 		Nearby: cmp.Or(w.Nearby, 5*time.Second), PutOff: cmp.Or(w.PutOff, time.Second),
 		Waiting: cmp.Or(w.Waiting, max(time.Second, min(time.Minute, 3*m.IngestPoll))),
+		Retry:   m.Retry, NextTick: m.NextTick,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -69,10 +70,21 @@ type Migration struct {
 	TimeBudget      time.Duration
 	IngestGrace     time.Duration
 	IngestPoll      time.Duration
+	Retry           time.Duration
 	RowTarget       int64
 	ByteTarget      int64
 	CallsInFlight   int
 	LedgerRetention time.Duration
+}
+
+// NextTick returns when the timer ticks next after an instant, in UTC; zero where the
+// schedule does not say.
+func (m Migration) NextTick(after time.Time) time.Time {
+	schedule, err := ncrontab.Parse(m.Schedule)
+	if err != nil {
+		return time.Time{}
+	}
+	return schedule.Next(after.UTC())
 }
 
 // Storage is where state, quota and wake-ups live: the host's own account.
@@ -131,6 +143,7 @@ func Settings(c *Config) []Setting {
 		{"MIGRATION_LEASE", "60s", "", "Length of the lease on a table's state; 15 s to 60 s, renewed while a run works.", "", duration(&m.Lease, 15*time.Second, time.Minute)},
 		{"MIGRATION_TIME_BUDGET", "15m", "", "Working time of one invocation; the rest goes on with the next message. A handler answers within 25 minutes.", "", duration(&m.TimeBudget, time.Second, 20*time.Minute)},
 		{"MIGRATION_INGEST_GRACE", "15m", "", "How long a sent blob may stay invisible in ADX before it is considered for sending again.", "", duration(&m.IngestGrace, time.Second, 24*time.Hour)},
+		{"MIGRATION_RETRY", "1m", "", "First delay of a wake-up whose work has failed three times; it grows to thirty times that, and a tick tries at once.", "", duration(&m.Retry, time.Second, 2*time.Minute)},
 		{"MIGRATION_INGEST_POLL", "10s", "", "Pause between two looks whether ADX shows what was sent.", "", duration(&m.IngestPoll, 10*time.Millisecond, 10*time.Minute)},
 		{"MIGRATION_ROW_TARGET", "95000", "", "Rows that a slice should hold at most; the service's cap is 100,000.", "", integer64(&m.RowTarget, 1, plan.MaxRows-1)},
 		{"MIGRATION_BYTE_TARGET", "40000000", "", "Bytes that an answer should have at most; the service's cap is 50 MB.", "", integer64(&m.ByteTarget, 1000, 120_000_000)},

@@ -159,8 +159,8 @@ func TestCalls_NoPlaceIsKeptWhileTheQuotaMakesWait(t *testing.T) {
 	p := &process{world: w}
 	lane := w.lane(p, nil)
 	w.before(1, "take", throttled(time.Hour))
-	for range 2 {
-		if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
+	for _, trigger := range []string{plan.Scheduled, plan.Manual} {
+		if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: trigger}}); err != nil {
 			t.Fatal(err)
 		}
 	}

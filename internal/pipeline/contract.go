@@ -138,6 +138,9 @@ type TableLease interface {
 	// Deadline is the instant until which the lease is surely ours, by a clock
 	// that a frozen process cannot hold back.
 	Deadline() time.Time
+	// ServiceNow is the time by the storage's clock, which also stamps messages; zero
+	// when it is not known.
+	ServiceNow() time.Time
 	// Context ends when the lease is lost or released.
 	Context() context.Context
 	// Release gives the lease back at once.

@@ -184,9 +184,7 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 		r.m.state.Restarts = 0
 	}
 	r.notes()
-	r.m.state.Watermark, r.m.state.OpenRun, r.m.state.LastEnded = mark, "", r.ports.Clock.Now()
-	r.m.state.ForeignSince, r.m.state.LastRows = r.m.state.LastEnded, l.Rows()
-	r.m.state.NotBefore, r.m.state.Rebuilt, r.m.state.LastRun = time.Time{}, false, l.RunID
+	r.m.ended(l, mark)
 	if l.Rewind != nil && r.m.state.Rewind != nil && l.Rewind.Equal(*r.m.state.Rewind) {
 		r.m.state.Rewind = nil // obeyed; a later command stays
 	}
@@ -205,7 +203,9 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 		r.m.turn(next)
 		r.m.state.Table = next
 	}
-	r.m.outbox.publish(mark, l.RunID)
+	if l.Rows() > 0 || l.Rewind != nil || r.m.state.PublishDue(mark) {
+		r.m.outbox.publish(mark, l.RunID)
+	}
 	r.m.outbox.addAudit(ofRun(r.m.audit(audit), l))
 	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -53,6 +54,10 @@ func (b budget) outOfTime() bool { return b.spent(0) }
 
 // work takes up the table and runs until nothing is left or something stops it.
 func (m *migration) work(ctx context.Context) error {
+	if s := m.lease.State(); s != nil && s.Pending.Superfluous(m.req.WakeUp, m.ports.Clock.Now()) {
+		m.log.Info("dropped: a wake-up of the table is pending", "due", s.Pending.Due)
+		return nil
+	}
 	ledger, err := m.takeUp(ctx)
 	if err != nil {
 		return err
@@ -112,6 +117,10 @@ func (m *migration) takeUp(ctx context.Context) (*plan.Ledger, error) {
 		return m.rebuild(ctx)
 	}
 	m.hold(state)
+	m.state.Correct(m.ports.Clock.Now())
+	if m.req.PutOff == m.state.Pending.No {
+		m.state.Pending.Due = time.Time{} // this is it
+	}
 	m.state.Generation++
 	if err := m.lease.SaveState(ctx, m.state); err != nil {
 		return nil, err
@@ -135,6 +144,7 @@ func (m *migration) hold(state *plan.TableState) {
 }
 
 func (m *migration) fence(ctx context.Context, ledger *plan.Ledger) error {
+	ledger.Correct(m.ports.Clock.Now())
 	ledger.Generation = m.state.Generation
 	ledger.Attempts++
 	return m.lease.SaveLedger(ctx, ledger)
@@ -236,12 +246,22 @@ func ended(state *plan.TableState, l *plan.Ledger) bool {
 }
 
 // alreadyServed reports whether a scheduled wake-up has had its purpose: a run that
-// ended after it was sent, with nothing left open. After a long wait many of them
-// come at once. The margin is for clocks that differ. A message that comes again
-// had not its purpose: its work was cut off, maybe between two runs.
+// ended after it was sent, with nothing left open and no window left to copy. After
+// a long wait many of them come at once. Both instants are the storage's; the margin
+// is for its whole seconds. A message that comes again had not its purpose: its work
+// was cut off, maybe between two runs.
 func (m *migration) alreadyServed() bool {
-	return !m.req.Redelivered && m.req.Trigger == plan.Scheduled && m.state.OpenRun == "" && !m.req.Inserted.IsZero() &&
-		m.req.Inserted.Add(5*time.Second).Before(m.state.LastEnded)
+	return !m.req.redelivered() && m.req.Trigger == plan.Scheduled && m.state.OpenRun == "" && !m.state.More &&
+		!m.req.Inserted.IsZero() && m.req.Inserted.Add(5*time.Second).Before(m.state.Served)
+}
+
+// ended records in the state, which the caller saves, that the run has ended with
+// the watermark.
+func (m *migration) ended(l *plan.Ledger, mark time.Time) {
+	s := m.state
+	s.Watermark, s.OpenRun, s.LastEnded, s.Served = mark, "", m.ports.Clock.Now(), m.lease.ServiceNow()
+	s.ForeignSince, s.LastRows = s.LastEnded, l.Rows()
+	s.NotBefore, s.Rebuilt, s.LastRun, s.More = time.Time{}, false, l.RunID, l.More
 }
 
 // command reads the table's rows and takes up what the user says there: the newest
@@ -345,8 +365,16 @@ func (m *migration) audit(row plan.Audit) plan.Audit {
 	return m.attempt.audit(m.ports.Clock.Now(), row)
 }
 
-// auditFailure records how the attempt ended. The run stays open.
+// auditFailure records how the attempt ended, a failure that may pass once for each
+// cause and hour. The run stays open.
 func (m *migration) auditFailure(ctx context.Context, cause error) error {
+	var undelivered *undelivered
+	if errors.As(cause, &undelivered) {
+		return nil // what could not be said is all that failed, and it waits in the outbox
+	}
+	if fault.KindOf(cause) != fault.Permanent && m.state != nil && !m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), time.Hour) {
+		return nil
+	}
 	row := m.audit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
 	if m.state != nil && m.state.OpenRun != "" {
 		if ledger, err := m.lease.Ledger(ctx, m.state.OpenRun); err != nil {

@@ -83,6 +83,12 @@ func (o *outbox) add(row plan.Outgoing) {
 	o.state.Outbox = append(o.state.Outbox, row)
 }
 
+// undelivered is the error of a row that ADX did not take and that stands in the
+// outbox.
+type undelivered struct{ error }
+
+func (u *undelivered) Unwrap() error { return u.error }
+
 // flush delivers what stands in the outbox, in order. A row is taken out after
 // ADX took it; delivering it again under its tag adds nothing.
 func (o *outbox) flush(ctx context.Context) error {
@@ -90,7 +96,7 @@ func (o *outbox) flush(ctx context.Context) error {
 	sent := 0
 	for _, row := range o.state.Outbox {
 		if err := o.control.Deliver(ctx, row); err != nil {
-			errs = errors.Join(errs, err)
+			errs = errors.Join(errs, &undelivered{err})
 			break
 		}
 		sent++

@@ -38,6 +38,11 @@ type Config struct {
 	Nearby  time.Duration // longest wait spent by the process and not by the message
 	PutOff  time.Duration // delay of a wake-up put off because the budget is spent
 	Waiting time.Duration // delay of a wake-up that waits for ADX
+	Retry   time.Duration // first delay of a wake-up whose work failed again and again; grows thirtyfold
+
+	// NextTick returns when the timer wakes the tables next after an instant; zero
+	// when that is not known.
+	NextTick func(time.Time) time.Time
 }
 
 // Ports are the adapters a Pipeline works through.
@@ -70,9 +75,8 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Pipeline {
 // Request is one wake-up as it was delivered.
 type Request struct {
 	plan.WakeUp
-	// Redelivered: an earlier delivery of this message came to no end, so the
-	// holder of the lease may be its own dead worker.
-	Redelivered bool
+	// Deliveries of this message so far, this one included; 0 when not known.
+	Deliveries int
 	// Inserted is when the message came into the queue, by the storage's clock;
 	// zero when not known.
 	Inserted  time.Time
@@ -85,9 +89,9 @@ type Request struct {
 // who asked for it looks again about then.
 const leasedManually = 5 * time.Minute
 
-// longestDelay is the longest visibility delay of a wake-up; longer waits stand
-// in the table state. Source: DESIGN, "put off".
-const longestDelay = time.Hour
+// redelivered: an earlier delivery of this message came to no end, so the holder of
+// the lease may be its own dead worker.
+func (r Request) redelivered() bool { return r.Deliveries > 1 }
 
 // Migrate works on the table until its run ended, the time budget is spent or a
 // wait is longer than seconds; then it sends the wake-up again itself and
@@ -158,14 +162,16 @@ func (p *Pipeline) reject(ctx context.Context, req Request, cause error) error {
 func (p *Pipeline) waitForHolder(ctx context.Context, req Request, log *slog.Logger) error {
 	delay := p.cfg.Lease
 	switch {
-	case req.Again == 0 || req.Redelivered:
+	case req.Again == 0 || req.redelivered():
 	case req.Trigger == plan.Scheduled:
 		log.Info("dropped: the table is in work")
 		return nil
 	default:
 		delay = leasedManually
 	}
-	if err := p.ports.Waker.Wake(ctx, plan.WakeUp{Key: req.Key, Trigger: req.Trigger, Again: req.Again + 1}, delay); err != nil {
+	again := req.WakeUp
+	again.Again++
+	if err := p.ports.Waker.Wake(ctx, again, delay); err != nil {
 		return fmt.Errorf("migrate %s: %w", req.Key, err)
 	}
 	log.Info("put off: the table is in work", "delay_s", delay.Seconds())
@@ -198,11 +204,19 @@ func (p *Pipeline) answer(ctx context.Context, m *migration, err error) error {
 	if auditErr := m.auditFailure(farewell, err); auditErr != nil {
 		m.log.Error("audit", "error", auditErr.Error())
 	}
-	kind := fault.Retry
+	cause := fmt.Errorf("migrate %s: %w", m.req.Key, err)
 	if fault.KindOf(err) == fault.Permanent {
-		kind = fault.Permanent
+		return fault.As(fault.Permanent, cause)
 	}
-	return fault.As(kind, fmt.Errorf("migrate %s: %w", m.req.Key, err))
+	if m.mayPutBack() {
+		putErr := m.putBack(farewell)
+		if putErr == nil {
+			m.log.Error("failed again", "error", cause.Error(), "failures", m.req.Failures+1)
+			return nil
+		}
+		cause = errors.Join(cause, putErr)
+	}
+	return fault.As(fault.Retry, cause)
 }
 
 // auditNewer says, once for each table and day (UTC), that the table waits for a
@@ -233,16 +247,13 @@ func (p *Pipeline) requeue(ctx context.Context, m *migration, off *snooze) error
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), farewellTimeout)
 	defer done()
 	delay := max(off.delay, 0)
-	if delay > longestDelay {
+	if delay > plan.LongestDelay {
 		if m.state != nil && m.lease.Context().Err() == nil {
 			m.state.NotBefore = p.ports.Clock.Now().Add(delay)
-			if err := m.lease.SaveState(ctx, m.state); err != nil {
-				return fmt.Errorf("migrate %s: %w", m.req.Key, err)
-			}
 		}
-		delay = longestDelay
+		delay = plan.LongestDelay
 	}
-	if err := p.ports.Waker.Wake(ctx, plan.WakeUp{Key: m.req.Key, Trigger: m.req.Trigger}, delay); err != nil {
+	if err := m.sendAgain(ctx, plan.WakeUp{Key: m.req.Key, Trigger: m.req.Trigger}, delay); err != nil {
 		return fmt.Errorf("migrate %s: %w", m.req.Key, err)
 	}
 	m.log.Info("put off", "delay_s", delay.Seconds(), "reason", off.reason)

@@ -24,7 +24,7 @@ func settings() pipeline.Config {
 	return pipeline.Config{
 		AppID: "app001", Settle: 10 * time.Minute, Lease: lease, Budget: 5 * time.Minute, Grace: 15 * time.Minute, LookBack: 30 * 24 * time.Hour,
 		CallsInFlight: 1, Limits: plan.Limits{Rows: 15, Bytes: 1 << 30}, Poll: time.Second, Pause: 15 * time.Second, Nearby: 5 * time.Second,
-		PutOff: time.Second, Waiting: time.Minute,
+		PutOff: time.Second, Waiting: time.Minute, Retry: time.Minute,
 	}
 }
 
@@ -74,15 +74,40 @@ func (w *world) run(d time.Duration) {
 			}
 			continue
 		}
-		m := w.messages[0]
-		w.messages = w.messages[1:]
-		m.dequeues++
-		m.req.Redelivered = m.dequeues > 1
-		_, err := w.deliver(m)
-		if fault.KindOf(err) != fault.None && fault.KindOf(err) != fault.Permanent && m.dequeues < 5 {
-			m.visible = w.now.Add(time.Minute)
-			w.messages = append(w.messages, m)
+		w.deliverFirst()
+	}
+}
+
+// deliverFirst delivers the first message as the host does: a failure comes again
+// after a minute, and goes to the poison queue after the fifth.
+func (w *world) deliverFirst() {
+	m := w.messages[0]
+	w.messages = w.messages[1:]
+	m.dequeues++
+	m.req.Deliveries = m.dequeues
+	_, err := w.deliver(m)
+	switch {
+	case fault.KindOf(err) == fault.None || fault.KindOf(err) == fault.Permanent:
+	case m.dequeues < 5:
+		m.visible = w.now.Add(time.Minute)
+		w.messages = append(w.messages, m)
+	default:
+		w.poisoned++
+	}
+}
+
+// deliverDue delivers what is due, without ticks, and lets time pass.
+func (w *world) deliverDue(d time.Duration) {
+	end := w.now.Add(d)
+	for {
+		slices.SortStableFunc(w.messages, func(a, b message) int { return a.visible.Compare(b.visible) })
+		if len(w.messages) == 0 || w.messages[0].visible.After(w.now) {
+			break
 		}
+		w.deliverFirst()
+	}
+	if end.After(w.now) {
+		w.now = end
 	}
 }
 

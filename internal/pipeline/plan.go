@@ -44,6 +44,9 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 		return nil, nil, fmt.Errorf("plan: %w", err)
 	}
 	if l.Table.Load != plan.Snapshot && l.Window.Empty() {
+		if l.Window.From.After(now) {
+			return nil, nil, m.fromTheFuture(ctx, l.Window.From, now)
+		}
 		m.log.Info("nothing has settled since the watermark", "watermark", plan.Stamp(m.state.Watermark))
 		return nil, nil, nil
 	}
@@ -59,6 +62,16 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	}
 	m.log.Info("planned", "run_id", l.RunID, "slices", len(l.Slices), "rows", l.PlannedRows(), "more", l.More)
 	return l, p.cells, nil
+}
+
+// fromTheFuture says once a day (UTC) why a table is silent.
+func (m *migration) fromTheFuture(ctx context.Context, watermark, now time.Time) error {
+	if !m.state.Say("watermark in the future", now, 24*time.Hour) {
+		return nil
+	}
+	return m.recordAudit(ctx, plan.Audit{Status: plan.Skipped, FailureReason: fmt.Sprintf(
+		"the watermark %s lies in the future: nothing is copied before then; to go on from an earlier time append a configuration row with it as LastRefreshedTime",
+		plan.Stamp(watermark))})
 }
 
 func (m *migration) callerFor(t plan.Table) *tableCalls {

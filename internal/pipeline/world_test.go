@@ -26,6 +26,7 @@ import (
 type world struct {
 	mu    sync.Mutex
 	now   time.Time
+	skew  time.Duration // of the processes' clock; storage, source and ADX go by now
 	rng   *rand.Rand
 	chaos float64 // probability of a fault at each call
 	kills float64 // probability that a call kills its process
@@ -58,6 +59,7 @@ type world struct {
 	tags     map[string]bool
 	falseOK  int // Success rows that were not true when they were written
 	messages []message
+	poisoned int // messages that failed too often
 	states   map[plan.Key]*blob
 	ledgers  map[string]*blob
 
@@ -221,7 +223,7 @@ func (p *process) chance(name string, f func() error) error {
 func (p *process) Now() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.now
+	return p.now.Add(p.skew)
 }
 
 func (p *process) Sleep(_ context.Context, d time.Duration) error {
@@ -795,7 +797,13 @@ func (h *held) Deadline() time.Time {
 	if h.b.lease != h.id {
 		return time.Time{}
 	}
-	return h.p.now.Add(lease)
+	return h.p.now.Add(h.p.skew + lease)
+}
+
+func (h *held) ServiceNow() time.Time {
+	h.p.mu.Lock()
+	defer h.p.mu.Unlock()
+	return h.p.now
 }
 
 func (h *held) Context() context.Context { return h.ctx }

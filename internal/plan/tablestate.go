@@ -63,9 +63,13 @@ type TableState struct {
 	Outbox    []Outgoing `json:"Outbox"`    // what must still be said in ADX
 	Seq       int64      `json:"Seq"`       // numbers the outbox's entries over the table's life
 
-	LastRows int64  `json:"LastRows,omitzero"` // rows of the run that ended last; see EmptyAgain
-	Turned   string `json:"Turned,omitzero"`   // what the next run's audit row says of a change of column or load type
-	Marks    Marks  `json:"Marks,omitzero"`    // what was copied by other columns
+	LastRows int64     `json:"LastRows,omitzero"` // rows of the run that ended last; see EmptyAgain
+	Turned   string    `json:"Turned,omitzero"`   // what the next run's audit row says of a change of column or load type
+	Marks    Marks     `json:"Marks,omitzero"`    // what was copied by other columns
+	More     bool      `json:"More,omitzero"`     // the last run left windows to copy
+	Served   time.Time `json:"Served,omitzero"`   // when the last run ended, by the storage's clock; zero: not known
+	Pending  Pending   `json:"Pending,omitzero"`  // the wake-up that we sent again last
+	Said     []Said    `json:"Said,omitempty"`    // causes that audit rows named lately, oldest first
 }
 
 // Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one
@@ -117,6 +121,15 @@ func (s *TableState) Publish(t Table) {
 	if over := len(s.Published) - publishedKept; over > 0 {
 		s.Published = s.Published[over:]
 	}
+}
+
+// PublishDue reports whether a configuration row is due for a run that copied
+// nothing: the last one we published is a day behind the watermark or asks for
+// something else, or there is none.
+// A row a tick of a quiet table would fill MigrationConfiguration.
+func (s *TableState) PublishDue(watermark time.Time) bool {
+	n := len(s.Published)
+	return n == 0 || !s.Published[n-1].Same(s.Table) || !watermark.Before(s.Published[n-1].LastRefreshed.Add(24*time.Hour))
 }
 
 // Ours reports whether the configuration row is exactly one we recorded

@@ -17,4 +17,9 @@ type WakeUp struct {
 	Key     Key
 	Trigger string // Scheduled, Manual or Forced
 	Again   int    // how often it was put off because another worker held the table
+	// PutOff is the number of a wake-up that we sent again ourselves, see Pending; 0:
+	// it comes from the timer or a person.
+	PutOff int64
+	// Failures is how often in a row it was sent again because the work had failed.
+	Failures int
 }

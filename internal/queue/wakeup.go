@@ -36,6 +36,8 @@ type wire struct {
 	Table    string `json:"table"`          // source table, spelled as in the configuration
 	Trigger  string `json:"trigger"`        // one of plan's triggers
 	Again    int    `json:"again,omitzero"` // times put off because another worker held the table
+	PutOff   int64  `json:"putOff,omitzero"`
+	Failures int    `json:"failures,omitzero"`
 }
 
 // validate says what keeps w from being sent.
@@ -51,15 +53,15 @@ func (w wire) validate() error {
 		return errors.New("name is not UTF-8")
 	case w.Trigger != plan.Scheduled && w.Trigger != plan.Manual && w.Trigger != plan.Forced:
 		return fmt.Errorf("trigger %q, want %s, %s or %s", shown(w.Trigger), plan.Scheduled, plan.Manual, plan.Forced)
-	case w.Again < 0:
-		return fmt.Errorf("put off %d times", w.Again)
+	case w.Again < 0 || w.PutOff < 0 || w.Failures < 0:
+		return fmt.Errorf("put off %d times, as number %d after %d failures", w.Again, w.PutOff, w.Failures)
 	}
 	return nil
 }
 
 // Text returns a wake-up as the text of a message.
 func Text(up plan.WakeUp) (string, error) {
-	w := wire{Instance: up.Key.Instance, Table: up.Key.Source, Trigger: up.Trigger, Again: up.Again}
+	w := wire{Instance: up.Key.Instance, Table: up.Key.Source, Trigger: up.Trigger, Again: up.Again, PutOff: up.PutOff, Failures: up.Failures}
 	if err := w.validate(); err != nil {
 		return "", fmt.Errorf("write wake-up: %w", err)
 	}
@@ -83,7 +85,7 @@ func ParseWakeUp(text string) (plan.WakeUp, error) {
 	if err != nil {
 		return plan.WakeUp{}, fmt.Errorf("read wake-up (%d bytes beginning %q): %w", len(text), shown(text), err)
 	}
-	return plan.WakeUp{Key: plan.Key{Instance: w.Instance, Source: w.Table}, Trigger: w.Trigger, Again: w.Again}, nil
+	return plan.WakeUp{Key: plan.Key{Instance: w.Instance, Source: w.Table}, Trigger: w.Trigger, Again: w.Again, PutOff: w.PutOff, Failures: w.Failures}, nil
 }
 
 func parse(text string) (wire, error) {

@@ -26,6 +26,8 @@ func TestWakeUp_Text(t *testing.T) {
 			`{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled"}`},
 		{"put off before", plan.WakeUp{Key: plan.Key{Source: "api/machines"}, Trigger: plan.Manual, Again: 2},
 			`{"instance":"","table":"api/machines","trigger":"manual","again":2}`},
+		{"put back after failures", plan.WakeUp{Key: plan.Key{Source: "DeviceInfo"}, Trigger: plan.Scheduled, PutOff: 7, Failures: 3},
+			`{"instance":"","table":"DeviceInfo","trigger":"scheduled","putOff":7,"failures":3}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,7 +76,7 @@ func TestWakeUp_everyValidOneSurvivesTheQueue(t *testing.T) {
 				Source:   rapid.StringN(1, 20, 100).Draw(t, "table"),
 			},
 			Trigger: rapid.SampledFrom([]string{plan.Scheduled, plan.Manual}).Draw(t, "trigger"),
-			Again:   rapid.IntRange(0, 1000).Draw(t, "again"),
+			Again:   rapid.IntRange(0, 1000).Draw(t, "again"), PutOff: rapid.Int64Range(0, 1<<40).Draw(t, "put off"), Failures: rapid.IntRange(0, 1000).Draw(t, "failures"),
 		}
 		text, err := Text(w)
 		if err != nil {
@@ -89,7 +91,7 @@ func TestWakeUp_everyValidOneSurvivesTheQueue(t *testing.T) {
 // The host copies a message's members over the trigger's metadata without regard
 // to case.
 func TestWakeUp_membersKeepClearOfQueueMetadata(t *testing.T) {
-	text, err := Text(plan.WakeUp{Key: plan.Key{Instance: "i", Source: "t"}, Trigger: plan.Manual, Again: 1})
+	text, err := Text(plan.WakeUp{Key: plan.Key{Instance: "i", Source: "t"}, Trigger: plan.Manual, Again: 1, PutOff: 1, Failures: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,10 @@ const (
 // used, by slow storage or a starved process, before Take gives up.
 const lateTries = 3
 
+// longestHold is the longest wait that is believed when Defender asks for it, and a
+// minute for clocks that differ. Source: internal/defender.
+const longestHold = 24*time.Hour + time.Minute
+
 // retryPause is the longest pause before a lost race is run again.
 const retryPause = 50 * time.Millisecond
 
@@ -69,7 +73,7 @@ type Quota struct {
 	name   string
 	config Config
 	rules
-	clock  *serviceClock
+	clock  *blobstore.ServiceClock
 	writer string
 
 	lock chan struct{} // guards what follows, over a whole compare-and-swap
@@ -107,7 +111,7 @@ func New(c Config) (*Quota, error) {
 		name:   "quota/" + blobstore.Escape(strings.ToLower(c.Cloud)) + "-" + blobstore.Escape(strings.ToLower(c.Tenant)) + ".json",
 		config: c,
 		rules:  rules{minute: newRate(c.PerMinute, c.Minute, c.FreeShare), reach: c.MaxSleep},
-		clock:  newServiceClock(c.Clock),
+		clock:  blobstore.NewServiceClock(c.Clock),
 		writer: rand.Text(),
 		lock:   make(chan struct{}, 1),
 	}
@@ -196,10 +200,10 @@ func (q *Quota) reserve(ctx context.Context, caller string, urgent bool) (slot, 
 		if reserved || err != nil {
 			return slot, at, err
 		}
-		now, _ := q.clock.now()
+		now, _ := q.clock.Now()
 		wait := max(slot.Sub(now), time.Millisecond)
 		if slept += wait; slept > q.config.MaxSleep {
-			return slot, at, fault.WaitUntil(q.clock.toLocal(slot), ErrWait)
+			return slot, at, fault.WaitUntil(q.clock.ToLocal(slot), ErrWait)
 		}
 		if err := q.config.Sleep(ctx, wait); err != nil {
 			return slot, at, fault.As(fault.Retry, err)
@@ -214,7 +218,7 @@ func (q *Quota) reserve(ctx context.Context, caller string, urgent bool) (slot, 
 func (q *Quota) await(ctx context.Context, slot, at time.Time) (ready bool, err error) {
 	slept := false
 	for slot.After(at) {
-		now, _ := q.clock.now()
+		now, _ := q.clock.Now()
 		wait := slot.Sub(now)
 		if wait <= 0 {
 			break
@@ -239,7 +243,7 @@ func (q *Quota) await(ctx context.Context, slot, at time.Time) (ready bool, err 
 			return false, err
 		}
 	}
-	now, _ := q.clock.now()
+	now, _ := q.clock.Now()
 	return now.Sub(slot) <= late && !held.After(now), nil
 }
 
@@ -247,7 +251,7 @@ func (q *Quota) await(ctx context.Context, slot, at time.Time) (ready bool, err 
 // never shortened.
 func (q *Quota) PauseUntil(ctx context.Context, until time.Time) error {
 	err := q.update(ctx, func(r *record, _ time.Time) bool {
-		until := q.clock.toService(until)
+		until := q.clock.ToService(until)
 		if !until.After(r.NotBefore) {
 			return false
 		}
@@ -282,7 +286,7 @@ func (q *Quota) Usage(ctx context.Context) (Usage, error) {
 	if err := q.load(ctx); err != nil {
 		return Usage{}, fmt.Errorf("read quota of tenant %s: %w", q.config.Tenant, err)
 	}
-	now, _ := q.clock.now()
+	now, _ := q.clock.Now()
 	u := Usage{
 		Minute: Use{q.last.Minute.recent(now, q.minute.window), q.config.PerMinute},
 		Hour:   Use{0, q.config.PerHour},
@@ -291,7 +295,7 @@ func (q *Quota) Usage(ctx context.Context) (Usage, error) {
 		u.Hour.Calls = q.last.Hour.recent(now, q.hour.window)
 	}
 	if q.last.NotBefore.After(now) {
-		u.NotBefore = q.clock.toLocal(q.last.NotBefore)
+		u.NotBefore = q.clock.ToLocal(q.last.NotBefore)
 	}
 	return u, nil
 }
@@ -307,13 +311,13 @@ func (q *Quota) update(ctx context.Context, change func(*record, time.Time) bool
 	defer q.leave()
 	fresh := false
 	for {
-		now, known := q.clock.now()
+		now, known := q.clock.Now()
 		if !known || !q.read {
 			if err := q.load(ctx); err != nil {
 				return err
 			}
 			fresh = true
-			now, _ = q.clock.now()
+			now, _ = q.clock.Now()
 		}
 		r := q.last
 		if !change(&r, now) {
@@ -369,6 +373,9 @@ func (q *Quota) adopt(b blobstore.Blob) error {
 	r, err := decode(b.Body, q.config.Clock())
 	if err != nil {
 		return fmt.Errorf("read %s: %w", q.name, err)
+	}
+	if now, _ := q.clock.Now(); r.NotBefore.Sub(now) > longestHold {
+		r.NotBefore = time.Time{} // nobody asks for that: a clock was wrong
 	}
 	q.last, q.etag, q.read = r, b.ETag, true
 	return nil

@@ -23,6 +23,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -67,6 +69,7 @@ type Store struct {
 	version  string
 	log      *slog.Logger
 	clock    clock
+	service  *blobstore.ServiceClock
 	acquired atomic.Int64
 }
 
@@ -78,6 +81,12 @@ func New(c Config) (*Store, error) {
 	if c.Lease < minLease || c.Lease > maxLease || c.Lease%time.Second != 0 {
 		return nil, fmt.Errorf("lease: want whole seconds from %v to %v, got %v", minLease, maxLease, c.Lease)
 	}
+	wall := c.Clock
+	if wall == nil {
+		wall = time.Now
+	}
+	service := blobstore.NewServiceClock(wall)
+	c.Storage.Client.PerRetryPolicies = append(slices.Clone(c.Storage.Client.PerRetryPolicies), policy.Policy(service))
 	box, err := blobstore.Open(c.Storage)
 	if err != nil {
 		return nil, err
@@ -91,7 +100,7 @@ func New(c Config) (*Store, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Store{box: box, lease: c.Lease, writer: c.Writer, version: c.Version, log: c.Logger, clock: newClock(c.Clock)}, nil
+	return &Store{box: box, lease: c.Lease, writer: c.Writer, version: c.Version, log: c.Logger, clock: newClock(c.Clock), service: service}, nil
 }
 
 // Acquire leases the table's state and loads it; a table without state gets an

@@ -180,6 +180,16 @@ func (h *TableLease) OpenLedger(ctx context.Context) (*plan.Ledger, error) {
 // effect, and keep no answer.
 func (h *TableLease) Deadline() time.Time { return h.lease.deadline() }
 
+// ServiceNow is the time by the storage's clock, as its answers have told it; zero
+// when our own clock was set since the last one.
+func (h *TableLease) ServiceNow() time.Time {
+	now, known := h.store.service.Now()
+	if !known {
+		return time.Time{}
+	}
+	return now
+}
+
 // Context ends when the lease is lost, with ErrLeaseLost or ErrFenced as cause,
 // or when it is released.
 func (h *TableLease) Context() context.Context { return h.lease.ctx }

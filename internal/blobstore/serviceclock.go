@@ -1,4 +1,4 @@
-package quota
+package blobstore
 
 import (
 	"net/http"
@@ -17,12 +17,12 @@ const (
 	jump = 200 * time.Millisecond
 )
 
-// serviceClock tells the blob service's time, learned from the Date headers of
+// ServiceClock tells the blob service's time, learned from the Date headers of
 // its answers. A header of whole second D says that the service's clock stood in
 // [D, D+1s) at some instant between sending and receiving. Each answer so bounds
 // the difference of the clocks, and the bounds of many answers are narrower than
 // a second. Two processes therefore differ by a second and a round trip at most.
-type serviceClock struct {
+type ServiceClock struct {
 	local   func() time.Time
 	elapsed func(since, now time.Time) time.Duration // by the monotonic clock
 
@@ -32,12 +32,14 @@ type serviceClock struct {
 	at       time.Time     // local, when the bounds were last moved
 }
 
-func newServiceClock(local func() time.Time) *serviceClock {
-	return &serviceClock{local: local, elapsed: func(since, now time.Time) time.Duration { return now.Sub(since) }}
+// NewServiceClock returns a clock that knows nothing yet; local is the wall clock. It
+// is a policy for each try of a client's requests.
+func NewServiceClock(local func() time.Time) *ServiceClock {
+	return &ServiceClock{local: local, elapsed: func(since, now time.Time) time.Duration { return now.Sub(since) }}
 }
 
 // Do implements policy.Policy: it learns from every answer, retried ones too.
-func (c *serviceClock) Do(req *policy.Request) (*http.Response, error) {
+func (c *ServiceClock) Do(req *policy.Request) (*http.Response, error) {
 	sent := c.local()
 	resp, err := req.Next()
 	if err == nil {
@@ -48,7 +50,7 @@ func (c *serviceClock) Do(req *policy.Request) (*http.Response, error) {
 	return resp, err
 }
 
-func (c *serviceClock) learn(sent, received, date time.Time) {
+func (c *ServiceClock) learn(sent, received, date time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	low, top := date.Sub(received.Round(0)), date.Add(time.Second).Sub(sent.Round(0))
@@ -64,31 +66,31 @@ func (c *serviceClock) learn(sent, received, date time.Time) {
 }
 
 // stillKnown is false before the first answer and after the local clock jumped.
-func (c *serviceClock) stillKnown(now time.Time) bool {
+func (c *ServiceClock) stillKnown(now time.Time) bool {
 	skew := now.Round(0).Sub(c.at.Round(0)) - c.elapsed(c.at, now)
 	c.known = c.known && skew.Abs() < jump
 	return c.known
 }
 
-// now returns the service's time; false when an answer is needed first.
-func (c *serviceClock) now() (time.Time, bool) {
+// Now returns the service's time; false when an answer is needed first.
+func (c *ServiceClock) Now() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	local := c.local()
 	return local.Round(0).UTC().Add(c.offset()), c.stillKnown(local)
 }
 
-// toLocal and toService convert between the two clocks.
-func (c *serviceClock) toLocal(t time.Time) time.Time {
+// ToLocal and ToService convert between the two clocks.
+func (c *ServiceClock) ToLocal(t time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return t.Add(-c.offset())
 }
 
-func (c *serviceClock) toService(t time.Time) time.Time {
+func (c *ServiceClock) ToService(t time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return t.Round(0).UTC().Add(c.offset())
 }
 
-func (c *serviceClock) offset() time.Duration { return c.low + (c.top-c.low)/2 }
+func (c *ServiceClock) offset() time.Duration { return c.low + (c.top-c.low)/2 }

@@ -1,0 +1,59 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// deliveriesEnough is the delivery of a message at whose failure a new one takes its
+// place: the queue's own retries come a minute apart and end in the poison queue.
+const deliveriesEnough = 3
+
+// growing are the delays of a wake-up whose work fails again and again, in units of
+// Config.Retry.
+var growing = []time.Duration{1, 2, 5, 15, 30}
+
+// sendAgain puts a wake-up into the queue that takes the place of the one in work,
+// and remembers it. Of wake-ups that the timer sent, one that is pending already and
+// comes no later is enough. The message goes first: a kill in between leaves one too
+// many, which is harmless, and never none.
+func (m *migration) sendAgain(ctx context.Context, w plan.WakeUp, delay time.Duration) error {
+	if m.state == nil || m.state.Table.Source == "" || m.lease.Context().Err() != nil {
+		return m.ports.Waker.Wake(ctx, w, delay) // nothing is known of the table yet, or it is another's
+	}
+	due := m.ports.Clock.Now().Add(delay)
+	pending := m.state.Pending
+	if w.Trigger != plan.Scheduled || !pending.Waits(m.req.WakeUp, m.ports.Clock.Now()) || pending.Due.After(due) {
+		w.PutOff = pending.No + 1
+		if err := m.ports.Waker.Wake(ctx, w, delay); err != nil {
+			return err
+		}
+		m.state.Pending = plan.Pending{No: w.PutOff, Due: due, Failed: w.Failures > 0}
+	}
+	return m.lease.SaveState(ctx, m.state)
+}
+
+// mayPutBack reports whether the queue has delivered the wake-up often enough.
+func (m *migration) mayPutBack() bool {
+	return m.req.Failures > 0 || m.req.Deliveries >= deliveriesEnough
+}
+
+// putBack sends the wake-up again after a failure, later each time but not later than
+// the next tick, unless one is pending anyway.
+func (m *migration) putBack(ctx context.Context) error {
+	now := m.ports.Clock.Now()
+	if m.state != nil && m.state.Pending.Waits(m.req.WakeUp, now) {
+		return m.lease.SaveState(ctx, m.state)
+	}
+	delay := min(growing[min(m.req.Failures, len(growing)-1)]*m.cfg.Retry, plan.LongestDelay)
+	if m.cfg.NextTick != nil {
+		if tick := m.cfg.NextTick(now); tick.After(now) {
+			delay = min(delay, tick.Sub(now))
+		}
+	}
+	w := m.req.WakeUp
+	w.Failures, w.Again = m.req.Failures+1, 0
+	return m.sendAgain(ctx, w, delay)
+}
