@@ -59,10 +59,25 @@ func (c *counter) all(ctx context.Context, parent int64) (plan.Counts, error) {
 			counts.Buckets = plan.BelieveBuckets(first, counts.Buckets)
 		}
 	}
-	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
-		err = fault.As(fault.Retry, err)
-	}
 	return counts, err
+}
+
+// piecewise counts a part, in halves where the source refuses it whole.
+func (c *counter) piecewise(ctx context.Context, part plan.Slice) (rows int64, err error) {
+	counts, refused, err := c.parts(ctx, []plan.Slice{part})
+	if err != nil || refused[0] == nil {
+		return max(0, append(counts, 0)[0]), err
+	}
+	a, b, ok := part.Split(0)
+	if !ok || c.budget.outOfTime() {
+		return 0, fault.As(fault.Retry, refused[0])
+	}
+	rows, err = c.piecewise(ctx, a)
+	if err != nil {
+		return 0, err
+	}
+	more, err := c.piecewise(ctx, b)
+	return rows + more, err
 }
 
 // parts counts whole parts, in one call where they are few. A part that the answer

@@ -133,7 +133,13 @@ func (r *run) checkOrphans(ctx context.Context) error {
 // returns what has changed; "" if nothing has.
 func (r *run) torn(ctx context.Context) (change string, err error) {
 	l := r.ledger
+	if l.Parts > 0 {
+		return r.tornInParts(ctx)
+	}
 	counts, err := r.counter.all(ctx, l.Total)
+	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
+		err = fault.As(fault.Retry, err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("close the snapshot: %w", err)
 	}

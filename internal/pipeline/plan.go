@@ -36,6 +36,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	p := &planner{
 		cfg: m.cfg, clock: m.ports.Clock, state: m.state, ledger: l, width: plan.NewRowWidth(m.cfg.Limits, m.state.Width), log: m.log,
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: m.log},
+		save:    func(ctx context.Context) error { return m.lease.SaveState(ctx, m.state) },
 	}
 	err = p.plan(ctx)
 	l.Calls = call.taken()
@@ -118,6 +119,7 @@ type planner struct {
 	counter *counter
 	width   *plan.RowWidth
 	log     *slog.Logger
+	save    func(context.Context) error // writes the state
 
 	cells []plan.Slice // the window's parts as counted
 }
@@ -197,42 +199,6 @@ func stampOrNone(t time.Time) string {
 	return plan.Stamp(t)
 }
 
-// outagesPlanned is how many planning queries may end as unavailable: the source
-// may be overtaxed or down, and two halvings tell.
-const outagesPlanned = 2
-
-// countWindow asks the planning query and sets the window's end and cells by its
-// answer. Where the source finds it too heavy the window is halved, newest part
-// first left for later runs, down to an hour.
-func (p *planner) countWindow(ctx context.Context) (plan.Counts, error) {
-	for outages := 0; ; {
-		w := p.ledger.Window
-		counts, err := p.counter.window(ctx, w, p.cfg.Settle, w.Bin(), p.expected())
-		kind := fault.KindOf(err)
-		if kind == fault.Unavailable {
-			outages++
-		}
-		if kind == fault.Split || kind == fault.Unavailable {
-			half := w.Halve(p.clock.Now().Add(-p.cfg.LookBack))
-			if half.To.Sub(half.From) < time.Hour || outages > outagesPlanned {
-				return counts, fault.As(fault.Retry, err)
-			}
-			p.ledger.More, p.ledger.Window = true, half
-			continue
-		}
-		if err != nil {
-			return counts, err
-		}
-		bin := w.Bin()
-		if counts.To.Before(w.To) {
-			w.To = counts.To
-		}
-		p.ledger.SourceNow = counts.Now
-		p.ledger.Window, p.cells = w, plan.Cells(w, counts.Bins, bin)
-		return counts, nil
-	}
-}
-
 // nulls plans the copy of the rows without a watermark, once, with the table's
 // first run, and says so when their number changes later. It returns the rows planned.
 func (p *planner) nulls(ctx context.Context, counts plan.Counts) (int64, error) {
@@ -293,6 +259,9 @@ func (p *planner) pack(ctx context.Context, edge time.Time) ([]plan.Slice, error
 func (p *planner) snapshot(ctx context.Context) error {
 	l := p.ledger
 	counts, err := p.counter.all(ctx, p.expected())
+	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
+		return p.snapshotInParts(ctx, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -93,6 +93,9 @@ func (r *run) fetchAll(ctx context.Context) error {
 		if r.m.budget.outOfTime() {
 			return &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent"}
 		}
+		if err := r.countParts(ctx); err != nil {
+			return err
+		}
 		if err := r.countUncounted(ctx); err != nil {
 			return err
 		}

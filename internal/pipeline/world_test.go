@@ -39,6 +39,7 @@ type world struct {
 	cut       bool // cut silently at the cap instead of refusing
 	refuseAll bool // every fetch is too large
 	branches  int  // parts that one count may have; 0: any number
+	heavy     func(plan.CountQuery) error
 	ids       int  // of rows used so far
 	calls     int
 
@@ -279,6 +280,11 @@ func (p *process) chances(name string, f func() error) error {
 
 func (p *process) Count(ctx context.Context, call plan.Caller, q plan.CountQuery) (c plan.Counts, err error) {
 	err = p.call(ctx, call, "count", func() error {
+		if p.heavy != nil {
+			if err := p.heavy(q); err != nil {
+				return err
+			}
+		}
 		c = plan.Counts{Now: p.now, To: q.Window.To}
 		if settled := plan.Ticks(p.now.Add(-q.Settle)); settled.Before(c.To) {
 			c.To = settled

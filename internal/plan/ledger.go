@@ -95,6 +95,11 @@ type Ledger struct {
 	// CountBatch is how many parts are counted in one call, since more of them overtaxed
 	// the source; 0: as many as a query holds.
 	CountBatch int `json:"CountBatch,omitzero"`
+	// Parts is into how many parts a snapshot was divided since it could not be counted in
+	// one piece; 0: it was. Total, Newest and Checksum are not known then.
+	Parts int `json:"Parts,omitzero"`
+	// PartsNow are the parts' rows as the closing calls have counted them so far.
+	PartsNow []int64 `json:"PartsNow,omitempty"`
 
 	Account Account `json:"Account,omitzero"` // why the rows verified are not those planned
 }

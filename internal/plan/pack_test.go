@@ -245,11 +245,11 @@ func TestLimits_Target(t *testing.T) {
 	}
 }
 
-func TestWindow_Halve(t *testing.T) {
+func TestWindow_First(t *testing.T) {
 	held := day.Add(-30 * 24 * time.Hour)
 	w := plan.Window{To: day}
 	for range 200 {
-		half := w.Halve(held)
+		half := w.First(held, w.Span(held)/2)
 		if !half.To.Before(w.To) || half.Empty() {
 			t.Fatalf("half of %v is %v", w, half)
 		}

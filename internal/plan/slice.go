@@ -18,16 +18,6 @@ type Window struct {
 // Empty reports whether no instant lies in the window.
 func (w Window) Empty() bool { return !w.To.After(w.From) }
 
-// Halve returns the window's older half. A window without a beginning, or one
-// that begins before held, is halved as if it began there: nearly all rows lie
-// after that instant.
-func (w Window) Halve(held time.Time) Window {
-	if w.From.Before(held) && held.Add(time.Hour).Before(w.To) {
-		return Window{From: w.From, To: middle(Window{From: held, To: w.To})}
-	}
-	return Window{From: w.From, To: middle(w)}
-}
-
 // Part says which rows of the source a slice is cut from.
 type Part string
 

@@ -138,6 +138,28 @@ func (l *Ledger) replaceByParts(s *LedgerSlice, parts ...Slice) {
 	l.prune()
 }
 
+// DivideCounted divides a planned slice in parts that were counted, which hold exactly
+// its ground: planned -> retired, and planned parts under fresh numbers.
+func (l *Ledger) DivideCounted(no int, parts []Slice) error {
+	s, err := l.step("divide", no, Planned)
+	if err != nil {
+		return err
+	}
+	var before, after ground
+	before.add(s.Slice)
+	for _, p := range parts {
+		after.add(p)
+	}
+	if before != after {
+		return illegal("divide slice %d into parts that do not hold what it holds", no)
+	}
+	for i := range parts {
+		parts[i].No = l.Next + i
+	}
+	l.replaceByParts(s, parts...)
+	return nil
+}
+
 // Repack plans the rows of all planned slices anew: planned -> retired, packed
 // planned under fresh numbers. packed must hold exactly what the planned slices
 // hold; what has no rows stands there as a slice without rows.

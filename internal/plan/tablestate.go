@@ -70,6 +70,8 @@ type TableState struct {
 	Served   time.Time `json:"Served,omitzero"`   // when the last run ended, by the storage's clock; zero: not known
 	Pending  Pending   `json:"Pending,omitzero"`  // the wake-up that we sent again last
 	Said     []Said    `json:"Said,omitempty"`    // causes that audit rows named lately, oldest first
+	// Reach is the longest window that the next run may count, in nanoseconds; 0: any.
+	Reach time.Duration `json:"Reach,omitzero"`
 }
 
 // Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one
