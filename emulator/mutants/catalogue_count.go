@@ -32,7 +32,7 @@ func countMutants() []mutant {
 		one("repetition-settles", "an unequal answer stands when the count is the same again",
 			"internal/plan/account.go", "	case recount == received:", "	case recount == s.Rows:", pipelineTests("^TestMigrate_SilentCutIsFound$")),
 		one("throttled-is-empty", "a refused count is taken for an empty table",
-			planFile, "		if err != nil {\n			return counts, err\n		}\n		bin", "		if err != nil {\n			return counts, nil\n		}\n		bin",
+			reachFile, "		if err != nil {\n			return counts, err\n		}\n		if !overtaxed", "		if err != nil {\n			return counts, nil\n		}\n		if !overtaxed",
 			pipelineTests(anySchedule)),
 		one("commit-on-producers-error", "an answer that breaks off is staged as if it were whole",
 			"internal/adx/stage.go", "	pw.CloseWithError(produceErr)", "	pw.CloseWithError(nil)",

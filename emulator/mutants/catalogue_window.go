@@ -54,12 +54,12 @@ func windowMutants() []mutant {
 			bug:  "rows that are still arriving are passed by the watermark",
 			edits: []edit{
 				{planFile, "To: plan.Ticks(now.Add(-p.cfg.Settle))", "To: plan.Ticks(now)"},
-				{planFile, "p.counter.window(ctx, w, p.cfg.Settle, ", "p.counter.window(ctx, w, 0, "},
+				{reachFile, "p.counter.window(ctx, w, p.cfg.Settle, w.Bin(), p.expected())", "p.counter.window(ctx, w, 0, w.Bin(), p.expected())"},
 			},
 			tests: pipelineTests("^TestMigrate_RowsThatArriveWithinTheSettleTime"),
 		},
 		one("source-clock-ignored", "the window ends by our clock although the source's is behind",
-			planFile, "if counts.To.Before(w.To) {", "if counts.To.Before(w.To) && w.Empty() {",
+			reachFile, "if counts.To.Before(w.To) {", "if counts.To.Before(w.To) && w.Empty() {",
 			pipelineTests("^TestMigrate_TheSourcesClockIsBehind")),
 		{
 			name: "future-row-moves-watermark",

@@ -145,12 +145,12 @@ func (l *Ledger) DivideCounted(no int, parts []Slice) error {
 	if err != nil {
 		return err
 	}
-	var before, after ground
-	before.add(s.Slice)
+	var whole, sum ground
+	whole.add(s.Slice)
 	for _, p := range parts {
-		after.add(p)
+		sum.add(p)
 	}
-	if before != after {
+	if whole != sum {
 		return illegal("divide slice %d into parts that do not hold what it holds", no)
 	}
 	for i := range parts {

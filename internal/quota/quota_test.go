@@ -293,6 +293,26 @@ func TestHold_ReachesWhoSleepsForASlot(t *testing.T) {
 	})
 }
 
+// A hold longer than any that Defender asks for was written by a wrong clock.
+func TestHold_BeyondBeliefIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{}
+		a, b := s.open(t, 0, nil), s.open(t, 0, nil)
+		if err := a.PauseUntil(t.Context(), time.Now().Add(48*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Take(t.Context(), "DeviceInfo", false); err != nil {
+			t.Errorf("Take under a hold of two days: %v", err)
+		}
+		if err := a.PauseUntil(t.Context(), time.Now().Add(23*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Take(t.Context(), "DeviceInfo", false); fault.KindOf(err) != fault.Wait {
+			t.Errorf("Take under a hold of a day: %v", err)
+		}
+	})
+}
+
 func TestHold_LiftedByDeletingTheBlob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}
