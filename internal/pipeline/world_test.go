@@ -40,7 +40,7 @@ type world struct {
 	refuseAll bool // every fetch is too large
 	branches  int  // parts that one count may have; 0: any number
 	heavy     func(plan.CountQuery) error
-	ids       int  // of rows used so far
+	ids       int // of rows used so far
 	calls     int
 
 	staged   map[string][]byte

@@ -138,7 +138,7 @@ func TestStored_LedgersAreTakenUp(t *testing.T) {
 // the next write: see TableState.
 func TestStored_UnknownMembersArePassedOver(t *testing.T) {
 	a := newAccount(t)
-	a.put(t, "state/default/DeviceInfo.json", `{"Format":1,"Source":"DeviceInfo","Generation":7,"Reach":"1h","Table":{"Source":"DeviceInfo","Settle":3}}`)
+	a.put(t, "state/default/DeviceInfo.json", `{"Format":1,"Source":"DeviceInfo","Generation":7,"Horizon":"1h","Table":{"Source":"DeviceInfo","Settle":3}}`)
 	a.put(t, "ledger/r.json", `{"Format":1,"RunID":"r","Mode":{"a":1},"Slices":[{"No":3,"State":"planned","Promised":true}]}`)
 	h := acquire(t, a.store(nil), deviceInfo)
 	if got := h.State(); got.Generation != 7 || got.Table.Source != "DeviceInfo" {
