@@ -296,7 +296,7 @@ func fraction(ticks int64, n int, trim bool) string {
 func formatDatetime(d Datetime, format string) string {
 	t := d.Time()
 	return letters(format, "yMdHhmsfFt", func(c byte, n int) string {
-		v := 0
+		var v int
 		switch c {
 		case 'y':
 			if n <= 2 {

@@ -75,7 +75,7 @@ func TestDocumentationAnswers(t *testing.T) {
 			chance++
 			continue
 		}
-		diff := ""
+		var diff string
 		if err != nil {
 			diff = err.Error()
 		} else {

@@ -190,7 +190,7 @@ func (s *scanner) columns() []engine.Column {
 		c := engine.Column{Name: s.name()}
 		s.wantPunct(":")
 		typ := s.take()
-		ok := false
+		var ok bool
 		if c.Type, ok = engine.ParseType(typ.Text); !ok {
 			s.fail("'%s' is not a type", typ.Text)
 		}

@@ -51,7 +51,7 @@ func (c *Container) Put(ctx context.Context, name string, w Write) (string, erro
 		stored, readErr := c.settle(ctx, name)
 		switch {
 		case readErr != nil:
-			return "", fmt.Errorf("%w (reading back: %v)", uncertain(err), readErr)
+			return "", fmt.Errorf("%w (reading back: %v)", uncertain(err), readErr) //nolint:errorlint // told, not acted on
 		case stored.ETag != "" && bytes.Equal(stored.Body, w.Body):
 			return stored.ETag, nil
 		case stored.ETag != w.IfMatch:

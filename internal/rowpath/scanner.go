@@ -221,7 +221,7 @@ func (s *scanner) value(out []byte) ([]byte, error) {
 			s.pos = next
 			return res, nil
 		}
-		if err != errShort {
+		if !errors.Is(err, errShort) {
 			return out, err
 		}
 		out = res[:len(out)]

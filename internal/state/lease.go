@@ -88,7 +88,7 @@ func (l *lease) keep(ctx, work context.Context) {
 			l.extend(start)
 			wait = l.length / 3
 		case errors.Is(err, blobstore.ErrLease), errors.Is(err, blobstore.ErrNotFound):
-			l.lose(fmt.Errorf("%w: %v", ErrLeaseLost, err))
+			l.lose(fmt.Errorf("%w: %v", ErrLeaseLost, err)) //nolint:errorlint // told, not acted on
 			return
 		default:
 			l.log.Warn("lease not renewed", "error", err, "left", l.left())
