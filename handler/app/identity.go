@@ -5,6 +5,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/credential"
 	"github.com/defender2adx/defender2adx/internal/defender"
@@ -37,7 +38,7 @@ func newCredentials(cfg config.Config, o Options) (credentials, error) {
 		return out, err
 	}
 	source := credential.Config{Kind: credential.Kind(cfg.Defender.Credential), TenantID: cfg.Defender.TenantID, ClientID: cfg.Defender.ClientID,
-		AuthorityHost: e.Authority, Loopback: config.IsLoopback(e.Authority) || config.IsLoopback(cfg.KeyVault), Transport: o.transporter()}
+		AuthorityHost: e.Authority, Loopback: address.IsLoopbackURL(e.Authority) || address.IsLoopbackURL(cfg.KeyVault), Transport: o.transporter()}
 	secret := source
 	secret.Kind, secret.VaultCredential = credential.KindSecret, self
 	secret.Vault = &credential.VaultRef{URL: cfg.KeyVault, Secret: cfg.Defender.SecretName}

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,6 +25,8 @@ import (
 	"github.com/Azure/azure-kusto-go/azkustodata/query"
 	"github.com/Azure/azure-kusto-go/azkustoingest"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/defender2adx/defender2adx/internal/address"
 )
 
 const (
@@ -95,7 +96,7 @@ func New(cfg Config) (*Client, error) {
 		errs = append(errs, err)
 	case cluster != nil:
 		derived := *cluster
-		if ingest = &derived; !loopback(cluster.Hostname()) {
+		if ingest = &derived; !address.IsLoopback(cluster.Hostname()) {
 			ingest.Host = "ingest-" + cluster.Host
 		}
 	}
@@ -250,13 +251,8 @@ func endpoint(setting, text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimRight(strings.TrimSpace(text), "/"))
 	plain := err == nil && u.Host != "" && u.User == nil && u.Path == "" && u.RawQuery == "" && u.Fragment == "" &&
 		!strings.ContainsAny(u.Host, ";=")
-	if plain && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())) {
+	if plain && address.Trusted(u) {
 		return u, nil
 	}
 	return nil, fmt.Errorf("%s: want an https URL without a path, such as https://name.region.kusto.windows.net, got %q", setting, redact(text))
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

@@ -8,11 +8,10 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strings"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -183,7 +182,7 @@ func Read(getenv func(string) string) (Config, error) {
 	if c.Defender.API == "graph" && c.Migration.ByteTarget > 50_000_000 {
 		errs = append(errs, fmt.Errorf("MIGRATION_BYTE_TARGET: want at most 50000000 with graph, which refuses larger answers, got %d", c.Migration.ByteTarget))
 	}
-	if (c.Defender.QuotaMinute != time.Minute && c.Defender.QuotaMinute != 0 || c.Defender.QuotaHour != time.Hour && c.Defender.QuotaHour != 0) && !IsLoopback(c.Defender.BaseURL) {
+	if (c.Defender.QuotaMinute != time.Minute && c.Defender.QuotaMinute != 0 || c.Defender.QuotaHour != time.Hour && c.Defender.QuotaHour != 0) && !address.IsLoopbackURL(c.Defender.BaseURL) {
 		errs = append(errs, errors.New("DEFENDER_QUOTA_MINUTE, DEFENDER_QUOTA_HOUR: only tests against an emulator may change them"))
 	}
 	var err error
@@ -235,20 +234,6 @@ func read(getenv func(string) string, want func(Setting) bool) (Config, []error)
 		}
 	}
 	return c, errs
-}
-
-// IsLoopback reports whether the URL's host is this machine. Only there may
-// checks be relaxed that presume a public host name.
-func IsLoopback(raw string) bool {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return false
-	}
-	if u.Hostname() == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return ip != nil && ip.IsLoopback()
 }
 
 // siteName is the name of the app in Azure, and of the deployment slot where it

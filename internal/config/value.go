@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -59,7 +60,7 @@ func api(to *string) func(string) error {
 func httpsURL(to *string) func(string) error {
 	return func(v string) error {
 		u, err := url.Parse(v)
-		if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && IsLoopback(v)) {
+		if err != nil || !address.Trusted(u) {
 			return fmt.Errorf("want an https URL, got %q", withoutQuery(v))
 		}
 		if u.RawQuery != "" || u.User != nil {

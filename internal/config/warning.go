@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/ncrontab"
 )
 
@@ -35,7 +36,7 @@ func Warnings(getenv func(string) string, environ []string) []string {
 	if strings.HasPrefix(hostOf(getenv("ADX_CLUSTER_URL")), ingestPrefix) {
 		out = append(out, "ADX_CLUSTER_URL: is the ingestion address; queries go to the same host without "+ingestPrefix)
 	}
-	if ingest := getenv("ADX_INGEST_URL"); ingest != "" && !IsLoopback(strings.TrimSpace(ingest)) && !strings.HasPrefix(hostOf(ingest), ingestPrefix) {
+	if ingest := getenv("ADX_INGEST_URL"); ingest != "" && !address.IsLoopbackURL(strings.TrimSpace(ingest)) && !strings.HasPrefix(hostOf(ingest), ingestPrefix) {
 		out = append(out, "ADX_INGEST_URL: ingestion addresses begin with "+ingestPrefix+", this one does not; leave it out to have it derived")
 	}
 	return append(out, Unknown(environ)...)

@@ -50,19 +50,6 @@ func TestNew_namesEveryProblem(t *testing.T) {
 	}
 }
 
-func TestIsLoopback(t *testing.T) {
-	for text, want := range map[string]bool{
-		"https://127.0.0.1:8443": true, "https://127.9.9.9": true, "https://[::1]:1": true,
-		"https://localhost:8443": true, "https://vault.localhost": true, "https://LOCALHOST": true,
-		"https://name.vault.azure.net": false, "https://10.0.0.1": false, "https://127.0.0.1.example.com": false,
-		"https://localhost.example.com": false, "": false, "://": false,
-	} {
-		if got := isLoopback(text); got != want {
-			t.Errorf("isLoopback(%q): got %v, want %v", text, got, want)
-		}
-	}
-}
-
 // The SDK keeps managed-identity tokens per process and resource, hence a
 // resource of its own for each case and repetition.
 func TestManagedIdentity(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
@@ -42,7 +43,7 @@ func newRotating(cfg Config) (*rotating, error) {
 	}
 	options := &azidentity.ClientSecretCredentialOptions{
 		ClientOptions:            cfg.clientOptions(),
-		DisableInstanceDiscovery: cfg.Loopback && isLoopback(cfg.AuthorityHost),
+		DisableInstanceDiscovery: cfg.Loopback && address.IsLoopbackURL(cfg.AuthorityHost),
 	}
 	return &rotating{
 		vault: v,

@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
@@ -29,7 +30,7 @@ func newVault(cfg Config) (*vault, error) {
 		ClientOptions: azcore.ClientOptions{Transport: cfg.Transport, Retry: cfg.retry},
 		// A vault on this machine cannot have a name under the domain that it asks
 		// tokens for.
-		DisableChallengeResourceVerification: cfg.Loopback && isLoopback(cfg.Vault.URL),
+		DisableChallengeResourceVerification: cfg.Loopback && address.IsLoopbackURL(cfg.Vault.URL),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("vault %s: %w", cfg.Vault.host(), err)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/rowpath"
@@ -99,7 +99,7 @@ func New(cfg Config) (*Client, error) {
 	switch {
 	case err != nil || base.Host == "" || base.User != nil || base.RawQuery != "":
 		errs = append(errs, fmt.Errorf("base URL: want an https URL of scheme, host and path, got %q", clip(cfg.BaseURL, 100)))
-	case base.Scheme != "https" && !(base.Scheme == "http" && loopback(base.Hostname())):
+	case !address.Trusted(base):
 		errs = append(errs, fmt.Errorf("base URL: want https, since the token is sent along, got %q", clip(cfg.BaseURL, 100)))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -124,11 +124,6 @@ func transport() http.RoundTripper {
 	t := shared.Clone()
 	t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: streamBuffer}
 	return t
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // API names the interface in use, for the audit row.
