@@ -375,7 +375,7 @@ func bagPath(key string) []string {
 	}
 	var path []string
 	for rest != "" {
-		name, quote := "", ""
+		var name, quote string
 		switch {
 		case strings.HasPrefix(rest, "['"), strings.HasPrefix(rest, `["`):
 			quote = rest[1:2] + "]"

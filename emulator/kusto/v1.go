@@ -35,7 +35,8 @@ func (c *Cluster) serveCommand(x *exchange) error {
 	if hook := c.currentFaults().Command; hook != nil {
 		if err := hook(x.database, x.text); err != nil {
 			if e := refusal(err); e.Late {
-				return x.writeLate(e)
+				x.writeLate(e)
+				return nil
 			}
 			return err
 		}
@@ -46,16 +47,16 @@ func (c *Cluster) serveCommand(x *exchange) error {
 	if err != nil {
 		return timedOut(ctx, err)
 	}
-	return x.writeV1(res)
+	x.writeV1(res)
+	return nil
 }
 
 // writeLate answers 200 with the error as an exception, as the service does when
 // a command fails after it began to answer.
-func (x *exchange) writeLate(e *Error) error {
+func (x *exchange) writeLate(e *Error) {
 	x.w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	b := engine.FormatJSON([]byte(`{"Tables":[],"Exceptions":[`), engine.TypeString, e.Error())
 	_, _ = x.w.Write(append(b, "]}"...)) // the client may be gone
-	return nil
 }
 
 // serveQueryV1 answers a query in the older form, at once.
@@ -68,7 +69,8 @@ func (c *Cluster) serveQueryV1(x *exchange) error {
 		return err
 	}
 	if late != nil {
-		return x.writeLate(late)
+		x.writeLate(late)
+		return nil
 	}
 	ctx, cancel := x.options.deadline(x.r.Context())
 	defer cancel()
@@ -87,11 +89,12 @@ func (c *Cluster) serveQueryV1(x *exchange) error {
 		}
 		out.rows = append(out.rows, slices.Clone(r.Values))
 	}
-	return x.writeV1(out)
+	x.writeV1(out)
+	return nil
 }
 
 // writeV1 writes one table: {"Tables":[{"TableName","Columns","Rows"}]}.
-func (x *exchange) writeV1(res *result) error {
+func (x *exchange) writeV1(res *result) {
 	b := []byte(`{"Tables":[{"TableName":"Table_0","Columns":[`)
 	for i, col := range res.columns {
 		if i > 0 {
@@ -111,7 +114,6 @@ func (x *exchange) writeV1(res *result) error {
 	b = append(b, `]}]}`...)
 	x.w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	_, _ = x.w.Write(b) // the client may be gone
-	return nil
 }
 
 func appendRow(b []byte, columns []engine.Column, values []any) []byte {

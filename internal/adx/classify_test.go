@@ -141,7 +141,7 @@ func TestScenario_C11_EchoedRequestOfADX(t *testing.T) {
 		} {
 			s := newStandIn(t)
 			s.answer = func(string, string, string) reply { return reply{code: code, body: body} }
-			if _, err := s.client(t).Landed(t.Context(), "TRaw", "run1"); err == nil || strings.Contains(err.Error(), secret) {
+			if _, err := s.client(t).Landed(t.Context(), "TRaw", "run1", time.Time{}); err == nil || strings.Contains(err.Error(), secret) {
 				t.Errorf("%d %s: %v", code, body, err)
 			}
 		}

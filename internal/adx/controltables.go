@@ -119,7 +119,8 @@ const latestQuery = latestView + "\n" +
 // Deliver appends one row to MigrationConfiguration or MigrationAuditLog under
 // its tag; repeating it appends nothing.
 func (c *Client) Deliver(ctx context.Context, out plan.Outgoing) error {
-	table, row := "", []cell(nil)
+	var table string
+	var row []cell
 	switch {
 	case out.Config != nil && out.Audit == nil:
 		table, row = configurationTable, configurationCells(*out.Config)

@@ -3,6 +3,7 @@ package defender
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,7 +92,7 @@ func unpacked(body io.ReadCloser, header http.Header) (io.ReadCloser, error) {
 		return body, nil
 	case "gzip", "x-gzip":
 		gz, err := gzip.NewReader(bufio.NewReaderSize(body, 64<<10))
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {

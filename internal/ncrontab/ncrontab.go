@@ -90,9 +90,10 @@ func (f field) parse(text string) (uint64, error) {
 		return set, nil
 	}
 	step := 1
-	base, after, stepped := text, "", false
+	base, stepped := text, false
 	if i := strings.Index(text, "/"); i > 0 {
-		base, after, stepped = text[:i], text[i+1:], true
+		after := text[i+1:]
+		base, stepped = text[:i], true
 		n, err := strconv.Atoi(strings.TrimSpace(after))
 		if err != nil {
 			return 0, fmt.Errorf("%q is no step", after)
