@@ -31,6 +31,7 @@ define PARTS
 lint
 bench SHORT=1
 chaos N=12 SEED=100 HOSTEVERY=0
+witness SHORT=1
 demo SCALE=0.1
 test
 endef
@@ -56,6 +57,23 @@ chaos: $(APP)/handler $(NODE) ## Break everything by seeded schedules (N=200 SEE
 .PHONY: bench
 bench: $(APP)/handler $(NODE) ## Measure: one line a figure (ONLY=name for some, SHORT=1 only shows that it works)
 	@$(GO) run ./emulator/cmd/devstack bench --app $(APP) $(if $(SHORT),--short) $(if $(ONLY),--only $(ONLY))
+
+.PHONY: witness
+witness: $(STACK) $(NODE) build/witness/$(if $(SHORT),short,full).installed ## Run other people's clients against the emulators (SHORT=1: Python SDK and curl)
+	@build/witness/venv/bin/python emulator/witness/witness.py $(STACK) $(if $(SHORT),,--node build/witness/node)
+
+# The short form needs two packages and what they need, all at the pinned versions.
+build/witness/short.installed: emulator/witness/requirements.txt
+	@mkdir -p build/witness
+	python3 -m venv build/witness/venv
+	build/witness/venv/bin/pip install --quiet --disable-pip-version-check --constraint $< azure-identity azure-kusto-data
+	@touch $@
+
+build/witness/full.installed: build/witness/short.installed emulator/witness/package-lock.json
+	build/witness/venv/bin/pip install --quiet --disable-pip-version-check --requirement emulator/witness/requirements.txt
+	@mkdir -p build/witness/node && cp emulator/witness/package.json emulator/witness/package-lock.json build/witness/node/
+	npm ci --prefix build/witness/node --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
 
 .PHONY: fuzz
 fuzz: ## Fuzz everything that reads foreign bytes, FUZZTIME (1m) for each target

@@ -249,7 +249,7 @@ func parametersOf(text string) ([]parameter, error) {
 	return out, s.err
 }
 
-// sampleCall writes a call with a null for each scalar parameter and an empty table
+// sampleCall writes a call with a one or a null for each scalar parameter and an empty table
 // for each tabular one. ok is false where a parameter takes any table.
 func sampleCall(name, parameters string) (call string, ok bool) {
 	list, err := parametersOf(parameters)
@@ -265,6 +265,8 @@ func sampleCall(name, parameters string) (call string, ok bool) {
 			arguments = append(arguments, "(datatable("+p.columns+") [])")
 		case p.typ == "string":
 			arguments = append(arguments, "''")
+		case p.typ == "long" || p.typ == "int": // may say how many rows to take
+			arguments = append(arguments, p.typ+"(1)")
 		default:
 			arguments = append(arguments, p.typ+"(null)")
 		}

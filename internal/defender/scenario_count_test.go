@@ -79,7 +79,7 @@ func TestScenario_R4_ChecksumOfKeys(t *testing.T) {
 	if a, b, none := read("12"), read("13"), read(""); a == b || none != "" {
 		t.Errorf("checksums %q and %q of other keys, %q of none", a, b, none)
 	}
-	if count().Checksum != count().Checksum {
+	if first, second := count(), count(); first.Checksum != second.Checksum {
 		t.Error("the checksum of nothing is not stable")
 	}
 }

@@ -1,0 +1,115 @@
+// Checks of the emulators by clients for Node: the Kusto SDK, azure-identity and the
+// schema normalisation of Microsoft's query editor. Prints one line a check; argv[2] is
+// the description that devstack emulators --json gives, as a file.
+import './resolve.mjs';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import { Readable } from 'node:stream';
+import vm from 'node:vm';
+
+import { ClientSecretCredential } from '@azure/identity';
+import { Client, ClientRequestProperties, KustoConnectionStringBuilder } from 'azure-kusto-data';
+import { DataFormat, IngestClient, IngestionProperties, JsonColumnMapping, StreamDescriptor, CompressionType } from 'azure-kusto-ingest';
+
+const d = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
+const require = createRequire(import.meta.url);
+
+async function check(name, run) {
+  try {
+    await run();
+    console.log('ok', name);
+  } catch (error) {
+    console.log('FAILED', name + ':', String(error?.message ?? error).split('\n')[0]);
+  }
+}
+
+function same(got, want) {
+  if (JSON.stringify(got) !== JSON.stringify(want)) {
+    throw new Error(`got ${JSON.stringify(got)}, want ${JSON.stringify(want)}`);
+  }
+}
+
+async function refused(promise, text) {
+  try {
+    await promise;
+  } catch (error) {
+    const body = JSON.stringify(error?.response?.data ?? '') + String(error?.message ?? error);
+    if (body.includes(text)) return;
+    throw new Error(`refused without "${text}": ${body.slice(0, 200)}`);
+  }
+  throw new Error(`passed, want a refusal with "${text}"`);
+}
+
+async function until(what, ready) {
+  const end = Date.now() + 60_000;
+  while (!(await ready())) {
+    if (Date.now() > end) throw new Error(`not within a minute: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+const credential = new ClientSecretCredential(d.tenantId, d.clientId, d.clientSecret, {
+  authorityHost: d.authority, disableInstanceDiscovery: true,
+});
+const connect = () => KustoConnectionStringBuilder.withTokenCredential(d.kusto, credential);
+const kusto = new Client(connect());
+const rows = (answer) => [...answer.primaryResults[0].rows()].map((row) => row.toJSON());
+
+for (const scope of ['https://graph.microsoft.com', 'https://api.securitycenter.windows.com', d.kusto]) {
+  await check(`javascript identity: token for ${scope.replace(d.kusto, 'the cluster')}`, async () => {
+    const token = await credential.getToken(scope + '/.default');
+    if (!token?.token) throw new Error('no token');
+  });
+}
+await check('javascript kusto: query', async () => {
+  const answer = await kusto.execute(d.database, "print n = 5, s = 'text', d = dynamic({'a': [1]}), r = 1.5");
+  same(rows(answer), [{ n: 5, s: 'text', d: { a: [1] }, r: 1.5 }]);
+});
+await check('javascript kusto: query without a database', async () => {
+  same(rows(await kusto.execute(null, 'print n = 5')), [{ n: 5 }]);
+});
+await check('javascript kusto: 50,000 rows', async () => {
+  same(rows(await kusto.execute(d.database, 'range n from 1 to 50000 step 1')).length, 50_000);
+});
+await check('javascript kusto: parameters and options', async () => {
+  const properties = new ClientRequestProperties();
+  properties.setParameter('p', 7);
+  properties.setTimeout(30_000);
+  same(rows(await kusto.execute(d.database, 'declare query_parameters(p: long); print n = p', properties)), [{ n: 7 }]);
+});
+await check('javascript kusto: too many rows are an error', async () => {
+  const properties = new ClientRequestProperties();
+  properties.setOption('truncationmaxrecords', 3);
+  await refused(kusto.execute(d.database, 'range n from 1 to 5 step 1', properties), 'E_QUERY_RESULT_SET_TOO_LARGE');
+});
+await check('javascript kusto: an unknown table is an error', () => refused(kusto.execute(d.database, 'Nowhere | count'), 'SEM0100'));
+await check('javascript kusto: management', async () => {
+  same(rows(await kusto.execute(d.database, '.show database details'))[0].DatabaseName, d.database);
+});
+await check('javascript ingest: json with a mapping', async () => {
+  const client = new IngestClient(connect(), undefined, false);
+  const properties = new IngestionProperties({
+    database: d.database, table: 'Witness', format: DataFormat.JSON,
+    ingestionMappingColumns: [JsonColumnMapping.withPath('N', '$.n'), JsonColumnMapping.withPath('By', '$.by')],
+  });
+  const lines = Readable.from(['{"n":1,"by":"javascript"}\n{"n":2,"by":"javascript"}\n']);
+  await client.ingestFromStream(new StreamDescriptor(lines, undefined, CompressionType.None), properties);
+  await until('two rows', async () => rows(await kusto.execute(d.database, "Witness | where By == 'javascript' | count"))[0].Count === 2);
+  client.close();
+});
+await check('query editor: schema is normalised', async () => {
+  for (const file of [
+    '@kusto/language-service/bridge.min.js', '@kusto/language-service/Kusto.JavaScript.Client.min.js',
+    '@kusto/language-service/newtonsoft.json.min.js', '@kusto/language-service-next/Kusto.Language.Bridge.min.js',
+  ]) {
+    vm.runInThisContext(fs.readFileSync(require.resolve(file), 'utf8'));
+  }
+  const editor = await import('@kusto/monaco-kusto/release/esm/languageServiceManager/kustoLanguageService.js');
+  const answer = rows(await kusto.execute(d.database, '.show schema as json'));
+  const schema = JSON.parse(Object.values(answer[0])[0]);
+  const normal = await editor.getKustoLanguageService().normalizeSchema(schema, d.kusto, d.database);
+  const known = normal.database.functions.find((f) => f.name === 'WitnessOf');
+  same(known.inputParameters.map((p) => [p.name, p.cslType]), [['who', 'string'], ['most', 'long']]);
+  same(normal.database.tables.find((t) => t.name === 'Witness').columns.map((c) => c.name), ['N', 'By']);
+});
+kusto.close();
