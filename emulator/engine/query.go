@@ -69,6 +69,9 @@ type Query struct {
 	Now        time.Time         // the answer of now(), fixed for the whole query
 	Parameters map[string]string // values of declare query_parameters, as KQL literals
 	MaxRows    int               // more result rows than this are a *LimitError; 0: no limit
+	// Ties, unless 0, puts rows that sort and top hold for equal into an order of its
+	// own, as the service's nodes do: another number, another order.
+	Ties uint64
 }
 
 // Result is a whole answer. Its rows may be kept.

@@ -110,6 +110,27 @@ func TestRefusals_NameWhatTheServiceWouldTake(t *testing.T) {
 	}
 }
 
+func TestSort_TiesComeInAnotherOrderOnRequest(t *testing.T) {
+	order := func(ties uint64) string {
+		res, err := Run(t.Context(), Query{Text: "range n from 1 to 30 step 1 | extend k = n % 2 | sort by k asc | project n", Now: testNow, Ties: ties})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range res.Rows {
+			if odd := r.Values[0].(int64)%2 == 1; odd != (i >= 15) {
+				t.Fatalf("ties %d: row %d is %v, want even numbers first", ties, i, r.Values)
+			}
+		}
+		return shown(res)
+	}
+	if order(0) != order(0) || order(1) != order(1) {
+		t.Error("one number gives two orders")
+	}
+	if order(0) == order(1) || order(1) == order(2) {
+		t.Error("two numbers give one order")
+	}
+}
+
 func TestTabularSemantics(t *testing.T) {
 	const three = `datatable(k:string, v:long, d:dynamic)['a', 1, dynamic([1,2]), 'b', long(null), dynamic({"x":1,"y":2}), 'a', 3, dynamic([])] | `
 	const joined = `let L = datatable(k:string, v:long)['a', 1, 'a', 2, 'b', 3]; let R = datatable(k:string, w:long)['a', 10, 'c', 30]; L `

@@ -1,6 +1,9 @@
 package engine
 
-import "sort"
+import (
+	"math/rand/v2"
+	"sort"
+)
 
 // sort also does top, which keeps no more than twice its number of rows.
 func (st step) sort() (*rel, error) {
@@ -26,7 +29,7 @@ func (st step) sort() (*rel, error) {
 	}
 	in := st.windowed(s)
 	out := in.like(func(yield func(*Record) bool) {
-		b := sorter{order: st.op.order}
+		b := sorter{order: st.op.order, ties: st.env.eng.query.Ties}
 		in.run(func(r *Record) bool {
 			k := make([]any, len(keys))
 			for i, x := range keys {
@@ -55,6 +58,7 @@ type sorter struct {
 	order []ordering
 	rows  []*Record
 	keys  [][]any
+	ties  uint64
 }
 
 func (b *sorter) Len() int { return len(b.rows) }
@@ -79,6 +83,9 @@ func (b *sorter) Less(i, k int) bool {
 
 // cut sorts and keeps the first n rows; all of them if n is negative.
 func (b *sorter) cut(n int64) {
+	if b.ties != 0 {
+		rand.New(rand.NewPCG(b.ties, uint64(len(b.rows)))).Shuffle(len(b.rows), b.Swap)
+	}
 	sort.Stable(b)
 	if n >= 0 && int64(len(b.rows)) > n {
 		clear(b.rows[n:])

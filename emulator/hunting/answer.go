@@ -1,6 +1,7 @@
 package hunting
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
+	"github.com/defender2adx/defender2adx/emulator/tenant"
 )
 
 // maxResultBytes bounds every answer's text.
@@ -26,6 +28,7 @@ type answer struct {
 	awkward Awkward
 	results Results
 	mark    bool // a byte order mark comes first
+	whole   bool
 
 	rows   int
 	size   int64 // of the text, the head left out
@@ -41,7 +44,7 @@ type answer struct {
 
 // newAnswer begins an answer: for Graph with its head, for the others with the rows.
 func (c *call) newAnswer(cols []engine.Column) *answer {
-	a := &answer{api: c.api, cols: cols, limit: c.limits.Bytes, awkward: c.s.o.Awkward,
+	a := &answer{api: c.api, cols: cols, limit: c.limits.Bytes, awkward: c.s.o.Awkward, whole: c.s.o.Whole,
 		results: c.fault.Results, mark: c.fault.ByteOrderMark}
 	if a.stopAt, a.reset = c.fault.ResetAt, c.fault.ResetAt > 0; c.fault.EndAt > 0 && (!a.reset || c.fault.EndAt < a.stopAt) {
 		a.stopAt, a.reset = c.fault.EndAt, false
@@ -168,6 +171,9 @@ func (a *answer) add(r engine.Record) error {
 	} else {
 		line = append(line, ',')
 	}
+	if a.whole && r.Raw != nil {
+		r.Raw = a.completed(r.Raw)
+	}
 	switch {
 	case r.Raw != nil && a.dress == nil:
 		line = append(line, r.Raw...)
@@ -181,6 +187,32 @@ func (a *answer) add(r engine.Record) error {
 	a.line = line
 	a.rows++
 	return a.put(line)
+}
+
+// completed adds what a row's text lacks of the schema.
+func (a *answer) completed(row []byte) []byte {
+	has := make(map[string]bool, len(a.cols))
+	for key := range tenant.Members(row) {
+		has[string(key)] = true
+	}
+	missing := len(has) < len(a.cols)
+	for i := 0; !missing && i < len(a.cols); i++ {
+		missing = !has[a.cols[i].Name]
+	}
+	if !missing {
+		return row
+	}
+	b := append([]byte(nil), row[:bytes.LastIndexByte(row, '}')]...)
+	for i, c := range a.cols {
+		if has[c.Name] {
+			continue
+		}
+		if len(has) > 0 || i > 0 {
+			b = append(b, ',')
+		}
+		b = engine.FormatJSON(append(b, a.keys[i]...), c.Type, nil)
+	}
+	return append(b, '}')
 }
 
 func (a *answer) built(b []byte, r engine.Record) []byte {

@@ -19,6 +19,7 @@ type Awkward struct {
 	OmitNulls      bool // no members that are null
 	PascalSchema   bool // Graph: Name and Type in the schema
 	NoEmptyResults bool // Graph: results is null when there are none
+	LooseTies      bool // rows that sort holds for equal come in another order at each query
 }
 
 // dresser rewrites rows for Awkward.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -42,6 +43,9 @@ func (c *call) serve(number int64) {
 	cat := &catalog{
 		api: c.api, tenant: c.s.o.Tenant, timespan: span, read: &read,
 		after: engine.FromTime(now.Add(-c.s.o.LookBack)), upTo: engine.FromTime(now),
+	}
+	if c.s.o.Awkward.LooseTies {
+		cat.ties = rand.Uint64() | 1
 	}
 	_, c.entry.Table, _ = narrowed(req.query, cat.columns)
 

@@ -19,6 +19,7 @@ type catalog struct {
 	timespan timespan
 	scans    map[string]scan
 	read     *int64 // rows read so far
+	ties     uint64 // engine.Query.Ties
 }
 
 // TableNames implements engine.Catalog.
@@ -35,11 +36,34 @@ func (c *catalog) TableNames() []string {
 // Function implements engine.Catalog: hunting has no stored functions here.
 func (c *catalog) Function(string) (*engine.Function, bool) { return nil, false }
 
+// oldNames are tables as scripts of years ago call them; Defender for Endpoint still
+// answers. Columns have their new names all the same. Source: Microsoft's notice of the
+// naming changes in advanced hunting, 2019-2020.
+var oldNames = map[string]string{
+	"FileCreationEvents":         "DeviceFileEvents",
+	"ImageLoadEvents":            "DeviceImageLoadEvents",
+	"LogonEvents":                "DeviceLogonEvents",
+	"MachineInfo":                "DeviceInfo",
+	"MachineNetworkInfo":         "DeviceNetworkInfo",
+	"MiscEvents":                 "DeviceEvents",
+	"NetworkCommunicationEvents": "DeviceNetworkEvents",
+	"ProcessCreationEvents":      "DeviceProcessEvents",
+	"RegistryEvents":             "DeviceRegistryEvents",
+}
+
+// tableName gives a table's present name.
+func (a API) tableName(name string) string {
+	if now, ok := oldNames[name]; ok && a != Graph {
+		return now
+	}
+	return name
+}
+
 // Table implements engine.Catalog.
 func (c *catalog) Table(name string) (engine.Source, bool) {
 	s, ok := c.scans[name]
 	if !ok {
-		s = scan{table: name}
+		s = scan{table: c.api.tableName(name)}
 	}
 	if !c.api.serves(s.table) {
 		return nil, false
@@ -64,6 +88,7 @@ func (c *catalog) Table(name string) (engine.Source, bool) {
 
 // columns gives a table's columns, nil if the API does not know it.
 func (c *catalog) columns(name string) []engine.Column {
+	name = c.api.tableName(name)
 	if !c.api.serves(name) {
 		return nil
 	}
@@ -100,7 +125,7 @@ func (m *metered) Scan() iter.Seq[engine.Record] {
 
 // run starts a query, narrowed if that is possible.
 func (c *catalog) run(ctx context.Context, text string) ([]engine.Column, iter.Seq2[engine.Record, error], error) {
-	q := engine.Query{Text: text, Catalog: c, Now: c.upTo.Time()}
+	q := engine.Query{Text: text, Catalog: c, Now: c.upTo.Time(), Ties: c.ties}
 	rewritten, _, scans := narrowed(text, c.columns)
 	if len(scans) > 0 {
 		c.scans = scans

@@ -93,3 +93,49 @@ func TestRefusal_EndsWithoutANewline(t *testing.T) {
 		}
 	}
 }
+
+func TestTables_OldNamesStillAnswer(t *testing.T) {
+	w := newWorld(t, nil)
+	w.append("DeviceInfo", `{"DeviceId":"d1"}`)
+	w.append("DeviceProcessEvents", `{"DeviceId":"d2"}`, `{"DeviceId":"d3"}`)
+	for query, want := range map[string]string{
+		"MachineInfo | project DeviceId":                                 `"Results":[{"DeviceId":"d1"}]`,
+		"ProcessCreationEvents | where DeviceId == 'd3' | count":         `"Results":[{"Count":1}]`,
+		"ProcessCreationEvents | where isnull(ingestion_time()) | count": `"Results":[{"Count":0}]`,
+	} {
+		if r := w.mde(query); r.status != http.StatusOK || !strings.Contains(r.body, want) {
+			t.Errorf("%s: got %d %s, want %s", query, r.status, r.body, want)
+		}
+	}
+	if r := w.graph("MachineInfo"); r.status != http.StatusBadRequest {
+		t.Errorf("over Graph: got %d, want 400", r.status)
+	}
+}
+
+func TestAnswer_TiesComeInAnotherOrderOnRequest(t *testing.T) {
+	w := newWorld(t, func(o *hunting.Options) { o.Awkward.LooseTies = true })
+	for range 30 {
+		w.append("DeviceInfo", `{"DeviceId":"`+strings.Repeat("d", 1+w.tenant.Count("DeviceInfo"))+`","OSPlatform":"x"}`)
+	}
+	const query = "DeviceInfo | sort by OSPlatform asc | project DeviceId"
+	first := w.graph(query).body
+	for range 5 {
+		if w.graph(query).body != first {
+			return
+		}
+	}
+	t.Error("six queries gave thirty equal rows in one order")
+}
+
+func TestAnswer_WholeRowsHaveEveryColumn(t *testing.T) {
+	w := newWorld(t, func(o *hunting.Options) { o.Whole = true })
+	w.append("AlertInfo", `{"AlertId":"a","Extra":{"kept":1}}`, `{"Severity":null,"AlertId":"b"}`)
+	body := w.graph("AlertInfo").body
+	for _, want := range []string{
+		`{"AlertId":"a","Extra":{"kept":1},"Timestamp":`, `,"Title":""`, `{"Severity":null,"AlertId":"b","Timestamp":`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("got %s, want %s", body, want)
+		}
+	}
+}

@@ -86,6 +86,10 @@ type Options struct {
 	// without that preview does.
 	NoIndexedEncoding bool
 
+	// LooseTies gives rows that a query's sort holds for equal in another order at
+	// each query.
+	LooseTies bool
+
 	// Faults are consulted on every request and delivery.
 	Faults Faults
 }

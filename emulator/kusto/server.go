@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -238,6 +239,9 @@ func (c *Cluster) query(x *exchange) (q engine.Query, late *Error, err error) {
 	q = engine.Query{Text: text, Catalog: cat, Now: now, Parameters: x.parameter, MaxRows: x.options.maxRows}
 	if x.options.take >= 0 && x.options.take <= int64(q.MaxRows) {
 		q.MaxRows = 0 // taken first, then looked at
+	}
+	if c.opts.LooseTies {
+		q.Ties = rand.Uint64() | 1
 	}
 	return q, late, cat.checkRestricted(x, db, q)
 }

@@ -46,6 +46,9 @@ type Options struct {
 	// IngestLatency is how long ADX takes over a blob.
 	IngestLatency time.Duration
 	TokenLife     time.Duration
+	// LooseTies gives rows that a sort holds for equal in another order at each query,
+	// in ADX; for hunting see Hunting.Awkward.
+	LooseTies bool
 	// StorageMiddleware is put in front of Azurite, for faults.
 	StorageMiddleware azurite.Middleware
 }
@@ -173,7 +176,7 @@ func (e *Emulators) startCluster(ctx context.Context, o Options) error {
 		return err
 	}
 	e.Cluster, err = kusto.New(kusto.Options{
-		Databases: []string{Database}, Storage: storage, Client: e.Certs.Client(), Latency: o.IngestLatency, Authority: e.AuthorityURL,
+		Databases: []string{Database}, Storage: storage, Client: e.Certs.Client(), Latency: o.IngestLatency, Authority: e.AuthorityURL, LooseTies: o.LooseTies,
 		Authorize: func(bearer string) (string, error) {
 			claims, err := e.Identity.Verify(bearer, identity.AudienceKusto)
 			if err != nil {

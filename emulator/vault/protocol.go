@@ -3,9 +3,12 @@ package vault
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/identity"
@@ -46,8 +49,8 @@ func throttled() *refusal {
 	return &refusal{status: http.StatusTooManyRequests, code: "Throttled", message: "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached"}
 }
 
-// ServeHTTP answers GET /secrets/{name}/ and GET /secrets/{name}/{version}. It must
-// be reached over https.
+// ServeHTTP answers GET /secrets/{name}/ and GET /secrets/{name}/{version}, and lists
+// secrets and the versions of one. It must be reached over https.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	condition, retryAfter := s.condition, s.retryAfter
@@ -66,24 +69,29 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.routes.ServeHTTP(w, r)
 }
 
-func (s *Server) get(w http.ResponseWriter, r *http.Request) {
+// admit checks caller, version and, if the path has one, name.
+func (s *Server) admit(r *http.Request) *refusal {
 	if refused := s.authorize(r); refused != nil {
-		s.refuse(w, refused)
-		return
+		return refused
 	}
 	switch asked := r.URL.Query().Get("api-version"); {
 	case asked == "":
-		s.refuse(w, badParameter("api-version must be specified"))
-		return
+		return badParameter("api-version must be specified")
 	case !apiVersion.MatchString(asked):
-		s.refuse(w, badParameter(fmt.Sprintf("The specified version (%s) is not recognized. Consider using the latest supported version.", asked)))
+		return badParameter(fmt.Sprintf("The specified version (%s) is not recognized. Consider using the latest supported version.", asked))
+	}
+	if name := r.PathValue("name"); name != "" && !secretName.MatchString(name) {
+		return badParameter(fmt.Sprintf("The request URI contains an invalid name: %s", name))
+	}
+	return nil
+}
+
+func (s *Server) get(w http.ResponseWriter, r *http.Request) {
+	if refused := s.admit(r); refused != nil {
+		s.refuse(w, refused)
 		return
 	}
 	name, id := r.PathValue("name"), r.PathValue("version")
-	if !secretName.MatchString(name) {
-		s.refuse(w, badParameter(fmt.Sprintf("The request URI contains an invalid name: %s", name)))
-		return
-	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,17 +109,70 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	}
 	s.reads[entry.name]++
 	writeJSON(w, http.StatusOK, map[string]any{
-		"value": v.value,
-		"id":    "https://" + r.Host + "/secrets/" + entry.name + "/" + v.id,
-		"attributes": map[string]any{
-			"enabled":         true,
-			"created":         v.created.Unix(),
-			"updated":         v.created.Unix(),
-			"recoveryLevel":   "Recoverable+Purgeable",
-			"recoverableDays": 90,
-		},
-		"tags": map[string]string{},
+		"value":      v.value,
+		"id":         "https://" + r.Host + "/secrets/" + entry.name + "/" + v.id,
+		"attributes": v.attributes(),
+		"tags":       map[string]string{},
 	})
+}
+
+func (v *version) attributes() map[string]any {
+	return map[string]any{
+		"enabled":         v.enabled,
+		"created":         v.created.Unix(),
+		"updated":         v.created.Unix(),
+		"recoveryLevel":   "Recoverable+Purgeable",
+		"recoverableDays": 90,
+	}
+}
+
+// pageSize is the most items of one page. Source: Key Vault REST, Get Secrets.
+const pageSize = 25
+
+// list gives secrets, by name, or the versions of one, oldest first; no values.
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	if refused := s.admit(r); refused != nil {
+		s.refuse(w, refused)
+		return
+	}
+	query := r.URL.Query()
+	size, skip := pageSize, 0
+	for name, to := range map[string]*int{"maxresults": &size, "$skiptoken": &skip} {
+		if text := query.Get(name); text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 0 || name == "maxresults" && (n < 1 || n > pageSize) {
+				s.refuse(w, badParameter(fmt.Sprintf("Parameter %s is not valid.", name)))
+				return
+			}
+			*to = n
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	items := []map[string]any{}
+	item := func(id string, v *version) {
+		items = append(items, map[string]any{"id": "https://" + r.Host + "/secrets/" + id, "attributes": v.attributes(), "tags": map[string]string{}})
+	}
+	if name := r.PathValue("name"); name != "" {
+		if entry := s.secrets[strings.ToLower(name)]; entry != nil {
+			for i := range entry.versions {
+				item(entry.name+"/"+entry.versions[i].id, &entry.versions[i])
+			}
+		}
+	} else {
+		for _, key := range slices.Sorted(maps.Keys(s.secrets)) {
+			entry := s.secrets[key]
+			item(entry.name, &entry.versions[len(entry.versions)-1])
+		}
+	}
+	items = items[min(skip, len(items)):]
+	var next any
+	if len(items) > size {
+		items = items[:size]
+		query.Set("$skiptoken", strconv.Itoa(skip+size))
+		next = "https://" + r.Host + r.URL.Path + "?" + query.Encode()
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"value": items, "nextLink": next})
 }
 
 // refuse writes an error; with a 401 goes the challenge that says where tokens

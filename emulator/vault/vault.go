@@ -1,5 +1,5 @@
-// Package vault stands in for the secrets of an Azure Key Vault: reading them,
-// as an application does, over https and with a token.
+// Package vault stands in for the secrets of an Azure Key Vault: reading and listing
+// them, as an application does, over https and with a token.
 //
 // It challenges a request without a token, tells missing, disabled and forbidden
 // secrets apart as Key Vault does, and can be made unreachable or throttled. Who
@@ -105,6 +105,8 @@ func New(opts Options) (*Server, error) {
 	for _, path := range []string{"/secrets/{name}", "/secrets/{name}/{$}", "/secrets/{name}/{version}"} {
 		s.routes.HandleFunc("GET "+path, s.get)
 	}
+	s.routes.HandleFunc("GET /secrets", s.list)
+	s.routes.HandleFunc("GET /secrets/{name}/versions", s.list)
 	return s, nil
 }
 

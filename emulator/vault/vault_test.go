@@ -3,6 +3,7 @@ package vault_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -288,5 +289,46 @@ func TestServer_RefusesImpossibleNames(t *testing.T) {
 	}
 	if err := s.SetEnabled("absent", "", false); err == nil {
 		t.Error("switching an absent secret got no error")
+	}
+}
+
+func TestList_GivesSecretsAndVersionsWithoutValues(t *testing.T) {
+	s := newStack(t)
+	for i := range 30 {
+		s.set(t, fmt.Sprintf("secret-%02d", i), "v")
+	}
+	first, second := s.set(t, "secret-07", "v2"), s.set(t, "secret-07", "v3")
+	if err := s.SetEnabled("secret-07", second, false); err != nil {
+		t.Fatal(err)
+	}
+	client := s.client(t, readerID)
+	var names []string
+	for pager := client.NewListSecretPropertiesPager(nil); pager.More(); {
+		page, err := pager.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range page.Value {
+			names = append(names, item.ID.Name())
+		}
+	}
+	if len(names) != 30 || names[0] != "secret-00" || names[29] != "secret-29" {
+		t.Errorf("secrets: %v, want all thirty over two pages", names)
+	}
+	var versions []string
+	for pager := client.NewListSecretPropertiesVersionsPager("secret-07", nil); pager.More(); {
+		page, err := pager.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range page.Value {
+			versions = append(versions, fmt.Sprintf("%s %t", item.ID.Version(), *item.Attributes.Enabled))
+		}
+	}
+	if len(versions) != 3 || versions[1] != first+" true" || versions[2] != second+" false" {
+		t.Errorf("versions: %v", versions)
+	}
+	if _, err := s.client(t, guestID).NewListSecretPropertiesPager(nil).NextPage(t.Context()); err == nil {
+		t.Error("a stranger may list")
 	}
 }

@@ -207,6 +207,8 @@ type emulatorsCommand struct {
 	source
 	JSON          bool          `help:"Print one line of JSON with every address, name and credential." name:"json"`
 	IngestLatency time.Duration `help:"How long ADX takes over a blob." default:"1s"`
+	Whole         bool          `help:"Give every row all columns of its answer's schema, as Defender does; --no-whole serves rows as they stand." default:"true" negatable:""`
+	LooseTies     bool          `help:"Give rows that a sort holds for equal in another order at each query."`
 }
 
 func (c emulatorsCommand) Run(p *process) error {
@@ -214,7 +216,10 @@ func (c emulatorsCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	e, err := stack.Start(p.ctx, stack.Options{Data: data, IngestLatency: c.IngestLatency})
+	e, err := stack.Start(p.ctx, stack.Options{
+		Data: data, IngestLatency: c.IngestLatency, LooseTies: c.LooseTies,
+		Hunting: hunting.Options{Whole: c.Whole, Awkward: hunting.Awkward{LooseTies: c.LooseTies}},
+	})
 	if err != nil {
 		return err
 	}
