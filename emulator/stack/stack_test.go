@@ -315,13 +315,14 @@ func TestKill_InTheMiddleOfATableEndsWithEveryRowOnce(t *testing.T) {
 	s.setup("none")
 	s.configure(table)
 	var kills atomic.Int32
-	s.serve(map[string]string{"MIGRATION_ROW_TARGET": "1000", "MIGRATION_INGEST_GRACE": "5s"}, funchost.Options{
+	s.serve(map[string]string{"MIGRATION_ROW_TARGET": "600", "MIGRATION_INGEST_GRACE": "5s"}, funchost.Options{
 		Timing: funchost.Timing{QueueLease: 3 * time.Second, QueueVisibility: time.Second, RestartWindow: time.Millisecond},
 	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// At the third, the ninth and the fifteenth slice sent.
+		// At the third, the ninth and the fifteenth slice sent, of more than thirty: a kill
+		// takes the lines of those that were being sent with it.
 		for _, at := range []int{3, 9, 15} {
 			for s.count("slice sent") < at && s.count("run ended") == 0 {
 				time.Sleep(5 * time.Millisecond)
