@@ -23,7 +23,7 @@ func endMutants() []mutant {
 		one("lost-run-copied-again", "a table without state is copied again beside the rows of a lost run",
 			planFile, "	if m.state.Rebuilt && m.inForce.Load != plan.Snapshot {", "	if false {", pipelineTests("^TestMigrate_RowsThatNobodyVouchesFor")),
 		one("redelivery-is-served", "a message that comes again between two runs is dropped",
-			migrationFile, "	return !m.req.redelivered() && m.req.Trigger", "	return m.req.Trigger", pipelineTests("^TestMigrate_RedeliveredBetweenTwoRunsGoesOn$")),
+			migrationFile, " && !m.state.More", "", pipelineTests("^TestMigrate_RedeliveredBetweenTwoRunsGoesOn$")),
 		one("refusal-is-served", "a table's refusal for rows of another app counts as a run that ended",
 			migrationFile, "Before(m.state.Served)", "Before(m.state.ForeignSince)", pipelineTests("^TestMigrate_RefusalForAnotherApp")),
 		one("expired-is-divided", "rows that expired between count and copy make a slice be divided without end",

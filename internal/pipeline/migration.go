@@ -248,10 +248,9 @@ func ended(state *plan.TableState, l *plan.Ledger) bool {
 // alreadyServed reports whether a scheduled wake-up has had its purpose: a run that
 // ended after it was sent, with nothing left open and no window left to copy. After
 // a long wait many of them come at once. Both instants are the storage's; the margin
-// is for its whole seconds. A message that comes again had not its purpose: its work
-// was cut off, maybe between two runs.
+// is for its whole seconds.
 func (m *migration) alreadyServed() bool {
-	return !m.req.redelivered() && m.req.Trigger == plan.Scheduled && m.state.OpenRun == "" && !m.state.More &&
+	return m.req.Trigger == plan.Scheduled && m.state.OpenRun == "" && !m.state.More &&
 		!m.req.Inserted.IsZero() && m.req.Inserted.Add(5*time.Second).Before(m.state.Served)
 }
 

@@ -34,7 +34,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	}
 	call := m.callerFor(l.Table)
 	p := &planner{
-		cfg: m.cfg, clock: m.ports.Clock, state: m.state, ledger: l, width: plan.NewRowWidth(m.cfg.Limits, m.state.Width), log: m.log,
+		cfg: m.cfg, clock: m.ports.Clock, state: m.state, ledger: l, width: plan.NewRowWidth(m.cfg.Limits.Capped(m.state.RowCap), m.state.Width), log: m.log,
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: m.log},
 		save:    func(ctx context.Context) error { return m.lease.SaveState(ctx, m.state) },
 	}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
 	l.Account.Edge = l.Table.ExpiryEdge(m.ports.Clock.Now(), m.cfg.LookBack)
 	return &run{
 		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l,
-		width:   plan.NewRowWidth(m.cfg.Limits, m.state.Width),
+		width:   plan.NewRowWidth(m.cfg.Limits.Capped(m.state.RowCap), m.state.Width),
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: log},
 	}
 }
@@ -367,6 +368,14 @@ func (r *run) settle(ctx context.Context, s plan.Slice, received int64) error {
 	case plan.DivideAtEdge:
 		return fault.As(fault.Split, fmt.Errorf("%d rows received, %d counted, %d counted again: %w", received, s.Rows, recount, errAtEdge))
 	}
+	if received < min(s.Rows, recount) {
+		r.mu.Lock()
+		if r.width.Cut(received) {
+			r.log.Warn("answers are cut below the service's cap", "rows", received)
+			r.stopped.Store(true)
+		}
+		r.mu.Unlock()
+	}
 	return fault.As(fault.Split, fmt.Errorf("%d rows received, %d counted, %d counted again: %w", received, s.Rows, recount, errUnequal))
 }
 
@@ -405,6 +414,7 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 // packs the rest of the run again.
 func (r *run) learned(ctx context.Context) error {
 	r.m.state.Width = r.width.Width()
+	r.m.state.RowCap = cmp.Or(r.width.RowCap(), r.m.state.RowCap)
 	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {
 		return err
 	}
@@ -437,6 +447,9 @@ func (r *run) repack(ctx context.Context, rest []plan.Slice) error {
 	}
 	if err := r.ledger.Repack(packed); err != nil {
 		return err
+	}
+	if r.ledger.Shorten(plan.MaxSlices) {
+		r.log.Info("the window was cut short: more slices than a run may have", "window_to", plan.Stamp(r.ledger.Window.To))
 	}
 	r.log.Info("packed again by the learned row width", "bytes_per_row", int64(r.m.state.Width), "slices", len(packed))
 	return r.save(ctx)

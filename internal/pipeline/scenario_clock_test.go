@@ -22,9 +22,9 @@ func TestScenario_L1_ClockAheadByAnHour(t *testing.T) {
 		counts := w.tried["count"]
 		w.messages = append(w.messages, failed(plan.Scheduled, 0, 0))
 		w.messages[len(w.messages)-1].req.Inserted = w.now
-		w.now = w.now.Add(time.Second)
+		w.now = w.now.Add(time.Minute) // other work goes first
 		w.deliverDue(0)
-		if w.tried["count"] == counts && w.count(key.Source, plan.Success) < 2 {
+		if w.tried["count"] == counts {
 			t.Errorf("%v: the wake-up was dropped", w.now)
 		}
 	}

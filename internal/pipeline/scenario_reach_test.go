@@ -103,9 +103,14 @@ func TestScenario_L3_SnapshotInParts(t *testing.T) {
 // A row that leaves one part while another comes in elsewhere makes it torn.
 func TestScenario_L3_SnapshotInPartsIsTorn(t *testing.T) {
 	w := heavySnapshot(5, fault.As(fault.Split, errors.New("too heavy")))
-	w.after(30, "enqueue", func(*process) error {
+	moved := false
+	w.ill = append(w.ill, &mishap{call: "landed", after: true, do: func(*process) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if moved || len(w.arrived("")) < 3_000 {
+			return nil
+		}
+		moved = true
 		for i := range w.rows {
 			if w.rows[i].bucket < plan.Buckets/16 {
 				w.rows[i].bucket = plan.Buckets - 1
@@ -113,7 +118,7 @@ func TestScenario_L3_SnapshotInPartsIsTorn(t *testing.T) {
 			}
 		}
 		return nil
-	})
+	}})
 	w.run(3 * time.Hour)
 	restarted := 0
 	for _, b := range w.ledgers {
@@ -133,4 +138,59 @@ func heavySnapshot(seed uint64, cause error) *world {
 	w.heavy = func(plan.CountQuery) error { w.now = w.now.Add(time.Minute); return cause }
 	w.branches = 1
 	return w
+}
+
+// A tenant's answers are cut far below the service's cap: that is found out once.
+func TestScenario_L15_CapBelowTheServices(t *testing.T) {
+	w := large(6, 3_000, 20)
+	w.cut, w.cap = true, 51 // 50 rows an answer
+	w.cfg.Limits = plan.Limits{Rows: 1_000, Bytes: 1 << 60}
+	w.run(30 * time.Minute)
+	w.whole(t, w.now.Add(-time.Hour))
+	if got := w.state(t, key).RowCap; got != 50 {
+		t.Fatalf("the cap learned is %d, want 50:%s", got, w.story())
+	}
+	// Sixty answers at the least; the first ones were cut, and settled by a count.
+	if got := w.calls; got > 90 {
+		t.Errorf("%d calls for the first run", got)
+	}
+	w.now = w.now.Add(30 * time.Minute)
+	for i := range 2_000 {
+		w.add(w.now.Add(-w.cfg.Settle - time.Duration(i)*500*time.Millisecond).Truncate(plan.Tick))
+	}
+	calls := w.calls
+	w.run(30 * time.Minute)
+	w.whole(t, w.now.Add(-time.Hour))
+	if got := w.calls - calls; got > 2_000*100/(50*95)+8 {
+		t.Errorf("%d calls for 2,000 rows", got)
+	}
+}
+
+// Refusals make slices so small that a run would have thousands of them: the window
+// is cut short instead.
+func TestScenario_L12_RepackedWithinBounds(t *testing.T) {
+	w := large(7, 6_000, 20)
+	w.cut, w.cap = true, 9 // 8 rows an answer
+	w.cfg.Limits, w.cfg.Budget = plan.Limits{Rows: 1_000, Bytes: 1 << 60}, time.Hour
+	most := 0
+	w.repeatedly(1, 0, "save ledger", func(*process) error {
+		if w.tried["save ledger"]%50 > 0 {
+			return nil
+		}
+		for _, b := range w.ledgers {
+			most = max(most, len(w.ledger(t, b).Slices))
+		}
+		return nil
+	})
+	if err := w.wake(plan.Scheduled); err != nil {
+		t.Fatal(err)
+	}
+	w.run(3 * time.Hour)
+	w.whole(t, w.now.Add(-5*time.Hour))
+	if most > plan.MaxSlices+40 {
+		t.Errorf("a ledger of %d slices", most)
+	}
+	if n := w.count(key.Source, plan.Success); n < 2 {
+		t.Errorf("%d runs for 850 slices:%s", n, w.story())
+	}
 }

@@ -44,6 +44,15 @@ func (l Limits) Target() int64 {
 	return max(1, min(l.Rows, int64(float64(l.Bytes)/width)))
 }
 
+// Capped returns the limits for a tenant whose answers are cut at rowCap rows, 0 where
+// that is not known.
+func (l Limits) Capped(rowCap int64) Limits {
+	if rowCap > 0 {
+		l.Rows = max(1, min(l.Rows, int64(float64(rowCap)*fillEnough)))
+	}
+	return l
+}
+
 // Unlearned returns the target for rows of unknown width: what fits into one slice
 // by the assumed width stays one; of more, the first slice shall be fetched even
 // if the rows are twice and a half as wide, since the rest is packed again by what

@@ -70,6 +70,9 @@ type TableState struct {
 	Served   time.Time `json:"Served,omitzero"`   // when the last run ended, by the storage's clock; zero: not known
 	Pending  Pending   `json:"Pending,omitzero"`  // the wake-up that we sent again last
 	Said     []Said    `json:"Said,omitempty"`    // causes that audit rows named lately, oldest first
+	// RowCap is the number of rows at which the tenant's answers are cut, where that is
+	// below the service's cap; 0: not known.
+	RowCap int64 `json:"RowCap,omitzero"`
 	// Reach is the longest window that the next run may count, in nanoseconds; 0: any.
 	Reach time.Duration `json:"Reach,omitzero"`
 }

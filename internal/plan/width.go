@@ -32,6 +32,9 @@ type RowWidth struct {
 	guess    float64 // the least width that refusals showed; 0: none
 	refused  int     // answers refused as too large in this attempt
 	before   int64   // target that the planned slices were packed under
+	cut      int64   // rows of the last answer that was cut; 0: none
+	rowCap   int64   // rows at which answers are cut, learned in this attempt; 0: not
+	uncapped int64   // target before that, until Learn; 0: nothing new
 }
 
 // NewRowWidth returns what is known when an attempt takes up a run: the row and byte
@@ -65,6 +68,32 @@ func (w *RowWidth) Observe(rows, bytes int64) {
 	w.bytes += bytes
 }
 
+// Cut takes in that an answer had so many rows of more, counted twice. Two answers cut
+// at the same number show the tenant's cap, where it is lower than the service's. It
+// reports whether it was learned, so that no further slice should begin before the
+// rest is packed again.
+func (w *RowWidth) Cut(received int64) (stop bool) {
+	again := received > 0 && received == w.cut && w.rowCap == 0
+	w.cut = received
+	if again {
+		w.rowCap, w.uncapped = received, w.packedUnder()
+		w.limits = w.limits.Capped(received)
+	}
+	return again
+}
+
+// RowCap returns the rows at which answers are cut as the table state shall hold them;
+// 0: nothing was learned.
+func (w *RowWidth) RowCap() int64 { return w.rowCap }
+
+// packedUnder returns the target that slices have been packed under so far.
+func (w *RowWidth) packedUnder() int64 {
+	if w.limits.Width == 0 {
+		return w.limits.Unlearned(math.MaxInt64)
+	}
+	return w.limits.Target()
+}
+
 // Refuse takes in that the answer for a slice counted at so many rows was refused as
 // too large, which is all that is then known of the width. It reports whether rows
 // are now taken to be wider, so that no further slice should begin before the rest is
@@ -84,25 +113,22 @@ func (w *RowWidth) Refuse(rows int64) (stop bool) {
 }
 
 // Learn takes the width from what was received while learning, else from what was
-// refused, and reports whether it changed; the caller then saves Width and asks
+// refused, and reports whether it changed; the caller then saves Width and RowCap and asks
 // Repack. alone says that a slice was fetched alone to learn from.
 func (w *RowWidth) Learn(alone bool) (changed bool) {
-	if !alone && w.guess <= w.limits.Width {
+	if !alone && w.guess <= w.limits.Width && w.uncapped == 0 {
 		return false
 	}
-	before := w.limits.Target()
-	if w.limits.Width == 0 {
-		before = w.limits.Unlearned(math.MaxInt64)
-	}
+	before := cmp.Or(w.uncapped, w.packedUnder())
 	switch {
 	case w.learning && w.rows > 0:
 		w.limits.Width, w.learning = float64(w.bytes)/float64(w.rows), false
-	case w.guess > 0:
+	case w.guess > w.limits.Width:
 		w.limits.Width = w.guess
-	default:
+	case w.uncapped == 0:
 		return false
 	}
-	w.guess, w.before = 0, before
+	w.guess, w.uncapped, w.before = 0, 0, before
 	return true
 }
 
