@@ -123,7 +123,8 @@ func TestSort_TiesComeInAnotherOrderOnRequest(t *testing.T) {
 		}
 		return shown(res)
 	}
-	if order(0) != order(0) || order(1) != order(1) {
+	first, second := [2]string{order(0), order(1)}, [2]string{order(0), order(1)}
+	if first != second {
 		t.Error("one number gives two orders")
 	}
 	if order(0) == order(1) || order(1) == order(2) {

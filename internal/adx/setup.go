@@ -66,9 +66,7 @@ func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 	if err := s.runScript(ctx, tables); err != nil {
 		return s.steps, err
 	}
-	if err := s.takeOver(ctx); err != nil {
-		return s.steps, err
-	}
+	s.takeOver(ctx)
 	if err := s.runScript(ctx, functions); err != nil {
 		return s.steps, err
 	}

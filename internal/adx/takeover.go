@@ -34,19 +34,19 @@ type takenSource struct {
 // materialized view makes room for the function of that name. A database whose view
 // an earlier setup has replaced is taken over alike, as long as nothing was copied
 // into it since.
-func (s *setup) takeOver(ctx context.Context) error {
+func (s *setup) takeOver(ctx context.Context) {
 	_, old := s.before.MaterializedViews[latestView]
 	_, configured := s.before.Tables[configurationTable]
 	_, viewed := s.before.Functions[latestView]
 	if !old && (!configured || !viewed) {
-		return nil
+		return
 	}
 	const name = "takeover from the original script"
 	taken, err := s.recordTakeover(ctx, old)
 	if err != nil {
 		// The view stays: without the record its watermarks would be lost.
 		s.add(failedStep(name, err))
-		return nil
+		return
 	}
 	if len(taken) > 0 {
 		names := make([]string, len(taken))
@@ -56,14 +56,13 @@ func (s *setup) takeOver(ctx context.Context) error {
 		s.add(Step{Name: name, Outcome: Done, Detail: fmt.Sprintf("recorded the greatest watermark of %s; %s", strings.Join(names, ", "), takeoverNote)})
 	}
 	if !old {
-		return nil
+		return
 	}
 	step := Step{Name: "materialized view " + latestView, Outcome: Done, Detail: "dropped for the function of that name; no row is lost"}
 	if err := s.runAll(ctx, scriptOf("takeover.kql")); err != nil {
 		step = failedStep(step.Name, err)
 	}
 	s.add(step)
-	return nil
 }
 
 // recordTakeover appends the audit rows and then the configuration rows, each under

@@ -80,13 +80,14 @@ func (c *ServiceClock) Now() (time.Time, bool) {
 	return local.Round(0).UTC().Add(c.offset()), c.stillKnown(local)
 }
 
-// ToLocal and ToService convert between the two clocks.
+// ToLocal returns an instant of the service's clock by ours.
 func (c *ServiceClock) ToLocal(t time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return t.Add(-c.offset())
 }
 
+// ToService returns an instant of our clock by the service's.
 func (c *ServiceClock) ToService(t time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,7 @@ type tableCalls struct {
 	asking   chan struct{} // holds one token while somebody asks
 	inFlight atomic.Int64
 	made     atomic.Int64
+	faults   sync.Map // signatures of faults met
 }
 
 // taken returns how many calls were made since it was last asked.
@@ -115,7 +117,7 @@ func (t *tableCalls) do(ctx context.Context, open func() bool, try func(context.
 				return err
 			}
 		case fault.Unavailable:
-			if tries >= triesUnavailable {
+			if tries >= triesUnavailable || t.inData(err) {
 				return err
 			}
 			// Half to one and a half pauses: tables that failed together come back apart.
@@ -127,6 +129,17 @@ func (t *tableCalls) do(ctx context.Context, open func() bool, try func(context.
 			return errors.Join(err, sleepErr)
 		}
 	}
+}
+
+// inData reports whether a fault that the attempt has met before comes again: it is
+// in the rows, and no pause will mend it.
+func (t *tableCalls) inData(err error) bool {
+	signature := fault.Signature(err)
+	if signature == "" {
+		return false
+	}
+	_, before := t.faults.LoadOrStore(signature, true)
+	return before
 }
 
 // refusal is an error of the call itself, not of what goes before it.

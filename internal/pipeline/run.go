@@ -397,7 +397,7 @@ func (r *run) split(ctx context.Context, s plan.Slice, cause error) error {
 	}
 	if !ok {
 		kind := fault.Permanent
-		if fault.KindOf(cause) == fault.Unavailable || errors.Is(cause, errUnequal) {
+		if fault.KindOf(cause) == fault.Unavailable && fault.Signature(cause) == "" || errors.Is(cause, errUnequal) {
 			kind = fault.Retry
 		}
 		return fault.As(kind, fmt.Errorf("fetch %s, which cannot be divided further: %w", s, cause))

@@ -19,7 +19,6 @@ type liar struct {
 	counts  int                                        // of CountBuckets and Count so far
 	count   func(call int, c *plan.Counts)             // spoils an answer of Count
 	buckets func(call int, parts [][]plan.BucketCount) // spoils one of CountBuckets
-	fetch   func(s plan.Slice, rows int) (shown int)   // how many rows an answer shows
 }
 
 func (l *liar) Count(ctx context.Context, call plan.Caller, q plan.CountQuery) (plan.Counts, error) {

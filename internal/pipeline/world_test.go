@@ -35,10 +35,12 @@ type world struct {
 	ill   []*mishap
 
 	rows      []record
-	cap       int  // rows per answer
-	cut       bool // cut silently at the cap instead of refusing
-	refuseAll bool // every fetch is too large
-	branches  int  // parts that one count may have; 0: any number
+	cap       int                     // rows per answer
+	cut       bool                    // cut silently at the cap instead of refusing
+	refuseAll bool                    // every fetch is too large
+	poison    func(record) error      // a row that spoils every answer it is in
+	answers   func([]record) []record // what becomes of an answer's rows
+	branches  int                     // parts that one count may have; 0: any number
 	heavy     func(plan.CountQuery) error
 	ids       int // of rows used so far
 	calls     int
@@ -369,6 +371,17 @@ func (p *process) answer(t plan.Table, s plan.Slice, w io.Writer) (got plan.Rece
 		for _, r := range p.rows {
 			if p.match(t, s, r) {
 				rows = append(rows, r)
+			}
+		}
+		if p.answers != nil {
+			rows = p.answers(rows)
+		}
+		for _, r := range rows {
+			if p.poison == nil {
+				break
+			}
+			if err := p.poison(r); err != nil {
+				return err
 			}
 		}
 		if len(rows) >= p.cap && !p.cut || p.refuseAll {

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -35,7 +36,23 @@ type Options struct {
 }
 
 func (o Options) client() *azqueue.ClientOptions {
-	return &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: o.Transport}}
+	return &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: o.Transport, PerCallPolicies: []policy.Policy{versionPolicy{}}}}
+}
+
+// olderVersion is a version of the storage API that every cloud has had for years
+// and that has all a Sender uses. Clouds other than the global one get new versions
+// months later, and refuse those they do not know.
+const olderVersion = "2021-12-02"
+
+// versionPolicy asks for olderVersion where the account is not in the global cloud.
+// It runs before the request is signed.
+type versionPolicy struct{}
+
+func (versionPolicy) Do(r *policy.Request) (*http.Response, error) {
+	if host := r.Raw().URL.Hostname(); !strings.HasSuffix(host, ".core.windows.net") && !address.IsLoopback(host) {
+		r.Raw().Header["x-ms-version"] = []string{olderVersion} //nolint:staticcheck // as the SDK spells it, which signs it so
+	}
+	return r.Next()
 }
 
 // Sender sends wake-ups to one queue. It is safe for concurrent use.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -259,6 +260,36 @@ func TestNewSenderWithCredential_refusesABadURL(t *testing.T) {
 		_, err := NewSenderWithCredential(text, "migrations", fixedToken(""), Options{})
 		if err == nil || strings.Contains(err.Error(), "confidential") {
 			t.Errorf("URL %q: got error %v", text, err)
+		}
+	}
+}
+
+// header keeps the version of the storage API that a request asks for.
+type header struct{ version string }
+
+func (h *header) Do(r *http.Request) (*http.Response, error) {
+	for name, values := range r.Header {
+		if strings.EqualFold(name, "x-ms-version") {
+			h.version += strings.Join(values, ",")
+		}
+	}
+	return nil, errors.New("not sent")
+}
+
+// Clouds other than the global one refuse a version that they do not know yet.
+func TestSender_AsksOtherCloudsForAVersionTheyHave(t *testing.T) {
+	for suffix, older := range map[string]bool{"core.windows.net": false, "core.usgovcloudapi.net": true, "core.chinacloudapi.cn": true} {
+		h := &header{}
+		text := "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + base64.StdEncoding.EncodeToString([]byte("k")) + ";EndpointSuffix=" + suffix
+		s, err := NewSender(text, "migrations", Options{Transport: h})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, done := context.WithTimeout(t.Context(), 50*time.Millisecond) // not for the SDK's retries
+		_ = s.Wake(ctx, plan.WakeUp{Key: plan.Key{Source: "DeviceInfo"}, Trigger: plan.Scheduled}, 0)
+		done()
+		if got := h.version == olderVersion; got != older || h.version == "" {
+			t.Errorf("%s: version %q, want the older one: %v", suffix, h.version, older)
 		}
 	}
 }
