@@ -24,7 +24,10 @@ type Bench struct {
 	Out   io.Writer    // the figures
 	Log   *slog.Logger // progress
 	Short bool
+	Case  string // the only case to measure, of quota and memory; "": all
 }
+
+func (b *Bench) wants(name string) bool { return b.Case == "" || b.Case == name }
 
 // A Measurement is one kind of figure.
 type Measurement struct {

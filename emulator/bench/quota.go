@@ -28,12 +28,23 @@ const (
 // Answers take long, so that many calls have to be under way at a time.
 func quotaFigures(ctx context.Context, b *Bench) error {
 	for _, processes := range []int{1, 2, 4} {
+		if !b.wants(strconv.Itoa(processes)) {
+			continue
+		}
 		used, provoked, err := b.contend(ctx, processes)
 		if err != nil {
 			return err
 		}
 		b.figure("quota", strconv.Itoa(processes), "processes", processes, "used", used, "provoked_429", provoked)
 	}
+	if !b.wants("one-table") {
+		return nil
+	}
+	fetching, chain, provoked, err := b.oneTable(ctx)
+	if err != nil {
+		return err
+	}
+	b.figure("quota", "one-table", "fetching", fetching, "chain", chain, "provoked_429", provoked)
 	return nil
 }
 

@@ -22,10 +22,15 @@ type site struct {
 
 // open starts the emulators. Without limits nobody waits.
 func (b *Bench) open(ctx context.Context, data *tenant.Tenant, o hunting.Options, tables ...string) (*site, error) {
+	return b.openSlow(ctx, data, o, 0, tables...)
+}
+
+// openSlow is open with an ADX that takes so long over a blob.
+func (b *Bench) openSlow(ctx context.Context, data *tenant.Tenant, o hunting.Options, ingest time.Duration, tables ...string) (*site, error) {
 	if o.Limits == nil {
 		o.Limits = stack.Unhurried()
 	}
-	e, err := stack.Start(ctx, stack.Options{Data: data, Hunting: o})
+	e, err := stack.Start(ctx, stack.Options{Data: data, Hunting: o, IngestLatency: ingest})
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func idleMutants() []mutant {
 		one("shortened-into-the-promised", "a window is cut short before rows that are on their way",
 			"internal/plan/shorten.go", "if at.Before(floor) || !at", "if !at", suite{"internal/plan", "^TestLedger_Shorten"}),
 		one("cap-not-remembered", "each run finds out anew where answers are cut",
-			runFile, "	r.m.state.RowCap = cmp.Or(r.width.RowCap(), r.m.state.RowCap)\n", "", pipelineTests("^TestScenario_L15_")),
+			runFile, "cmp.Or(r.width.RowCap(), r.m.state.RowCap)", "cmp.Or(r.m.state.RowCap)", pipelineTests("^TestScenario_L15_")),
 		one("parts-not-closed", "a snapshot counted by parts is never found torn",
 			reachFile, "	if r.ledger.SameParts(parts, r.ledger.PartsNow) {", "	if true {", pipelineTests("^TestScenario_L3_SnapshotInPartsIsTorn$")),
 	}

@@ -19,6 +19,7 @@ type benchCommand struct {
 	App   string   `help:"Folder of the built app (make build)." default:"build/app" type:"existingdir"`
 	Short bool     `help:"Only check that every measurement works."`
 	Only  []string `help:"Names of the measurements to run; all of them otherwise."`
+	Case  string   `help:"The one case to run of quota or memory."`
 }
 
 func (c benchCommand) Run(p *process) error {
@@ -41,7 +42,7 @@ func (c benchCommand) Run(p *process) error {
 			return fmt.Errorf("no measurement %q: want %s", name, strings.Join(names, ", "))
 		}
 	}
-	b := &bench.Bench{App: app, Out: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Short: c.Short}
+	b := &bench.Bench{App: app, Out: os.Stdout, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Short: c.Short, Case: c.Case}
 	for _, m := range bench.All() {
 		if len(c.Only) > 0 && !slices.Contains(c.Only, m.Name) {
 			continue
