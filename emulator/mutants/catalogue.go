@@ -11,6 +11,8 @@ const (
 	planFile      = "internal/pipeline/plan.go"
 	runFile       = "internal/pipeline/run.go"
 	confirmFile   = "internal/pipeline/confirm.go"
+	commandFile   = "internal/pipeline/command.go"
+	repackFile    = "internal/pipeline/repack.go"
 	finishFile    = "internal/pipeline/finish.go"
 	lifeFile      = "internal/plan/slicelife.go"
 	accountFile   = "internal/plan/account.go"

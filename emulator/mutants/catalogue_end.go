@@ -13,7 +13,7 @@ func endMutants() []mutant {
 		one("switched-off-is-ignored", "a table that was switched off is copied on",
 			migrationFile, "return !m.inForce.Active && m.req.Trigger != plan.Forced }", "return !m.inForce.Active && m.req.Trigger == plan.Forced }", pipelineTests("^TestMigrate_SwitchedOffAndOn$")),
 		one("rewind-is-ignored", "a watermark that the user set back is ignored",
-			migrationFile, "			m.state.Rewind = &mark\n", "		_ = mark\n", pipelineTests("^TestMigrate_WatermarkSetByTheUserIsTakenUp$")),
+			commandFile, "			m.state.Rewind = &mark\n", "		_ = mark\n", pipelineTests("^TestMigrate_WatermarkSetByTheUserIsTakenUp$")),
 		one("snapshot-begun-for-ever", "a snapshot of a busy table is begun again and again",
 			finishFile, "	r.m.state.Restarts++\n", "", closing),
 		one("rewind-forgotten-at-the-plan", "a watermark that the user set back is forgotten with its run's ledger",

@@ -46,11 +46,11 @@ func idleMutants() []mutant {
 		one("reach-by-outage", "an outage shortens the windows",
 			reachFile, "			if err == nil {\n				p.state.Reach", "			if err != nil {\n				p.state.Reach", pipelineTests("^TestScenario_L3_")),
 		one("run-without-bounds", "packed again a run has any number of slices",
-			runFile, "	if r.ledger.Shorten(plan.MaxSlices) {", "	if false {", pipelineTests("^TestScenario_L12_")),
+			repackFile, "	if r.ledger.Shorten(plan.MaxSlices) {", "	if false {", pipelineTests("^TestScenario_L12_")),
 		one("shortened-into-the-promised", "a window is cut short before rows that are on their way",
 			"internal/plan/shorten.go", "if at.Before(floor) || !at", "if !at", suite{"internal/plan", "^TestLedger_Shorten"}),
 		one("cap-not-remembered", "each run finds out anew where answers are cut",
-			runFile, "cmp.Or(r.width.RowCap(), r.m.state.RowCap)", "cmp.Or(r.m.state.RowCap)", pipelineTests("^TestScenario_L15_")),
+			repackFile, "cmp.Or(r.width.RowCap(), r.m.state.RowCap)", "cmp.Or(r.m.state.RowCap)", pipelineTests("^TestScenario_L15_")),
 		one("parts-not-closed", "a snapshot counted by parts is never found torn",
 			reachFile, "	if r.ledger.SameParts(parts, r.ledger.PartsNow) {", "	if true {", pipelineTests("^TestScenario_L3_SnapshotInPartsIsTorn$")),
 	}
