@@ -37,8 +37,9 @@ type Function struct {
 
 // Serve works on one wake-up. Sender: the queue, woken by a tick, by a person or
 // by ourselves. A duplicate finds the lease held or nothing to do. Redelivery is
-// asked for a fault that repeating may mend; a permanent fault and a malformed
-// message are done with, since the next tick wakes the table again.
+// asked for a fault that repeating may mend, until the pipeline puts the wake-up back
+// itself; a permanent fault and a malformed message are done with, since the next
+// tick wakes the table again.
 func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 	log := host.Logger(ctx)
 	message, err := host.DecodeQueue(in.Body, Binding)

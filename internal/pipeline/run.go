@@ -106,7 +106,9 @@ func (r *run) fetchAll(ctx context.Context) error {
 		// spent already.
 		var g errgroup.Group
 		r.stopped.Store(false)
-		g.SetLimit(max(1, r.m.cfg.CallsInFlight))
+		// More than calls: a slice whose blob is committed has given its place back and
+		// still has to be written down and sent.
+		g.SetLimit(max(1, 2*r.m.cfg.CallsInFlight-1))
 		alone := r.width.Learning()
 		for _, no := range r.plannedNumbers(alone) {
 			g.Go(func() error {
