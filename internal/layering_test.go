@@ -45,7 +45,11 @@ var allowed = map[string][]string{
 	"functions/setup":               {"internal/plan", "internal/fault", "internal/host", "internal/adx"},
 	"infra/kql":                     nil,
 	"internal/blobstore/storedtest": nil, // for tests of what is stored
-	"handler":                       {"handler/app", "internal/adx", "internal/config", "internal/credential", "internal/host"},
+
+	// For tests of whatever is behind the ports.
+	"internal/pipeline/pipelinetest": {"internal/plan", "internal/fault", "internal/pipeline"},
+
+	"handler": {"handler/app", "internal/adx", "internal/config", "internal/credential", "internal/host"},
 }
 
 // wiring may import all of the product.

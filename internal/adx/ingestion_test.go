@@ -49,6 +49,13 @@ func until(t *testing.T, what string, ask func() bool) {
 // newCloud is a world whose cluster ingests from an Azurite of the test's own.
 func newCloud(t *testing.T, narrow bool, change ...func(*kusto.Options)) (*world, kusto.Storage) {
 	t.Helper()
+	bundle, lent := lentStorage(t, narrow)
+	return cloudOn(t, bundle, lent, change...), lent
+}
+
+// lentStorage is what a cluster lends, in an Azurite of the test's own.
+func lentStorage(t *testing.T, narrow bool) (*certs.Bundle, kusto.Storage) {
+	t.Helper()
 	bundle, err := certs.New(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -67,12 +74,18 @@ func newCloud(t *testing.T, narrow bool, change ...func(*kusto.Options)) (*world
 	if err != nil {
 		t.Fatal(err)
 	}
+	return bundle, lent
+}
+
+// cloudOn is a world whose cluster ingests from the storage until the test ends.
+func cloudOn(t *testing.T, bundle *certs.Bundle, lent kusto.Storage, change ...func(*kusto.Options)) *world {
+	t.Helper()
 	w := newWorldWith(t, bundle, append(change, func(o *kusto.Options) { o.Storage = lent })...)
 	if err := w.cluster.StartIngestion(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.cluster.StopIngestion)
-	return w, lent
+	return w
 }
 
 func TestIngestion_EndToEnd(t *testing.T) {

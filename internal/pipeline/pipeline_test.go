@@ -327,7 +327,7 @@ func TestMigrate_AnotherAppOnTheDatabase(t *testing.T) {
 	w := newWorld(14)
 	w.fill(10, 5)
 	w.run(time.Minute)
-	w.extents = append(w.extents, extent{runID: "other120261101000000aaaaaaaa", slice: 1, at: w.now.Add(time.Minute)})
+	w.extents = append(w.extents, extent{runID: "other120261101000000aaaaaaaa", slice: 1, destination: "DeviceInfoRaw", at: w.now.Add(time.Minute)})
 	w.run(2 * time.Hour)
 	if got := w.last(); got.Status != plan.Failed || !strings.Contains(got.FailureReason, "two apps") {
 		t.Errorf("audit: %s", w.story())

@@ -406,7 +406,7 @@ func TestMigrate_GoesOnWhenTheOtherAppHasStopped(t *testing.T) {
 	w := newWorld(105)
 	w.fill(10, 5)
 	w.run(time.Minute)
-	w.extents = append(w.extents, extent{runID: "other120261101000000aaaaaaaa", slice: 1, at: w.now.Add(time.Minute)})
+	w.extents = append(w.extents, extent{runID: "other120261101000000aaaaaaaa", slice: 1, destination: "DeviceInfoRaw", at: w.now.Add(time.Minute)})
 	w.run(4 * hour)
 	if failed := w.count(key.Source, plan.Failed); failed > 2 || w.last().Status != plan.Success {
 		t.Errorf("%d failures, the last row %s: %s", failed, w.last().Status, w.story())

@@ -41,6 +41,9 @@ type world struct {
 	poison    func(record) error      // a row that spoils every answer it is in
 	answers   func([]record) []record // what becomes of an answer's rows
 	branches  int                     // parts that one count may have; 0: any number
+	perMinute int                     // calls that the tenant allows; 0: any number
+	taken     []time.Time             // calls
+	paused    time.Time               // nobody calls before
 	heavy     func(plan.CountQuery) error
 	ids       int // of rows used so far
 	calls     int
@@ -55,6 +58,7 @@ type world struct {
 	statuses map[string]plan.IngestStatus // of ingestions, by source id
 	huge     map[int]int                  // rows that ADX makes null until they are cut so often
 	trouble  []string                     // what keeps the destination from showing rows
+	missing  string                       // a destination that there is not; "": none
 	voids    map[string]bool
 
 	config   []plan.Row
@@ -100,6 +104,7 @@ func (r record) passes(t plan.Table) bool {
 type arriving struct {
 	at   time.Time
 	in   plan.Ingestion
+	id   string
 	tag  string
 	fate fate
 }
@@ -405,11 +410,28 @@ func (p *process) answer(t plan.Table, s plan.Slice, w io.Writer) (got plan.Rece
 // Quota.
 
 func (p *process) Take(context.Context, string, bool) error {
-	return p.effect("take", func() error { return nil })
+	return p.effect("take", func() error {
+		free := p.paused
+		if n := len(p.taken); p.perMinute > 0 && n >= p.perMinute {
+			if at := p.taken[n-p.perMinute].Add(time.Minute); at.After(free) {
+				free = at
+			}
+		}
+		if free.After(p.now) {
+			return fault.WaitUntil(free.Add(p.skew), errors.New("no call is free"))
+		}
+		p.taken = append(p.taken, p.now)
+		return nil
+	})
 }
 
-func (p *process) PauseUntil(context.Context, time.Time) error {
-	return p.effect("hold", func() error { return nil })
+func (p *process) PauseUntil(_ context.Context, until time.Time) error {
+	return p.effect("hold", func() error {
+		if until = until.Add(-p.skew); until.After(p.paused) {
+			p.paused = until
+		}
+		return nil
+	})
 }
 
 // Sink.
@@ -442,13 +464,17 @@ func (p *process) BlobState(_ context.Context, b plan.Blob) (state plan.BlobStat
 // Recut copies a blob; rows in which ADX found too much are cut.
 func (p *process) Recut(_ context.Context, b plan.Blob, name string, _ int64) (copied plan.Blob, rows int64, err error) {
 	err = p.effect("recut", func() error {
+		body, there := p.staged[b.Path]
+		if _, taken := p.staged[name]; taken || !there {
+			return fmt.Errorf("blob exists: %v, copy exists: %v", there, taken)
+		}
 		for _, id := range p.idsOf(b.Path) {
 			if p.huge[id] > 0 {
 				p.huge[id]--
 				rows++
 			}
 		}
-		p.staged[name] = p.staged[b.Path]
+		p.staged[name] = body
 		return nil
 	})
 	b.Path = name
@@ -459,8 +485,14 @@ func (p *process) RowLimit(context.Context, string) (limit int64, err error) {
 	return 1 << 20, p.effect("row limit", func() error { return nil })
 }
 
-func (p *process) Trouble(context.Context, string) (texts []string, err error) {
-	err = p.effect("trouble", func() error { texts = p.trouble; return nil })
+func (p *process) Trouble(_ context.Context, destination string) (texts []string, err error) {
+	err = p.effect("trouble", func() error {
+		texts = p.trouble
+		if p.missing != "" && p.missing == destination {
+			texts = append(slices.Clone(texts), "table "+destination+" does not exist")
+		}
+		return nil
+	})
 	return texts, err
 }
 
@@ -487,6 +519,9 @@ func (p *process) Enqueue(_ context.Context, in plan.Ingestion) (id string, err 
 		if p.fate != nil {
 			end = p.fate(in)
 		}
+		if p.missing != "" && in.Destination == p.missing {
+			end = refused
+		}
 		switch end {
 		case lost:
 			return nil
@@ -497,7 +532,7 @@ func (p *process) Enqueue(_ context.Context, in plan.Ingestion) (id string, err 
 			p.statuses[id] = plan.IngestStatus{State: plan.IngestSucceeded}
 			return nil
 		}
-		p.pending = append(p.pending, arriving{at: at, in: in, tag: tag, fate: end})
+		p.pending = append(p.pending, arriving{at: at, in: in, id: id, tag: tag, fate: end})
 		return nil
 	})
 	return id, err
@@ -512,12 +547,14 @@ func (w *world) land() {
 			continue
 		}
 		if w.tags["ingest "+a.tag] {
+			w.statuses[a.id] = plan.IngestStatus{State: plan.IngestSucceeded}
 			continue
 		}
 		if _, ok := w.staged[a.in.Blob.Path]; !ok {
 			continue
 		}
 		w.tags["ingest "+a.tag] = true
+		w.statuses[a.id] = plan.IngestStatus{State: plan.IngestSucceeded}
 		e := extent{tag: a.tag, runID: a.in.RunID, slice: a.in.Slice, destination: a.in.Destination, at: w.now, snapshot: a.in.SnapshotTime}
 		e.ids = w.idsOf(a.in.Blob.Path)
 		for _, id := range e.ids {
@@ -552,11 +589,11 @@ func (w *world) idsOf(path string) (ids []int) {
 	return ids
 }
 
-func (p *process) Landed(_ context.Context, _, runID string, _ time.Time) (map[int]plan.Landed, error) {
+func (p *process) Landed(_ context.Context, destination, runID string, _ time.Time) (map[int]plan.Landed, error) {
 	out := map[int]plan.Landed{}
 	err := p.effect("landed", func() error {
 		for _, e := range p.extents {
-			if e.runID == runID {
+			if e.runID == runID && e.destination == destination {
 				l := out[e.slice]
 				l.Rows += int64(len(e.ids))
 				l.Nulls += int64(e.nulls)
@@ -568,10 +605,10 @@ func (p *process) Landed(_ context.Context, _, runID string, _ time.Time) (map[i
 	return out, err
 }
 
-func (p *process) Foreign(_ context.Context, _, appID string, since time.Time) (id string, err error) {
+func (p *process) Foreign(_ context.Context, destination, appID string, since time.Time) (id string, err error) {
 	err = p.effect("foreign", func() error {
 		for _, e := range p.extents {
-			if e.at.After(since) && !strings.HasPrefix(e.runID, appID) {
+			if e.destination == destination && e.at.After(since) && e.runID != "" && !strings.HasPrefix(e.runID, appID) {
 				id = e.runID
 			}
 		}
@@ -584,6 +621,9 @@ func (p *process) Ready(context.Context) error { return nil }
 
 func (p *process) OrphanRun(_ context.Context, destination, own string) (id, command string, err error) {
 	err = p.effect("unknown", func() error {
+		if len(p.sharers(destination)) > 1 {
+			return nil
+		}
 		for _, e := range p.extents {
 			known := e.destination != destination || e.runID == "" || e.runID == own || p.voids[fmt.Sprint(e.runID, -1)]
 			for _, r := range p.config {
@@ -598,12 +638,25 @@ func (p *process) OrphanRun(_ context.Context, destination, own string) (id, com
 	return id, command, err
 }
 
+// sharers returns the sources whose newest row names the destination.
+func (w *world) sharers(destination string) map[plan.Key]bool {
+	out := map[plan.Key]bool{}
+	for _, r := range w.config {
+		k := plan.Key{Instance: r.Instance, Source: r.SourceTable}
+		delete(out, k)
+		if r.DestinationTable == destination && r.IsActive {
+			out[k] = true
+		}
+	}
+	return out
+}
+
 func (p *process) Void(_ context.Context, _, runID string, slice int) error {
 	return p.effect("void", func() error { p.voids[fmt.Sprint(runID, slice)] = true; return nil })
 }
 
-func (p *process) Surplus(context.Context, string, string, int, int64) (string, error) {
-	return ".delete table ...", nil
+func (p *process) Surplus(_ context.Context, destination, runID string, slice int, _ int64) (string, error) {
+	return fmt.Sprintf(".delete table %s records of slice %d of %s", destination, slice, runID), nil
 }
 
 func (p *process) Probe(_ context.Context, id string) error {
@@ -621,7 +674,7 @@ func (p *process) Rows(_ context.Context, k plan.Key, since time.Time) (out []pl
 	err = p.effect("rows", func() error {
 		var all []plan.Row
 		for _, r := range p.config {
-			if r.SourceTable == k.Source {
+			if r.SourceTable == k.Source && r.Instance == k.Instance {
 				all = append(all, r)
 			}
 		}
@@ -637,6 +690,9 @@ func (p *process) Rows(_ context.Context, k plan.Key, since time.Time) (out []pl
 
 func (p *process) Deliver(_ context.Context, o plan.Outgoing) error {
 	return p.effect("deliver", func() error {
+		if (o.Config == nil) == (o.Audit == nil) {
+			return fault.As(fault.Permanent, errors.New("want a configuration row or an audit row"))
+		}
 		if p.tags[o.Tag] {
 			return nil
 		}
@@ -683,15 +739,15 @@ func (w *world) arrived(string) map[int]int {
 // Store.
 
 type held struct {
-	p     *process
-	key   plan.Key
-	b     *blob
-	id    int
-	state *plan.TableState
-	etag  int
-	seen  map[string]int
-	ctx   context.Context
-	end   context.CancelCauseFunc
+	p    *process
+	key  plan.Key
+	b    *blob
+	id   int
+	body []byte // the state as last read or saved
+	etag int
+	seen map[string]int
+	ctx  context.Context
+	end  context.CancelCauseFunc
 }
 
 func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.TableLease, error) {
@@ -708,13 +764,7 @@ func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.TableLease,
 		b.lease++
 		b.leased = p.now.Add(1000 * time.Hour) // renewed until the process dies
 		b.holder = p
-		h = &held{p: p, key: k, b: b, id: b.lease, etag: b.etag, seen: map[string]int{}}
-		if len(b.body) > 0 {
-			h.state = &plan.TableState{}
-			if err := json.Unmarshal(b.body, h.state); err != nil {
-				return err
-			}
-		}
+		h = &held{p: p, key: k, b: b, id: b.lease, body: b.body, etag: b.etag, seen: map[string]int{}}
 		return nil
 	})
 	if h != nil {
@@ -732,7 +782,26 @@ func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.TableLease,
 	return h, nil
 }
 
-func (h *held) State() *plan.TableState { return h.state }
+func (h *held) State() *plan.TableState {
+	h.p.mu.Lock()
+	defer h.p.mu.Unlock()
+	if len(h.body) == 0 {
+		return nil
+	}
+	var s plan.TableState
+	if err := json.Unmarshal(h.body, &s); err != nil {
+		panic(err)
+	}
+	return &s
+}
+
+// over is the error of a write after the lease was released or lost.
+func (h *held) over() error {
+	if h.ctx.Err() == nil {
+		return nil
+	}
+	return fault.As(fault.Retry, context.Cause(h.ctx))
+}
 
 func (h *held) SaveState(_ context.Context, s *plan.TableState) error {
 	body, err := json.Marshal(s)
@@ -741,12 +810,15 @@ func (h *held) SaveState(_ context.Context, s *plan.TableState) error {
 	}
 	return h.p.effect("save state", func() error {
 		b := h.b
+		if err := h.over(); err != nil {
+			return err
+		}
 		if b.lease != h.id || b.etag != h.etag && !bytes.Equal(b.body, body) {
 			h.end(errors.New("fenced"))
 			return fault.As(fault.Retry, errors.New("fenced"))
 		}
 		b.body, b.etag = body, b.etag+1
-		h.etag = b.etag
+		h.body, h.etag = body, b.etag
 		return nil
 	})
 }
@@ -773,6 +845,9 @@ func (h *held) SaveLedger(_ context.Context, l *plan.Ledger) error {
 		return err
 	}
 	return h.p.effect("save ledger", func() error {
+		if err := h.over(); err != nil {
+			return err
+		}
 		b := h.p.ledgers[l.RunID]
 		if b == nil {
 			b = &blob{}
@@ -799,7 +874,7 @@ func (h *held) OpenLedger(context.Context) (l *plan.Ledger, err error) {
 			if err := json.Unmarshal(h.p.ledgers[id].body, &candidate); err != nil {
 				return err
 			}
-			if candidate.Status == "" && candidate.Table.Source == h.key.Source {
+			if candidate.Ended.IsZero() && candidate.Table.Source == h.key.Source && candidate.Instance == h.key.Instance {
 				l = &candidate
 				h.seen[id] = h.p.ledgers[id].etag
 			}
@@ -813,7 +888,7 @@ func (h *held) OpenLedger(context.Context) (l *plan.Ledger, err error) {
 func (h *held) Deadline() time.Time {
 	h.p.mu.Lock()
 	defer h.p.mu.Unlock()
-	if h.b.lease != h.id {
+	if h.b.lease != h.id || h.ctx.Err() != nil {
 		return time.Time{}
 	}
 	return h.p.now.Add(h.p.skew + lease)

@@ -1,0 +1,60 @@
+package adx_test
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/pipeline/pipelinetest"
+)
+
+// longLines writes n rows of more than size bytes as a blob holds them.
+func longLines(n, size int) func(io.Writer) error {
+	return func(w io.Writer) error {
+		zw := gzip.NewWriter(w)
+		for i := range n {
+			if _, err := fmt.Fprintf(zw, `{"DeviceId":"d%d","Long":"%0*d"}`+"\n", i, size, i); err != nil {
+				return err
+			}
+		}
+		return zw.Close()
+	}
+}
+
+// The cases share one Azurite, which takes long to start; each has a cluster and
+// containers of its own.
+func TestSink_KeepsThePipelinesContract(t *testing.T) {
+	const limit = 4 << 10
+	bundle, lent := lentStorage(t, false)
+	lent.Containers = lent.Containers[:1] // a name is compared within its container
+	pipelinetest.Sink(t, func(t *testing.T) pipelinetest.SinkWorld {
+		w := cloudOn(t, bundle, lent)
+		w.setUp(t, adx.Options{Tables: []string{"DeviceInfo", "DeviceEvents"}})
+		return pipelinetest.SinkWorld{
+			SinkPorts:   w.client(t, "app"),
+			Destination: "DeviceInfoRaw", Second: "DeviceEventsRaw", NoTable: "NoSuchRaw",
+			Rows:  lines,
+			Wide:  func(n int) func(io.Writer) error { return longLines(n, limit/2) },
+			Limit: limit,
+			Twice: func(destination, run string, slice int) {
+				w.run(t, fmt.Sprintf(".append %s <| %s | where RunId == '%s' and Slice == %d", destination, destination, run, slice))
+			},
+			Now: time.Now, Pause: func() { time.Sleep(10 * time.Millisecond) },
+		}
+	})
+}
+
+func TestControlTables_KeepThePipelinesContract(t *testing.T) {
+	pipelinetest.ControlTables(t, func(t *testing.T) pipelinetest.ControlTablesWorld {
+		w := newWorld(t)
+		w.setUp(t, adx.Options{Tables: []string{"DeviceInfo"}})
+		return pipelinetest.ControlTablesWorld{
+			Open:   func() pipeline.ControlTables { return w.client(t, "app") },
+			Audits: func() int { return int(w.count(t, "MigrationAuditLog")) },
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package pipelinetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+)
+
+// QuotaWorld is a tenant of which no call was made yet.
+type QuotaWorld struct {
+	// Open returns the quota of one more process; all have one tenant.
+	Open func() pipeline.Quota
+	// Limit is how many calls the tenant allows in a minute, at most 200.
+	Limit int
+	// Now is the processes' clock, and Pass lets time go by.
+	Now  func() time.Time
+	Pass func(time.Duration)
+}
+
+// clockSlack is by how much an instant may be off: the storage tells whole seconds.
+const clockSlack = 2 * time.Second
+
+// Quota tests a pipeline.Quota; open makes a tenant of its own for each case.
+func Quota(t *testing.T, open func(t *testing.T) QuotaWorld) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, QuotaWorld)
+	}{
+		{"a first call is free at once", func(t *testing.T, w QuotaWorld) {
+			before := w.Now()
+			must(t, w.Open().Take(t.Context(), "DeviceInfo", false))
+			if d := w.Now().Sub(before); d > clockSlack {
+				t.Errorf("the first call waited %v", d)
+			}
+		}},
+		{"a call beyond the limit is a wait with its instant", quotaSpent},
+		{"the limit is all processes' together", quotaShared},
+		{"a pause holds every table and process, urgent ones too", quotaPauses},
+		{"a pause is never shortened", quotaPauseStays},
+		{"calls go on after a pause", quotaGoesOn},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
+	}
+}
+
+// spend takes calls of one table until it must wait.
+func spend(t *testing.T, w QuotaWorld, table string, from ...pipeline.Quota) (calls int, at time.Time) {
+	t.Helper()
+	for begin := w.Now(); ; calls++ {
+		err := from[calls%len(from)].Take(t.Context(), table, false)
+		at, wait := fault.Until(err)
+		if wait {
+			return calls, at
+		}
+		must(t, err)
+		if calls > w.Limit && w.Now().Sub(begin) < time.Minute {
+			t.Fatalf("%d calls within %v; the limit is %d a minute", calls+1, w.Now().Sub(begin), w.Limit)
+		}
+		if w.Now().Sub(begin) >= time.Minute {
+			t.Fatalf("%d calls in a minute of taking without a pause, and no wait", calls+1)
+		}
+	}
+}
+
+func quotaSpent(t *testing.T, w QuotaWorld) {
+	q := w.Open()
+	_, at := spend(t, w, "DeviceInfo", q)
+	now := w.Now()
+	if !at.After(now) || at.After(now.Add(2*time.Minute)) {
+		t.Errorf("wait until %v at %v; want an instant of the next minutes", at, now)
+	}
+	w.Pass(at.Sub(now))
+	must(t, q.Take(t.Context(), "DeviceInfo", false))
+}
+
+func quotaShared(t *testing.T, w QuotaWorld) {
+	a, b := w.Open(), w.Open()
+	spend(t, w, "DeviceInfo", a)
+	if _, wait := fault.Until(b.Take(t.Context(), "DeviceEvents", false)); !wait {
+		t.Error("another process has a call although all are spent")
+	}
+}
+
+// pausedUntil wants a take to be refused until an instant, as exactly as clocks are.
+func pausedUntil(t *testing.T, what string, err error, want time.Time) {
+	t.Helper()
+	if at, wait := fault.Until(err); !wait || at.Before(want.Add(-clockSlack)) {
+		t.Errorf("%s = %v (until %v); want a wait until %v or later", what, err, at, want)
+	}
+}
+
+func quotaPauses(t *testing.T, w QuotaWorld) {
+	a, b := w.Open(), w.Open()
+	until := w.Now().Add(10 * time.Minute)
+	must(t, a.PauseUntil(t.Context(), until))
+	pausedUntil(t, "Take of who paused", a.Take(t.Context(), "DeviceInfo", false), until)
+	pausedUntil(t, "Take of another process", b.Take(t.Context(), "DeviceInfo", false), until)
+	pausedUntil(t, "an urgent Take of another table", b.Take(t.Context(), "DeviceEvents", true), until)
+}
+
+func quotaPauseStays(t *testing.T, w QuotaWorld) {
+	a, b := w.Open(), w.Open()
+	until := w.Now().Add(10 * time.Minute)
+	must(t, a.PauseUntil(t.Context(), until))
+	must(t, b.PauseUntil(t.Context(), until.Add(-5*time.Minute)))
+	pausedUntil(t, "Take", b.Take(t.Context(), "DeviceInfo", true), until)
+	must(t, b.PauseUntil(t.Context(), until.Add(5*time.Minute)))
+	pausedUntil(t, "Take after a longer one", a.Take(t.Context(), "DeviceInfo", true), until.Add(5*time.Minute))
+}
+
+func quotaGoesOn(t *testing.T, w QuotaWorld) {
+	q := w.Open()
+	must(t, q.PauseUntil(t.Context(), w.Now().Add(10*time.Minute)))
+	at, wait := fault.Until(q.Take(t.Context(), "DeviceInfo", false))
+	if !wait {
+		t.Fatal("a pause holds nobody")
+	}
+	w.Pass(at.Sub(w.Now()))
+	must(t, q.Take(t.Context(), "DeviceInfo", false))
+}

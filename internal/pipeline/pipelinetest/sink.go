@@ -1,0 +1,426 @@
+package pipelinetest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// SinkPorts is what a slice goes through: staged, sent, looked for; and the control
+// tables, by which a run is known.
+type SinkPorts interface {
+	pipeline.Stager
+	pipeline.Ingester
+	pipeline.Verifier
+	pipeline.ControlTables
+}
+
+// SinkWorld is ADX with two empty raw tables that lack nothing.
+type SinkWorld struct {
+	SinkPorts
+	// Destination and Second are the raw tables; NoTable is the name of none.
+	Destination, Second, NoTable string
+	// Rows returns what writes n small rows as a blob holds them, and Wide the same of
+	// rows longer than half of Limit bytes.
+	Rows, Wide func(n int) func(io.Writer) error
+	Limit      int64
+	// Twice makes ADX hold the rows of a slice once more, at a later instant.
+	Twice func(destination, runID string, slice int)
+	// Now is ADX's clock, and Pause lets ingestion go on.
+	Now   func() time.Time
+	Pause func()
+
+	names string // begins the names of the case's blobs
+}
+
+// Runs of this app, of which the second is another one, and of a stranger.
+const (
+	appID    = "app001"
+	ownRun   = "app00120260304120000aaaaaaaa"
+	otherRun = "app00120260304110000bbbbbbbb"
+	foreign  = "zzz00920260304120000cccccccc"
+)
+
+// Sink tests a Stager, an Ingester and a Verifier that belong together; open makes
+// tables of their own for each case; the blobs of all cases may lie together.
+func Sink(t *testing.T, open func(t *testing.T) SinkWorld) {
+	for i, c := range []struct {
+		name string
+		test func(*testing.T, SinkWorld)
+	}{
+		{"a staged blob is there, and one never staged is gone", stagedIsThere},
+		{"an error of produce comes back as it is and nothing is committed", produceFails},
+		{"a name that is taken is refused, and the first blob stays", nameIsTaken},
+		{"rows land by slice and run and destination", landBySlice},
+		{"a slice enqueued twice lands once", enqueueTwice},
+		{"rows that came in since the run began are counted", landedSince},
+		{"a failed ingestion is reported with its reason", statusOfAFailure},
+		{"an ingestion taken in is reported, and an unknown one is not", statusOfASuccess},
+		{"hiding is repeated without harm", voidTwice},
+		{"a probe is seen once it arrived", probeArrives},
+		{"a row limit is positive", rowLimit},
+		{"a whole table has no trouble, and a missing one a remedy", trouble},
+		{"a row of another app is foreign, from when it came in", foreignRow},
+		{"a run that nobody published is an orphan until it is hidden", orphanRun},
+		{"a table that sources share has no orphan", orphanOfAShared},
+		{"a recut blob keeps its rows and cuts none that is short", recutShort},
+		{"a recut cuts rows that are too long", recutWide},
+		{"a recut needs a new name and the blob", recutRefused},
+		{"rows taken in twice come with the command that removes them", surplus},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := open(t)
+			w.names = fmt.Sprintf("case%02d-", i)
+			must(t, w.Ready(t.Context()))
+			c.test(t, w)
+		})
+	}
+}
+
+// stage stages n small rows; the blob has the counts that its maker adds.
+func (w SinkWorld) stage(t *testing.T, name string, n int) plan.Blob {
+	t.Helper()
+	b, err := w.Stage(t.Context(), w.names+name, w.Rows(n))
+	must(t, err)
+	if b.Rows != 0 || b.Bytes != 0 {
+		t.Errorf("Stage counts %d rows, %d bytes; want them left zero", b.Rows, b.Bytes)
+	}
+	b.Rows, b.Bytes = int64(n), int64(20*n)
+	return b
+}
+
+func (w SinkWorld) send(t *testing.T, destination, run string, slice int, b plan.Blob) (sourceID string) {
+	t.Helper()
+	id, err := w.Enqueue(t.Context(), plan.Ingestion{Destination: destination, RunID: run, Slice: slice, Blob: b})
+	must(t, err)
+	return id
+}
+
+func (w SinkWorld) landed(t *testing.T, destination, run string) map[int]plan.Landed {
+	t.Helper()
+	got, err := w.Landed(t.Context(), destination, run, time.Time{})
+	must(t, err)
+	return got
+}
+
+// wait waits for rows of a slice.
+func (w SinkWorld) wait(t *testing.T, destination, run string, slice int, rows int64) {
+	t.Helper()
+	until(t, w.Pause, "rows of "+run, func() bool { return w.landed(t, destination, run)[slice].Rows == rows })
+}
+
+// copy brings n rows of a slice into the table.
+func (w SinkWorld) copy(t *testing.T, destination, run string, slice, n int) plan.Blob {
+	t.Helper()
+	b := w.stage(t, blobName(run, slice), n)
+	w.send(t, destination, run, slice, b)
+	w.wait(t, destination, run, slice, int64(n))
+	return b
+}
+
+func blobName(run string, slice int) string { return plan.IngestTag(run, slice) + ".json.gz" }
+
+// settled waits until whatever was sent before was dealt with: what was sent later,
+// as a slice with that number, is there.
+func (w SinkWorld) settled(t *testing.T, slice int) {
+	t.Helper()
+	w.copy(t, w.Second, ownRun, slice, 1)
+}
+
+func (w SinkWorld) wantState(t *testing.T, what string, b plan.Blob, want plan.BlobState) {
+	t.Helper()
+	if got, err := w.BlobState(t.Context(), b); err != nil || got != want {
+		t.Errorf("%s is %q, %v; want %q", what, got, err, want)
+	}
+}
+
+func stagedIsThere(t *testing.T, w SinkWorld) {
+	b := w.stage(t, "there1.json.gz", 3)
+	w.wantState(t, "a staged blob", b, plan.BlobThere)
+	b.Path = strings.Replace(b.Path, "there1", "never1", 1)
+	w.wantState(t, "one that was never staged", b, plan.BlobGone)
+}
+
+func produceFails(t *testing.T, w SinkWorld) {
+	cause := errors.New("the source broke off")
+	b, err := w.Stage(t.Context(), w.names+"fails1.json.gz", func(out io.Writer) error {
+		// Rows were written before: they must not be committed either.
+		if err := w.Rows(50)(out); err != nil {
+			return err
+		}
+		return cause
+	})
+	if err != cause { //nolint:errorlint // as it is, not wrapped
+		t.Errorf("Stage = %v, %v; want the error of produce itself", b, err)
+	}
+	b = w.stage(t, "fails2.json.gz", 1)
+	b.Path = strings.Replace(b.Path, "fails2", "fails1", 1)
+	w.wantState(t, "the blob that failed", b, plan.BlobGone)
+	w.stage(t, "fails1.json.gz", 1)
+}
+
+func nameIsTaken(t *testing.T, w SinkWorld) {
+	b := w.stage(t, "taken1.json.gz", 3)
+	if again, err := w.Stage(t.Context(), w.names+"taken1.json.gz", w.Rows(5)); err == nil {
+		t.Errorf("Stage under a name that is taken = %v", again)
+	}
+	w.send(t, w.Destination, ownRun, 1, b)
+	w.wait(t, w.Destination, ownRun, 1, 3)
+}
+
+func landBySlice(t *testing.T, w SinkWorld) {
+	w.copy(t, w.Destination, ownRun, 1, 3)
+	w.copy(t, w.Destination, ownRun, 2, 5)
+	w.copy(t, w.Destination, otherRun, 1, 7)
+	w.copy(t, w.Second, ownRun, 3, 2)
+	for _, c := range []struct {
+		destination, run string
+		want             map[int]int64
+	}{
+		{w.Destination, ownRun, map[int]int64{1: 3, 2: 5}},
+		{w.Destination, otherRun, map[int]int64{1: 7}},
+		{w.Second, ownRun, map[int]int64{3: 2}},
+		{w.Destination, "app00120260304100000dddddddd", nil},
+	} {
+		got := w.landed(t, c.destination, c.run)
+		for slice, rows := range c.want {
+			if got[slice] != (plan.Landed{Rows: rows}) {
+				t.Errorf("slice %d of %s in %s = %+v, want %d rows", slice, c.run, c.destination, got[slice], rows)
+			}
+		}
+		if len(got) != len(c.want) {
+			t.Errorf("Landed of %s in %s = %v, want %v", c.run, c.destination, got, c.want)
+		}
+	}
+}
+
+func enqueueTwice(t *testing.T, w SinkWorld) {
+	b := w.copy(t, w.Destination, ownRun, 1, 4)
+	w.send(t, w.Destination, ownRun, 1, b)
+	w.settled(t, 101)
+	if got := w.landed(t, w.Destination, ownRun)[1].Rows; got != 4 {
+		t.Errorf("%d rows of a slice of 4 that was sent twice", got)
+	}
+	// Both before either was taken in.
+	b = w.stage(t, blobName(ownRun, 2), 6)
+	w.send(t, w.Destination, ownRun, 2, b)
+	w.send(t, w.Destination, ownRun, 2, b)
+	w.wait(t, w.Destination, ownRun, 2, 6)
+	w.settled(t, 102)
+	if got := w.landed(t, w.Destination, ownRun)[2].Rows; got != 6 {
+		t.Errorf("%d rows of a slice of 6 that was sent twice in a row", got)
+	}
+}
+
+func landedSince(t *testing.T, w SinkWorld) {
+	began := w.Now()
+	w.copy(t, w.Destination, ownRun, 1, 3)
+	got, err := w.Landed(t.Context(), w.Destination, ownRun, began)
+	if err != nil || got[1].Rows != 3 {
+		t.Errorf("Landed since the run began = %v, %v; want 3 rows", got, err)
+	}
+}
+
+func (w SinkWorld) status(t *testing.T, id string) plan.IngestStatus {
+	t.Helper()
+	s, err := w.IngestStatus(t.Context(), id)
+	must(t, err)
+	return s
+}
+
+func statusOfAFailure(t *testing.T, w SinkWorld) {
+	id := w.send(t, w.NoTable, ownRun, 1, w.stage(t, blobName(ownRun, 1), 3))
+	var s plan.IngestStatus
+	until(t, w.Pause, "a report", func() bool { s = w.status(t, id); return s.State != plan.IngestUnknown })
+	if s.State != plan.IngestFailed || !s.Permanent || s.Reason == "" {
+		t.Errorf("IngestStatus = %+v, want a permanent failure with its reason", s)
+	}
+}
+
+func statusOfASuccess(t *testing.T, w SinkWorld) {
+	b := w.stage(t, blobName(ownRun, 1), 3)
+	first := w.send(t, w.Destination, ownRun, 1, b)
+	reported := func(id string) func() bool {
+		return func() bool { return w.status(t, id).State == plan.IngestSucceeded }
+	}
+	until(t, w.Pause, "a report of success", reported(first))
+	w.wait(t, w.Destination, ownRun, 1, 3)
+	// Skipped for its tag is taken in, too.
+	until(t, w.Pause, "a report of the second", reported(w.send(t, w.Destination, ownRun, 1, b)))
+	if s := w.status(t, "0f8fad5b-d9cb-469f-a165-70867728950e"); s.State != plan.IngestUnknown {
+		t.Errorf("IngestStatus of no ingestion = %+v", s)
+	}
+}
+
+func voidTwice(t *testing.T, w SinkWorld) {
+	for range 2 {
+		must(t, w.Void(t.Context(), w.Destination, ownRun, 1))
+		must(t, w.Void(t.Context(), w.Destination, ownRun, -1))
+	}
+	w.copy(t, w.Destination, ownRun, 1, 3) // hidden rows are counted all the same
+}
+
+func probeArrives(t *testing.T, w SinkWorld) {
+	probed := func(id string) bool {
+		t.Helper()
+		there, err := w.Probed(t.Context(), id)
+		must(t, err)
+		return there
+	}
+	if probed("probe1") {
+		t.Error("a probe is there that was never sent")
+	}
+	must(t, w.Probe(t.Context(), "probe1"))
+	until(t, w.Pause, "the probe", func() bool { return probed("probe1") })
+	if probed("probe2") {
+		t.Error("another probe is there")
+	}
+}
+
+func rowLimit(t *testing.T, w SinkWorld) {
+	if n, err := w.RowLimit(t.Context(), w.Destination); err != nil || n < 1<<20 {
+		t.Errorf("RowLimit = %d, %v; want a megabyte or more", n, err)
+	}
+}
+
+func trouble(t *testing.T, w SinkWorld) {
+	if texts, err := w.Trouble(t.Context(), w.Destination); err != nil || len(texts) != 0 {
+		t.Errorf("Trouble of a whole table = %q, %v", texts, err)
+	}
+	if texts, err := w.Trouble(t.Context(), w.NoTable); err != nil || len(texts) == 0 {
+		t.Errorf("Trouble of a missing table = %q, %v; want the remedy", texts, err)
+	}
+}
+
+func foreignRow(t *testing.T, w SinkWorld) {
+	find := func(destination string, since time.Time) string {
+		t.Helper()
+		run, err := w.Foreign(t.Context(), destination, appID, since)
+		must(t, err)
+		return run
+	}
+	began := w.Now().Add(-time.Minute)
+	w.copy(t, w.Destination, ownRun, 1, 1)
+	if run := find(w.Destination, began); run != "" {
+		t.Errorf("Foreign of own rows = %q", run)
+	}
+	w.copy(t, w.Destination, foreign, 1, 1)
+	if run := find(w.Destination, began); run != foreign {
+		t.Errorf("Foreign = %q, want %q", run, foreign)
+	}
+	if run := find(w.Destination, time.Time{}); run != foreign {
+		t.Errorf("Foreign since ever = %q, want %q", run, foreign)
+	}
+	if run := find(w.Destination, w.Now().Add(time.Hour)); run != "" {
+		t.Errorf("Foreign since later = %q", run)
+	}
+	if run := find(w.Second, began); run != "" {
+		t.Errorf("Foreign of another table = %q", run)
+	}
+}
+
+func (w SinkWorld) orphan(t *testing.T, destination string) string {
+	t.Helper()
+	run, command, err := w.OrphanRun(t.Context(), destination, ownRun)
+	must(t, err)
+	if (run == "") != (command == "") {
+		t.Errorf("OrphanRun = %q with the command %q", run, command)
+	}
+	return run
+}
+
+func (w SinkWorld) publish(t *testing.T, tag, source, destination, run string) {
+	t.Helper()
+	must(t, w.Deliver(t.Context(), plan.Outgoing{Tag: tag, Config: &plan.Row{
+		SourceTable: source, DestinationTable: destination, WatermarkColumn: "None", LoadType: "Full", IsActive: true, RunID: run,
+	}}))
+}
+
+func orphanRun(t *testing.T, w SinkWorld) {
+	w.publish(t, "t1", "DeviceInfo", w.Destination, "")
+	w.copy(t, w.Destination, ownRun, 1, 1)
+	if run := w.orphan(t, w.Destination); run != "" {
+		t.Errorf("OrphanRun = %q with the own run alone", run)
+	}
+	w.copy(t, w.Destination, otherRun, 1, 1)
+	if run := w.orphan(t, w.Destination); run != otherRun {
+		t.Errorf("OrphanRun = %q, want %q", run, otherRun)
+	}
+	if run := w.orphan(t, w.Second); run != "" {
+		t.Errorf("OrphanRun of another table = %q", run)
+	}
+	must(t, w.Void(t.Context(), w.Destination, otherRun, 1))
+	if run := w.orphan(t, w.Destination); run != otherRun {
+		t.Errorf("OrphanRun with one slice hidden = %q, want %q", run, otherRun)
+	}
+	must(t, w.Void(t.Context(), w.Destination, otherRun, -1))
+	if run := w.orphan(t, w.Destination); run != "" {
+		t.Errorf("OrphanRun hidden as a whole = %q", run)
+	}
+	const published = "app00120260304090000eeeeeeee"
+	w.copy(t, w.Destination, published, 1, 1)
+	w.publish(t, "t2", "DeviceInfo", w.Destination, published)
+	if run := w.orphan(t, w.Destination); run != "" {
+		t.Errorf("OrphanRun of published runs = %q", run)
+	}
+}
+
+func orphanOfAShared(t *testing.T, w SinkWorld) {
+	w.publish(t, "t1", "DeviceInfo", w.Destination, "")
+	w.publish(t, "t2", "DeviceEvents", w.Destination, "")
+	w.copy(t, w.Destination, otherRun, 1, 1)
+	if run := w.orphan(t, w.Destination); run != "" {
+		t.Errorf("OrphanRun of a table that two sources share = %q", run)
+	}
+}
+
+func recutShort(t *testing.T, w SinkWorld) {
+	b := w.stage(t, "short1.json.gz", 6)
+	copied, cut, err := w.Recut(t.Context(), b, w.names+"short2.json.gz", w.Limit)
+	if err != nil || cut != 0 || copied.Rows != 6 || copied.Path == b.Path {
+		t.Fatalf("Recut = %+v, %d cut, %v; want 6 rows under a new name", copied, cut, err)
+	}
+	w.wantState(t, "the first blob", b, plan.BlobThere)
+	w.send(t, w.Destination, ownRun, 1, copied)
+	w.wait(t, w.Destination, ownRun, 1, 6)
+}
+
+func recutWide(t *testing.T, w SinkWorld) {
+	b, err := w.Stage(t.Context(), w.names+"wide1.json.gz", w.Wide(4))
+	must(t, err)
+	b.Rows = 4
+	copied, cut, err := w.Recut(t.Context(), b, w.names+"wide2.json.gz", w.Limit)
+	if err != nil || cut != 4 || copied.Rows != 4 {
+		t.Fatalf("Recut = %+v, %d cut, %v; want 4 rows, all cut", copied, cut, err)
+	}
+	w.send(t, w.Destination, ownRun, 1, copied)
+	w.wait(t, w.Destination, ownRun, 1, 4)
+}
+
+func recutRefused(t *testing.T, w SinkWorld) {
+	b := w.stage(t, "refused1.json.gz", 2)
+	w.stage(t, "refused2.json.gz", 3)
+	if copied, _, err := w.Recut(t.Context(), b, w.names+"refused2.json.gz", w.Limit); err == nil {
+		t.Errorf("Recut under a name that is taken = %+v", copied)
+	}
+	b.Path = strings.Replace(b.Path, "refused1", "refused3", 1)
+	if copied, _, err := w.Recut(t.Context(), b, w.names+"refused4.json.gz", w.Limit); err == nil {
+		t.Errorf("Recut of a blob that is gone = %+v", copied)
+	}
+}
+
+func surplus(t *testing.T, w SinkWorld) {
+	w.copy(t, w.Destination, ownRun, 7, 3)
+	w.Twice(w.Destination, ownRun, 7)
+	w.wait(t, w.Destination, ownRun, 7, 6)
+	command, err := w.Surplus(t.Context(), w.Destination, ownRun, 7, 3)
+	if err != nil || !strings.HasPrefix(command, ".delete table ") || !strings.Contains(command, ownRun) || !strings.Contains(command, w.Destination) {
+		t.Errorf("Surplus = %q, %v; want a deletion of the slice's rows", command, err)
+	}
+}

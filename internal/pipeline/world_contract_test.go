@@ -1,0 +1,117 @@
+package pipeline_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/pipeline/pipelinetest"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// The world in memory keeps what the adapters keep on their emulators: what the
+// pipeline's tests find in it holds there, too.
+
+func TestWorld_KeepsTheStoresContract(t *testing.T) {
+	pipelinetest.Store(t, func(t *testing.T) pipelinetest.StoreWorld {
+		w := newWorld(1)
+		return pipelinetest.StoreWorld{
+			Open: func() pipeline.Store { return &process{world: w} },
+			Expire: func(k plan.Key) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.states[k].leased = time.Time{}
+			},
+			AddMember: func(k plan.Key, name string, value any) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				var document map[string]any
+				err := json.Unmarshal(w.states[k].body, &document)
+				if err == nil {
+					document[name] = value
+					w.states[k].body, err = json.Marshal(document)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.states[k].etag++
+			},
+			Now: (&process{world: w}).Now,
+		}
+	})
+}
+
+func TestWorld_KeepsTheQuotasContract(t *testing.T) {
+	pipelinetest.Quota(t, func(t *testing.T) pipelinetest.QuotaWorld {
+		w := newWorld(1)
+		w.perMinute = 20
+		p := &process{world: w}
+		return pipelinetest.QuotaWorld{
+			Open:  func() pipeline.Quota { return &process{world: w} },
+			Limit: w.perMinute, Now: p.Now,
+			Pass: func(d time.Duration) { _ = p.Sleep(t.Context(), d) },
+		}
+	})
+}
+
+func TestWorld_KeepsTheControlTablesContract(t *testing.T) {
+	pipelinetest.ControlTables(t, func(t *testing.T) pipelinetest.ControlTablesWorld {
+		w := newWorld(1)
+		w.config = nil
+		return pipelinetest.ControlTablesWorld{
+			Open:   func() pipeline.ControlTables { return &process{world: w} },
+			Audits: func() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.audits) },
+		}
+	})
+}
+
+func TestWorld_KeepsTheSinksContract(t *testing.T) {
+	pipelinetest.Sink(t, func(t *testing.T) pipelinetest.SinkWorld {
+		w := newWorld(1)
+		w.config, w.missing = nil, "NoSuchRaw"
+		p := &process{world: w}
+		next := 0
+		write := func(n int) (ids []int, rows func(io.Writer) error) {
+			for range n {
+				ids = append(ids, next)
+				next++
+			}
+			return ids, func(out io.Writer) error {
+				for _, id := range ids {
+					if _, err := fmt.Fprintln(out, id); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		}
+		return pipelinetest.SinkWorld{
+			SinkPorts:   p,
+			Destination: "DeviceInfoRaw", Second: "DeviceEventsRaw", NoTable: w.missing,
+			Rows: func(n int) func(io.Writer) error { _, rows := write(n); return rows },
+			Wide: func(n int) func(io.Writer) error {
+				ids, rows := write(n)
+				for _, id := range ids {
+					w.huge[id] = 1
+				}
+				return rows
+			},
+			Limit: 1 << 20,
+			Twice: func(destination, run string, slice int) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				for _, e := range w.extents {
+					if e.destination == destination && e.runID == run && e.slice == slice {
+						e.at = w.now
+						w.extents = append(w.extents, e)
+						return
+					}
+				}
+			},
+			Now: p.Now, Pause: func() { _ = p.Sleep(t.Context(), time.Second) },
+		}
+	})
+}
