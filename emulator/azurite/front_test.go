@@ -50,7 +50,7 @@ func noRetries(transport policy.Transporter) azcore.ClientOptions {
 	return azcore.ClientOptions{Transport: transport, Retry: policy.RetryOptions{MaxRetries: -1}}
 }
 
-func TestFront(t *testing.T) {
+func TestFront_SignsAndForwards(t *testing.T) {
 	bundle := newCerts(t)
 	a := azuritetest.Start(t, azurite.Options{Account: azurite.RandomAccount()})
 	front := newFront(t, a, bundle, nil)

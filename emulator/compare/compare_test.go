@@ -7,7 +7,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/compare"
 )
 
-func TestOf(t *testing.T) {
+func TestOf_ComparesByMeaning(t *testing.T) {
 	equal := [][2]string{
 		{`{"a":1,"b":[true,null]}`, ` { "b" : [ true , null ] , "a" : 1 } `},
 		{`{"a":1.50}`, `{"a":1.5}`},
@@ -69,7 +69,7 @@ func TestCollect_AsTheHandlerPassesRows(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
+func TestCompare_TellsWhatDiffers(t *testing.T) {
 	rows := func(texts ...string) compare.Rows {
 		var b [][]byte
 		for _, s := range texts {

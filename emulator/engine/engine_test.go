@@ -113,7 +113,7 @@ func shown(res *Result) string {
 	return b.String()
 }
 
-func TestProductQueries(t *testing.T) {
+func TestRun_AnswersTheProductsQueries(t *testing.T) {
 	tests := []struct{ name, query, want string }{
 		{"window planning", `let f = datetime(2026-11-01T00:00:00.0000000Z); let t = min_of(datetime(2026-11-21T10:00:00Z), now() - 3600s);
 			print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = t
@@ -169,7 +169,7 @@ func TestProductQueries(t *testing.T) {
 	}
 }
 
-func TestErrors(t *testing.T) {
+func TestRun_RefusesInTheServicesWords(t *testing.T) {
 	tests := []struct{ query, want string }{
 		{`Nowhere | where x == 1`, `Semantic error: SEM0100: 'where' operator: Failed to resolve table or column expression named 'Nowhere'`},
 		{`Nowhere`, `Semantic error: SEM0100: Failed to resolve table or column expression named 'Nowhere'`},
@@ -201,7 +201,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestRun_raw_survives_operators_that_keep_the_row(t *testing.T) {
+func TestRun_RawSurvivesOperatorsThatKeepTheRow(t *testing.T) {
 	tests := []struct {
 		query string
 		want  bool
@@ -229,7 +229,7 @@ func TestRun_raw_survives_operators_that_keep_the_row(t *testing.T) {
 	}
 }
 
-func TestRun_stops_at_the_row_limit(t *testing.T) {
+func TestRun_StopsAtTheRowLimit(t *testing.T) {
 	_, err := Run(t.Context(), Query{Text: `range x from 1 to 100 step 1`, MaxRows: 99})
 	var limit *LimitError
 	if !errors.As(err, &limit) || limit.Rows != 99 {
@@ -240,7 +240,7 @@ func TestRun_stops_at_the_row_limit(t *testing.T) {
 	}
 }
 
-func TestRun_stops_with_its_context(t *testing.T) {
+func TestRun_StopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	cols, rows, err := Stream(ctx, Query{Text: `range x from 1 to 1000000000000 step 1`})
@@ -280,7 +280,7 @@ func (g generated) Scan() iter.Seq[Record] {
 	}
 }
 
-func TestStream_copies_what_it_keeps(t *testing.T) {
+func TestStream_CopiesWhatItKeeps(t *testing.T) {
 	c := &memCatalog{tables: map[string]Source{"G": generated{rows: 4}}}
 	res, err := Run(t.Context(), Query{Text: `G | sort by N desc | project N, s = format_datetime(ingestion_time(), 's')`, Catalog: c})
 	if err != nil {
@@ -291,7 +291,7 @@ func TestStream_copies_what_it_keeps(t *testing.T) {
 	}
 }
 
-func BenchmarkStream(b *testing.B) {
+func BenchmarkStream_FiveMillionRows(b *testing.B) {
 	c := &memCatalog{tables: map[string]Source{"G": generated{rows: 5_000_000}}}
 	for name, query := range map[string]string{
 		"bins": `G | where ingestion_time() > datetime(2026-11-02) | summarize count() by bin(ingestion_time() - 1tick, 1h)`,

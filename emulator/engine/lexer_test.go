@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestLexer_reads_commands(t *testing.T) {
+func TestLexer_ReadsCommands(t *testing.T) {
 	lx := NewLexer(`.create-merge table ['odd name'] (A:string, ['b c']:long) with (folder = 'x') // end`)
 	for _, want := range []string{".", "create", "-", "merge", "table"} {
 		if tok, err := lx.Next(); err != nil || !tok.Is(want) {
@@ -37,7 +37,7 @@ func TestLexer_reads_commands(t *testing.T) {
 	}
 }
 
-func TestParseLiteral(t *testing.T) {
+func TestParseLiteral_ReadsEachType(t *testing.T) {
 	tests := []struct {
 		text string
 		typ  Type
@@ -69,7 +69,7 @@ func TestParseLiteral(t *testing.T) {
 	}
 }
 
-func TestDatetime_survives_time(t *testing.T) {
+func TestDatetime_SurvivesTime(t *testing.T) {
 	for _, text := range []string{"0001-01-01T00:00:00.0000000Z", "1969-12-31T23:59:59.9999999Z", "2026-11-21T10:00:00.1234567Z", "9999-12-31T23:59:59.9999999Z"} {
 		d, ok := ParseDatetime(text)
 		if !ok || FromTime(d.Time()) != d || d.String() != text {
@@ -78,7 +78,7 @@ func TestDatetime_survives_time(t *testing.T) {
 	}
 }
 
-func TestFormatJSON(t *testing.T) {
+func TestFormatJSON_WritesEachType(t *testing.T) {
 	tests := []struct {
 		typ  Type
 		v    any

@@ -40,7 +40,7 @@ const maxRefused = 208
 // free matches what gives another answer each time, or is free to choose.
 var free = regexp.MustCompile(`\b(now|ago|rand|new_guid|dcount|dcountif|percentiles?|hll|tdigest|cursor_current)\s*\(|\|\s*(sample|take)\b`)
 
-func TestDocumentationAnswers(t *testing.T) {
+func TestDocumentation_AnswersAgree(t *testing.T) {
 	dir := os.Getenv("D2A_SHARED_DATA")
 	if dir == "" {
 		t.Skip("D2A_SHARED_DATA is not set")

@@ -81,7 +81,7 @@ var semantics = []struct{ topic, expr, want string }{
 	{"network", `ipv4_is_private('10.1.2.3'), ipv4_is_in_range('192.168.1.6', '192.168.1.1/24')`, `true,true`},
 }
 
-func TestScalarSemantics(t *testing.T) {
+func TestScalars_AnswerAsTheService(t *testing.T) {
 	for _, tt := range semantics {
 		got := show(t, "print "+tt.expr)
 		if tt.want == "" { // not KQL
@@ -132,7 +132,7 @@ func TestSort_TiesComeInAnotherOrderOnRequest(t *testing.T) {
 	}
 }
 
-func TestTabularSemantics(t *testing.T) {
+func TestOperators_AnswerAsTheService(t *testing.T) {
 	const three = `datatable(k:string, v:long, d:dynamic)['a', 1, dynamic([1,2]), 'b', long(null), dynamic({"x":1,"y":2}), 'a', 3, dynamic([])] | `
 	const joined = `let L = datatable(k:string, v:long)['a', 1, 'a', 2, 'b', 3]; let R = datatable(k:string, w:long)['a', 10, 'c', 30]; L `
 	tests := []struct{ topic, query, want string }{

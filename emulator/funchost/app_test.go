@@ -26,7 +26,7 @@ func writeApp(t *testing.T, files map[string]string) string {
 	return root
 }
 
-func TestSettings_environmentWinsOverTheFile(t *testing.T) {
+func TestSettings_EnvironmentWinsOverTheFile(t *testing.T) {
 	root := writeApp(t, map[string]string{"local.settings.json": `{"IsEncrypted": false, "Values": {"A": "file", "B": "file", "N": 5, "X": null}}`})
 	s, err := readSettings(root, []string{"b=base", "C=base", "c=later", "E="})
 	if err != nil {
@@ -46,7 +46,7 @@ func TestSettings_environmentWinsOverTheFile(t *testing.T) {
 	}
 }
 
-func TestSettings_refuseBadFilesWithoutQuotingThem(t *testing.T) {
+func TestSettings_RefuseBadFilesWithoutQuotingThem(t *testing.T) {
 	for _, text := range []string{`{"IsEncrypted": true}`, `{"Values": {"A": "s3cret"`, `{"Values": "s3cret"}`} {
 		_, err := readSettings(writeApp(t, map[string]string{"local.settings.json": text}), nil)
 		if err == nil || strings.Contains(err.Error(), "s3cret") {
@@ -55,7 +55,7 @@ func TestSettings_refuseBadFilesWithoutQuotingThem(t *testing.T) {
 	}
 }
 
-func TestSettings_connection(t *testing.T) {
+func TestSettings_Connection(t *testing.T) {
 	s, err := readSettings(t.TempDir(), []string{"AzureWebJobsStorage=UseDevelopmentStorage=true", "Other=plain", "AzureWebJobsOther=prefixed", "Keyless__accountName=x"})
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func readHost(t *testing.T, text string, environ ...string) (hostConfig, error) 
 	return readHostConfig(root, s)
 }
 
-func TestHostConfig_defaults(t *testing.T) {
+func TestHostConfig_Defaults(t *testing.T) {
 	got, err := readHost(t, minimalHost, "AzureFunctionsJobHost__extensions__queues__newBatchThreshold=8")
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestHostConfig_defaults(t *testing.T) {
 	}
 }
 
-func TestHostConfig_settingsOverrideTheFile(t *testing.T) {
+func TestHostConfig_SettingsOverrideTheFile(t *testing.T) {
 	got, err := readHost(t, `{"version": "2.0", "functionTimeout": -1, "functions": ["a"],
 		"customHandler": {"description": {"defaultExecutablePath": "%BIN%", "arguments": ["-p", "x"]}, "enableForwardingHttpRequest": true},
 		"extensions": {"Queues": {"batchSize": 16, "visibilityTimeout": "00:01:00", "messageEncoding": "none"}, "http": {"routePrefix": ""}}}`,
@@ -117,7 +117,7 @@ func TestHostConfig_settingsOverrideTheFile(t *testing.T) {
 	}
 }
 
-func TestHostConfig_reportsAllRefusalsTogether(t *testing.T) {
+func TestHostConfig_ReportsAllRefusalsTogether(t *testing.T) {
 	_, err := readHost(t, `{"version": "1.0", "functionTimeout": "soon",
 		"customHandler": {"enableProxyingHttpRequest": true},
 		"extensions": {"queues": {"batchSize": 33, "messageEncoding": "utf7"}}}`)
@@ -131,7 +131,7 @@ func TestHostConfig_reportsAllRefusalsTogether(t *testing.T) {
 	}
 }
 
-func TestParseTimeSpan(t *testing.T) {
+func TestParseTimeSpan_AsTheHost(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"00:30:00": 30 * time.Minute, "00:05": 5 * time.Minute, "1.02:03:04": 26*time.Hour + 3*time.Minute + 4*time.Second,
 		"00:00:00.25": 250 * time.Millisecond, "24:00:00": -1, "00:60:00": -1, "30": -1, "": -1, "-1": -1,
@@ -146,7 +146,7 @@ func TestParseTimeSpan(t *testing.T) {
 	}
 }
 
-func TestReadFunctions(t *testing.T) {
+func TestReadFunctions_RefusesWhatTheHostRefuses(t *testing.T) {
 	const (
 		timer = `{"bindings": [{"type": "timerTrigger", "name": "tick", "direction": "in", "schedule": "%SCHEDULE%"}]}`
 		queue = `{"bindings": [{"type": "queueTrigger", "name": "job", "direction": "in", "queueName": "%QUEUE%"}]}`
@@ -222,7 +222,7 @@ func TestReadFunctions(t *testing.T) {
 	}
 }
 
-func TestReadFunctions_sameRouteIsAnErrorForTheSecond(t *testing.T) {
+func TestReadFunctions_SameRouteIsAnErrorForTheSecond(t *testing.T) {
 	web := func(route, methods string) string {
 		return `{"bindings": [{"type": "httpTrigger", "name": "req", "route": "` + route + `"` + methods + `}]}`
 	}
@@ -251,7 +251,7 @@ func TestReadFunctions_sameRouteIsAnErrorForTheSecond(t *testing.T) {
 	}
 }
 
-func TestRouteTemplate_match(t *testing.T) {
+func TestRouteTemplate_Match(t *testing.T) {
 	tests := []struct {
 		template, path string
 		want           map[string]string // nil: no match
@@ -289,7 +289,7 @@ func TestRouteTemplate_match(t *testing.T) {
 	}
 }
 
-func TestRouteTemplate_before(t *testing.T) {
+func TestRouteTemplate_Before(t *testing.T) {
 	order := []string{"api/tables/all", "api/tables/{id:int}", "api/tables/{id}", "api/{*rest}"}
 	for i := range order {
 		for j := range order {

@@ -41,7 +41,7 @@ func parseJSON(t *testing.T, text string) map[string]any {
 
 var envelopeNow = time.Date(2026, 3, 2, 10, 0, 4, 123456700, time.UTC)
 
-func TestQueueEnvelope(t *testing.T) {
+func TestQueueEnvelope_MatchesTheHosts(t *testing.T) {
 	delivered := message{
 		ID: "msg-1", Receipt: "AgAA", Dequeues: 1,
 		Inserted: time.Date(2026, 3, 2, 10, 0, 0, 999, time.UTC), Expires: time.Date(2026, 3, 9, 10, 0, 0, 0, time.UTC),
@@ -202,7 +202,7 @@ func rebuiltTimerEnvelope(t *testing.T, tick, meta map[string]any, now time.Time
 	return e
 }
 
-func TestTimerEnvelope(t *testing.T) {
+func TestTimerEnvelope_MatchesTheHosts(t *testing.T) {
 	f := &Function{Name: "fanout", trigger: binding{Name: "tick"}}
 	status := &scheduleStatus{Next: envelopeNow.Truncate(time.Minute), LastUpdated: time.Date(2026, 3, 2, 9, 55, 0, 3100000, time.UTC)}
 	const metadata = `"Metadata": {"sys": {"MethodName": "fanout", "UtcNow": "2026-03-02T10:00:04.1234567Z", "RandGuid": "guid"}}`
@@ -228,7 +228,7 @@ func TestTimerEnvelope(t *testing.T) {
 	}
 }
 
-func TestHTTPEnvelope(t *testing.T) {
+func TestHTTPEnvelope_MatchesTheHosts(t *testing.T) {
 	route, err := parseRoute("api/run/{id}/{verb?}")
 	if err != nil {
 		t.Fatal(err)

@@ -167,7 +167,7 @@ func get(t *testing.T, method, url, contentType, body string) (int, string) {
 
 var webApp = map[string]string{"run/function.json": webFunction("run/{id?}", "")}
 
-func TestHost_processEnvironment(t *testing.T) {
+func TestHost_ProcessEnvironment(t *testing.T) {
 	files := maps.Clone(webApp)
 	files["local.settings.json"] = `{"Values": {"TEST_FILE": "file", "TEST_BOTH": "file"}}`
 	files["data/x"] = ""
@@ -197,7 +197,7 @@ func TestHost_processEnvironment(t *testing.T) {
 	}
 }
 
-func TestHost_envelopeMode(t *testing.T) {
+func TestHost_EnvelopeMode(t *testing.T) {
 	for _, chunked := range []bool{false, true} {
 		h, r := startTest(t, Options{AppRoot: testApp(t, "", webApp), AnnouncedBodies: !chunked})
 		status, body := get(t, "POST", h.URL()+"/api/run/7?q=1", "text/plain", `say {"Outputs": {"res": {"statusCode": 202, "body": "done"}}, "Logs": ["one", "two"]}`)
@@ -240,7 +240,7 @@ func TestHost_envelopeMode(t *testing.T) {
 	}
 }
 
-func TestHost_forwardingMode(t *testing.T) {
+func TestHost_ForwardingMode(t *testing.T) {
 	h, r := startTest(t, Options{AppRoot: testApp(t, `, "enableForwardingHttpRequest": true`, map[string]string{
 		"run/function.json":   webFunction("run/{verb}", ""),
 		"mixed/function.json": webFunction("mixed", `, {"type": "queue", "name": "out", "direction": "out", "queueName": "q-out"}`),
@@ -293,7 +293,7 @@ func TestHost_forwardingMode(t *testing.T) {
 	}
 }
 
-func TestHost_errorOfAForwardedCallHidesTheQuery(t *testing.T) {
+func TestHost_ErrorOfAForwardedCallHidesTheQuery(t *testing.T) {
 	h, r := startTest(t, Options{AppRoot: testApp(t, `, "enableForwardingHttpRequest": true`, webApp)})
 	if status, _ := get(t, "GET", h.URL()+"/api/run/exit?code=s3cret", "", ""); status != 500 {
 		t.Errorf("status = %d, want 500: the handler died in the call", status)
@@ -303,7 +303,7 @@ func TestHost_errorOfAForwardedCallHidesTheQuery(t *testing.T) {
 	}
 }
 
-func TestHost_disabledAndWrongMethodAre404(t *testing.T) {
+func TestHost_DisabledAndWrongMethodAre404(t *testing.T) {
 	get1 := strings.Replace(webFunction("one", ""), `"route"`, `"methods": ["get"], "route"`, 1)
 	h, _ := startTest(t, Options{AppRoot: testApp(t, "", map[string]string{"one/function.json": get1, "two/function.json": webFunction("two", "")}),
 		Env: []string{"AzureWebJobs.two.Disabled=true"}})
@@ -315,7 +315,7 @@ func TestHost_disabledAndWrongMethodAre404(t *testing.T) {
 	}
 }
 
-func TestHost_adminAPI(t *testing.T) {
+func TestHost_AdminAPI(t *testing.T) {
 	files := maps.Clone(webApp)
 	files["broken/function.json"] = "{"
 	h, r := startTest(t, Options{AppRoot: testApp(t, "", files)})

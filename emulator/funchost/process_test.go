@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func TestHost_handlerExits(t *testing.T) {
+func TestHost_HandlerExits(t *testing.T) {
 	t.Run("200 restarts for free, on the same port, with a new id", func(t *testing.T) {
 		h, r := startTest(t, Options{AppRoot: testApp(t, "", webApp)})
 		for i := range 4 {
@@ -71,7 +71,7 @@ func TestHost_handlerExits(t *testing.T) {
 	})
 }
 
-func TestStart_errors(t *testing.T) {
+func TestStart_Errors(t *testing.T) {
 	tests := []struct {
 		name  string
 		files map[string]string
@@ -110,7 +110,7 @@ func TestStart_errors(t *testing.T) {
 	}
 }
 
-func TestHost_functionTimeoutKillsTheHandlerForAll(t *testing.T) {
+func TestHost_FunctionTimeoutKillsTheHandlerForAll(t *testing.T) {
 	h, r := startTest(t, Options{AppRoot: testApp(t, "", webApp), Timing: Timing{FunctionTimeout: 200 * time.Millisecond, TimeoutGrace: time.Millisecond}})
 	for i := range 4 { // more often than errors would be forgiven
 		if err := h.Invoke(t.Context(), "run", "hang"); !errors.Is(err, ErrFunctionTimeout) {
@@ -144,7 +144,7 @@ func TestHost_TwoTimeoutsInOneInstantEndIt(t *testing.T) {
 	}
 }
 
-func TestHost_frozenHandlerGoesOnWhenThawed(t *testing.T) {
+func TestHost_FrozenHandlerGoesOnWhenThawed(t *testing.T) {
 	h, r := startTest(t, Options{AppRoot: testApp(t, "", webApp)})
 	if err := h.FreezeHandler(); err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestHost_frozenHandlerGoesOnWhenThawed(t *testing.T) {
 	}
 }
 
-func TestHost_faultsAroundTheCall(t *testing.T) {
+func TestHost_FaultsAroundTheCall(t *testing.T) {
 	var h *Host
 	injected := errors.New("injected")
 	faults := Faults{
@@ -189,7 +189,7 @@ func TestHost_faultsAroundTheCall(t *testing.T) {
 	r.event(t, HandlerReady, 2)
 }
 
-func TestHost_stop(t *testing.T) {
+func TestHost_Stop(t *testing.T) {
 	gone := func(h *Host) bool { return isClosed(h.handler.process().exited) }
 	t.Run("kills what still runs", func(t *testing.T) {
 		h, r := startTest(t, Options{AppRoot: testApp(t, "", webApp)})
@@ -243,8 +243,8 @@ func TestHost_stop(t *testing.T) {
 	})
 }
 
-// TestHost_handlerDiesWithTheHost kills a host in a process of its own.
-func TestHost_handlerDiesWithTheHost(t *testing.T) {
+// TestHost_HandlerDiesWithTheHost kills a host in a process of its own.
+func TestHost_HandlerDiesWithTheHost(t *testing.T) {
 	if root := os.Getenv("FUNCHOST_TEST_HOST"); root != "" {
 		h, _ := startTest(t, Options{AppRoot: root})
 		os.Stdout.WriteString("PID " + strconv.Itoa(h.HandlerPID()) + "\n")
@@ -257,7 +257,7 @@ func TestHost_handlerDiesWithTheHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := exec.Command(self, "-test.run", "^TestHost_handlerDiesWithTheHost$")
+	host := exec.Command(self, "-test.run", "^TestHost_HandlerDiesWithTheHost$")
 	host.Env = append(os.Environ(), "FUNCHOST_TEST_HOST="+testApp(t, "", webApp))
 	pids := make(chan string, 1)
 	host.Stdout = &lineWriter{line: func(text string) {

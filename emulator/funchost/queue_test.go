@@ -93,7 +93,7 @@ var errWork = errors.New("work failed")
 func succeed(context.Context, string, int64) error { return nil }
 func fail(context.Context, string, int64) error    { return errWork }
 
-func TestQueueListener_outcomes(t *testing.T) {
+func TestQueueListener_Outcomes(t *testing.T) {
 	tests := []struct {
 		name      string
 		text      string
@@ -152,7 +152,7 @@ func TestQueueListener_outcomes(t *testing.T) {
 	}
 }
 
-func TestQueueListener_failedMessageWaitsForVisibilityTimeout(t *testing.T) {
+func TestQueueListener_FailedMessageWaitsForVisibilityTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
 		start := time.Now()
@@ -172,7 +172,7 @@ func TestQueueListener_failedMessageWaitsForVisibilityTimeout(t *testing.T) {
 	})
 }
 
-func TestQueueListener_leaseIsRenewedWhileWorkRuns(t *testing.T) {
+func TestQueueListener_LeaseIsRenewedWhileWorkRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue("a")
 		b := newBench(t, q, nil, func(context.Context, string, int64) error {
@@ -190,7 +190,7 @@ func TestQueueListener_leaseIsRenewedWhileWorkRuns(t *testing.T) {
 	})
 }
 
-func TestQueueListener_failedRenewalIsTriedAgainSooner(t *testing.T) {
+func TestQueueListener_FailedRenewalIsTriedAgainSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue("a")
 		failures := 2
@@ -216,7 +216,7 @@ func TestQueueListener_failedRenewalIsTriedAgainSooner(t *testing.T) {
 	})
 }
 
-func TestQueueListener_runsAtMostBatchPlusThreshold(t *testing.T) {
+func TestQueueListener_RunsAtMostBatchPlusThreshold(t *testing.T) {
 	tests := []struct {
 		name             string
 		batch, threshold int
@@ -246,7 +246,7 @@ func TestQueueListener_runsAtMostBatchPlusThreshold(t *testing.T) {
 	}
 }
 
-func TestQueueListener_idlePollingBacksOff(t *testing.T) {
+func TestQueueListener_IdlePollingBacksOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue()
 		b := newBench(t, q, nil, succeed)
@@ -265,7 +265,7 @@ func TestQueueListener_idlePollingBacksOff(t *testing.T) {
 	})
 }
 
-func TestQueueListener_jitterStaysWithinAFifth(t *testing.T) {
+func TestQueueListener_JitterStaysWithinAFifth(t *testing.T) {
 	for _, jitter := range []float64{0, 0.999999} {
 		l := &queueListener{config: queueConfig{maxPolling: time.Minute}, jitter: func() float64 { return jitter }}
 		got := l.backoff(3)
@@ -275,7 +275,7 @@ func TestQueueListener_jitterStaysWithinAFifth(t *testing.T) {
 	}
 }
 
-func TestQueueListener_missingQueueIsToldOnceAndNeverCreated(t *testing.T) {
+func TestQueueListener_MissingQueueIsToldOnceAndNeverCreated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue()
 		q.exists = false
@@ -299,7 +299,7 @@ func TestQueueListener_missingQueueIsToldOnceAndNeverCreated(t *testing.T) {
 	})
 }
 
-func TestQueueListener_wakeEndsTheIdleWait(t *testing.T) {
+func TestQueueListener_WakeEndsTheIdleWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wake := make(chan struct{}, 1)
 		b := newBench(t, newFakeQueue(), func(l *queueListener) { l.config.maxPolling, l.wake = time.Hour, wake }, succeed)
@@ -314,7 +314,7 @@ func TestQueueListener_wakeEndsTheIdleWait(t *testing.T) {
 	})
 }
 
-func TestQueueListener_duplicateDeliveryRunsTwiceAndEndsOnce(t *testing.T) {
+func TestQueueListener_DuplicateDeliveryRunsTwiceAndEndsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue("a")
 		b := newBench(t, q, func(l *queueListener) {
@@ -339,7 +339,7 @@ func TestQueueListener_duplicateDeliveryRunsTwiceAndEndsOnce(t *testing.T) {
 	})
 }
 
-func TestQueueListener_stopWaitsForRunningMessages(t *testing.T) {
+func TestQueueListener_StopWaitsForRunningMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue("a")
 		b := newBench(t, q, nil, func(context.Context, string, int64) error {
@@ -357,7 +357,7 @@ func TestQueueListener_stopWaitsForRunningMessages(t *testing.T) {
 	})
 }
 
-func TestQueueListener_completionAfterTheGraceIsLost(t *testing.T) {
+func TestQueueListener_CompletionAfterTheGraceIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue("a")
 		b := newBench(t, q, nil, func(ctx context.Context, _ string, _ int64) error {
@@ -372,7 +372,7 @@ func TestQueueListener_completionAfterTheGraceIsLost(t *testing.T) {
 	})
 }
 
-func TestPoisonName(t *testing.T) {
+func TestPoisonName_EndsOnce(t *testing.T) {
 	long := "q123456789012345678901234567890123456789012345678901234567" // 58: with -poison 65
 	for queue, want := range map[string]bool{"jobs": true, "jobs-poison": false, long: false, long[:56]: true} {
 		if name, ok := poisonName(queue); ok != want || name != queue+"-poison" {

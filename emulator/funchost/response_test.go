@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestReadResult(t *testing.T) {
+func TestReadResult_RefusesWhatTheHostRefuses(t *testing.T) {
 	tests := []struct {
 		name        string
 		status      int
@@ -45,7 +45,7 @@ func TestReadResult(t *testing.T) {
 	}
 }
 
-func TestResult_output(t *testing.T) {
+func TestResult_Output(t *testing.T) {
 	var r result
 	if err := json.Unmarshal([]byte(`{"outputs": {"A": 1, "b": null}, "returnValue": {"b": 2, "c": 3}}`), &r); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestResult_output(t *testing.T) {
 	}
 }
 
-func TestQueueTexts(t *testing.T) {
+func TestQueueTexts_OfEachValue(t *testing.T) {
 	tests := []struct {
 		value  string
 		binary bool
@@ -82,7 +82,7 @@ func TestQueueTexts(t *testing.T) {
 	}
 }
 
-func TestHTTPOutput(t *testing.T) {
+func TestHTTPOutput_OfEachBinding(t *testing.T) {
 	tests := []struct {
 		name, binding, value string
 		status               int // 0: error
@@ -108,7 +108,7 @@ func TestHTTPOutput(t *testing.T) {
 	}
 }
 
-func TestRateLine(t *testing.T) {
+func TestRateLine_ByItsWords(t *testing.T) {
 	tests := []struct {
 		text           string
 		stderr, strict bool

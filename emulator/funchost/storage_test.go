@@ -93,13 +93,13 @@ func testQueue(t *testing.T, missing, present func(t *testing.T) messageQueue) {
 	})
 }
 
-func TestFakeQueue_contract(t *testing.T) {
+func TestFakeQueue_Contract(t *testing.T) {
 	testQueue(t,
 		func(*testing.T) messageQueue { return &fakeQueue{start: time.Now()} },
 		func(*testing.T) messageQueue { return newFakeQueue() })
 }
 
-func TestOnAzurite(t *testing.T) {
+func TestAzureQueue_OnAzurite(t *testing.T) {
 	storage := azuritetest.Start(t, azurite.Options{})
 	connection := storage.ConnectionString()
 	serial := 0

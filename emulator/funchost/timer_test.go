@@ -68,7 +68,7 @@ func mustSchedule(t *testing.T, text string) schedule {
 	return s
 }
 
-func TestTimerListener(t *testing.T) {
+func TestTimerListener_TicksBySchedule(t *testing.T) {
 	bubbleStart := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	tests := []struct {
 		name         string
@@ -124,7 +124,7 @@ func TestTimerListener(t *testing.T) {
 	}
 }
 
-func TestTimerListener_firstStartRecordsTheNextTick(t *testing.T) {
+func TestTimerListener_FirstStartRecordsTheNextTick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fakeStatus{}
 		start := time.Now().UTC()
@@ -139,7 +139,7 @@ func TestTimerListener_firstStartRecordsTheNextTick(t *testing.T) {
 	})
 }
 
-func TestTimerListener_failedRunIsRecordedToo(t *testing.T) {
+func TestTimerListener_FailedRunIsRecordedToo(t *testing.T) {
 	store := &fakeStatus{}
 	l := &timerListener{schedule: mustSchedule(t, "0 0 * * * *"), store: store, log: slog.New(slog.DiscardHandler)}
 	l.invoke = func(context.Context, *scheduleStatus, bool) error { return errors.New("handler said 500") }
@@ -149,7 +149,7 @@ func TestTimerListener_failedRunIsRecordedToo(t *testing.T) {
 	}
 }
 
-func TestTimerListener_unreadableStatusIsNotOverwrittenAtStart(t *testing.T) {
+func TestTimerListener_UnreadableStatusIsNotOverwrittenAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &fakeStatus{fail: errors.New("storage is busy")}
 		l := &timerListener{schedule: mustSchedule(t, "0 0 * * * *"), store: store}
@@ -159,7 +159,7 @@ func TestTimerListener_unreadableStatusIsNotOverwrittenAtStart(t *testing.T) {
 	})
 }
 
-func TestSchedule_next(t *testing.T) {
+func TestSchedule_Next(t *testing.T) {
 	const layout = "2006-01-02 15:04:05"
 	tests := []struct{ schedule, after, want string }{
 		{"0 */5 * * * *", "2026-03-02 10:00:00", "2026-03-02 10:05:00"},
@@ -184,7 +184,7 @@ func TestSchedule_next(t *testing.T) {
 	}
 }
 
-func TestParseSchedule_refusals(t *testing.T) {
+func TestParseSchedule_Refusals(t *testing.T) {
 	for _, text := range []string{"", "0 5 * *", "@daily", "0 0 0 L * *", "0 0 0 * * MON#1", "0 0 0 * * * 2026", "0 61 * * * *", "0 0 0 ? * *", "0\t0 0 * * *"} {
 		if s, err := parseSchedule(text); err == nil {
 			t.Errorf("parseSchedule(%q) = %+v, want an error", text, s)
@@ -192,7 +192,7 @@ func TestParseSchedule_refusals(t *testing.T) {
 	}
 }
 
-func TestSchedule_subMinute(t *testing.T) {
+func TestSchedule_SubMinute(t *testing.T) {
 	now := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	for text, want := range map[string]bool{"*/30 * * * * *": true, "0 * * * * *": false, "0,20 0 10 * * *": true, "00:00:59": true, "00:01:00": false} {
 		if got := mustSchedule(t, text).subMinute(now); got != want {

@@ -149,7 +149,7 @@ func failure(t *testing.T, r reply) (code, message string) {
 	return doc.Error.Code, doc.Error.Message
 }
 
-func TestGraph_answer(t *testing.T) {
+func TestGraph_Answer(t *testing.T) {
 	w := newWorld(t, nil)
 	row := `{ "DeviceId":"d1" , "ReportId":9007199254740993,"OSBuild":1.0, "AdditionalFields":"{\"a\":\"\u00e9\"}","Extra":{"b":[1,2]}}`
 	w.append("DeviceInfo", row)
@@ -173,7 +173,7 @@ func TestGraph_answer(t *testing.T) {
 	}
 }
 
-func TestOlderAPIs_answer(t *testing.T) {
+func TestOlderAPIs_Answer(t *testing.T) {
 	w := newWorld(t, nil)
 	w.append("DeviceInfo", `{"DeviceId":"d1"}`, `{"DeviceId":"d2"}`)
 	for path, audience := range map[string]string{mdePath: identity.AudienceDefender, xdrPath: identity.AudienceXDR} {
@@ -209,7 +209,7 @@ func TestOlderAPIs_answer(t *testing.T) {
 	}
 }
 
-func TestAnswer_is_compressed_only_on_request(t *testing.T) {
+func TestAnswer_IsCompressedOnlyOnRequest(t *testing.T) {
 	w := newWorld(t, nil)
 	w.append("DeviceInfo", `{"DeviceId":"d1"}`)
 	plain := func(r *http.Request) { r.Header.Set("Accept-Encoding", "identity") }
@@ -227,7 +227,7 @@ func TestAnswer_is_compressed_only_on_request(t *testing.T) {
 	}
 }
 
-func TestRefusals_of_tokens(t *testing.T) {
+func TestRefusals_OfTokens(t *testing.T) {
 	w := newWorld(t, nil)
 	code := func(r reply) string { c, _ := failure(t, r); return strconv.Itoa(r.status) + " " + c }
 	tests := []struct{ name, path, audience, want string }{
@@ -266,7 +266,7 @@ func TestRefusals_of_tokens(t *testing.T) {
 	}
 }
 
-func TestRefusals_of_requests(t *testing.T) {
+func TestRefusals_OfRequests(t *testing.T) {
 	w := newWorld(t, nil)
 	text := func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }
 	tests := []struct {
@@ -307,7 +307,7 @@ func TestRefusals_of_requests(t *testing.T) {
 	}
 }
 
-func TestRefusals_of_queries(t *testing.T) {
+func TestRefusals_OfQueries(t *testing.T) {
 	w := newWorld(t, nil)
 	w.tenant.Remove("EmailEvents")
 	tests := []struct{ name, query, want string }{
@@ -332,7 +332,7 @@ func TestRefusals_of_queries(t *testing.T) {
 	}
 }
 
-func TestLookBack_is_judged_by_ingestion_time(t *testing.T) {
+func TestLookBack_IsJudgedByIngestionTime(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, row := range []struct {
 		at time.Time
@@ -352,7 +352,7 @@ func TestLookBack_is_judged_by_ingestion_time(t *testing.T) {
 	}
 }
 
-func TestTimespan_narrows_by_the_time_column(t *testing.T) {
+func TestTimespan_NarrowsByTheTimeColumn(t *testing.T) {
 	w := newWorld(t, nil)
 	w.append("AlertInfo", `{"AlertId":"old","Timestamp":"2026-11-01T00:00:00Z"}`, `{"AlertId":"new","Timestamp":"2026-11-21T00:00:00.1Z"}`, `{"AlertId":"undated"}`)
 	w.append("DeviceTvmSoftwareInventory", `{"DeviceId":"d"}`)

@@ -45,7 +45,7 @@ func rows(t *testing.T, r reply) int {
 	return len(doc.Results)
 }
 
-func TestQuota_is_a_sliding_window(t *testing.T) {
+func TestQuota_IsASlidingWindow(t *testing.T) {
 	clock := &wallClock{at: now}
 	limits := hunting.Limits{CallsPerMinute: 3}
 	w := newWorld(t, func(o *hunting.Options) {
@@ -82,7 +82,7 @@ func TestQuota_is_a_sliding_window(t *testing.T) {
 	}
 }
 
-func TestQuota_of_an_hour_and_window_lengths(t *testing.T) {
+func TestQuota_OfAnHourAndWindowLengths(t *testing.T) {
 	clock := &wallClock{at: now}
 	w := newWorld(t, func(o *hunting.Options) {
 		o.Wall = clock.now
@@ -111,7 +111,7 @@ func TestQuota_of_an_hour_and_window_lengths(t *testing.T) {
 	}
 }
 
-func TestQuota_of_CPU_lasts_to_the_next_quarter(t *testing.T) {
+func TestQuota_OfCPULastsToTheNextQuarter(t *testing.T) {
 	clock := &wallClock{at: now.Add(2*time.Minute + 26*time.Second)}
 	w := newWorld(t, func(o *hunting.Options) {
 		o.Wall = clock.now
@@ -134,7 +134,7 @@ func TestQuota_of_CPU_lasts_to_the_next_quarter(t *testing.T) {
 	}
 }
 
-func TestRowLimit_cuts_or_refuses(t *testing.T) {
+func TestRowLimit_CutsOrRefuses(t *testing.T) {
 	w := newWorld(t, nil)
 	w.append("AlertInfo", `{}`, `{}`, `{}`)
 	for _, tt := range []struct {
@@ -153,7 +153,7 @@ func TestRowLimit_cuts_or_refuses(t *testing.T) {
 	}
 }
 
-func TestByteLimit_refuses_before_anything_is_sent(t *testing.T) {
+func TestByteLimit_RefusesBeforeAnythingIsSent(t *testing.T) {
 	w := newWorld(t, nil)
 	w.append("AlertInfo", `{"Title":"`+strings.Repeat("x", 500)+`"}`, `{"Title":"`+strings.Repeat("x", 500)+`"}`)
 	w.server.SetLimits(hunting.Graph, hunting.Limits{Bytes: 1000})
@@ -166,7 +166,7 @@ func TestByteLimit_refuses_before_anything_is_sent(t *testing.T) {
 	}
 }
 
-func TestQueryTime_ends_a_query(t *testing.T) {
+func TestQueryTime_EndsAQuery(t *testing.T) {
 	tn, err := tenant.Generate(tenant.Options{Now: now, Only: []string{"DeviceEvents"}, Lean: map[string]int{"DeviceEvents": 300_000}})
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestQueryTime_ends_a_query(t *testing.T) {
 	}
 }
 
-func TestDefaults_are_the_published_ones(t *testing.T) {
+func TestDefaults_AreThePublishedOnes(t *testing.T) {
 	graph, mde := hunting.Defaults(hunting.Graph), hunting.Defaults(hunting.MDE)
 	if graph.Rows != 100_000 || graph.Bytes != 50_000_000 || graph.CallsPerMinute != 45 || graph.CallsPerHour != 0 || graph.QueryTime != 3*time.Minute {
 		t.Errorf("%+v", graph)
@@ -196,7 +196,7 @@ func TestDefaults_are_the_published_ones(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestFaults_AnswerAsTheService(t *testing.T) {
 	none := hunting.RetryNone
 	cut := 1
 	tests := []struct {
@@ -246,7 +246,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestFault_hangs_until_released(t *testing.T) {
+func TestFault_HangsUntilReleased(t *testing.T) {
 	w := newWorld(t, nil)
 	hold := make(chan struct{})
 	asked := make(chan struct{})
@@ -265,7 +265,7 @@ func TestFault_hangs_until_released(t *testing.T) {
 	}
 }
 
-func TestAwkward_changes_the_form_and_not_the_values(t *testing.T) {
+func TestAwkward_ChangesTheFormAndNotTheValues(t *testing.T) {
 	row := `{"DeviceId":"d","ReportId":9007199254740993,"IsAzureADJoined":true,"OSBuild":null,"AdditionalFields":"{}","Obj":{"x":["a"]},"Arr":["b"],"None":{}}`
 	tests := []struct {
 		name    string
@@ -293,7 +293,7 @@ func TestAwkward_changes_the_form_and_not_the_values(t *testing.T) {
 	}
 }
 
-func TestServer_serves_many_at_once(t *testing.T) {
+func TestServer_ServesManyAtOnce(t *testing.T) {
 	w := newWorld(t, func(o *hunting.Options) { o.Limits = map[hunting.API]hunting.Limits{hunting.Graph: {}} })
 	w.append("AlertInfo", `{"AlertId":"a"}`)
 	token := w.token(identity.AudienceGraph)

@@ -84,7 +84,7 @@ func multiset(rows []string) map[string]int {
 	return m
 }
 
-func TestProduct_counts_and_fetches_every_row_once(t *testing.T) {
+func TestProduct_CountsAndFetchesEveryRowOnce(t *testing.T) {
 	tn, err := tenant.Generate(tenant.Options{Scale: 0.03, Now: now, Only: []string{"DeviceEvents", "DeviceTvmSoftwareVulnerabilities", "DeviceBaselineComplianceAssessment"}})
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestProduct_counts_and_fetches_every_row_once(t *testing.T) {
 	}
 }
 
-func TestProduct_knows_each_failure(t *testing.T) {
+func TestProduct_KnowsEachFailure(t *testing.T) {
 	w := newWorld(t, nil)
 	w.append("DeviceInfo", `{"DeviceId":"a"}`, `{"DeviceId":"b"}`)
 	table := plan.Table{Source: "DeviceInfo", Load: plan.Full}

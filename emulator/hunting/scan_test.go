@@ -21,7 +21,7 @@ func (p plain) Table(name string) (engine.Source, bool) { return p.Source(name, 
 func (plain) Function(string) (*engine.Function, bool)  { return nil, false }
 
 // What the server saves by reading less must not show in any answer.
-func TestNarrowing_never_changes_an_answer(t *testing.T) {
+func TestNarrowing_NeverChangesAnAnswer(t *testing.T) {
 	tn, err := tenant.Generate(tenant.Options{Scale: 0.03, Now: now, Only: []string{"DeviceEvents", "DeviceInfo", "DeviceTvmSoftwareInventory"}, NullIngestion: []string{"DeviceInfo"}})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestNarrowing_never_changes_an_answer(t *testing.T) {
 	}
 }
 
-func TestSamples_are_served_as_they_stand(t *testing.T) {
+func TestSamples_AreServedAsTheyStand(t *testing.T) {
 	shared := os.Getenv("D2A_SHARED_DATA")
 	if shared == "" {
 		if os.Getenv("D2A_REQUIRE") == "1" {

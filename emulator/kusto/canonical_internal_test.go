@@ -7,7 +7,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/engine"
 )
 
-func TestCanonical(t *testing.T) {
+func TestCanonical_WritesAsTheServiceDoes(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"white space between tokens goes", "{ \"b\" : [ 1 , true ,null ] ,\n\"a\":{ } }", `{"b":[1,true,null],"a":{}}`},
 		{"white space in strings stays", `{"a":" x\ty "}`, `{"a":" x\ty "}`},

@@ -127,7 +127,7 @@ func (q *queued) rawTable(t *testing.T, name string) {
 		".create table "+name+" ingestion json mapping 'all' '[{\"column\":\"Records\",\"path\":\"$\"}]'")
 }
 
-func TestQueuedIngestion(t *testing.T) {
+func TestQueuedIngestion_TakesBlobsIn(t *testing.T) {
 	q := startQueued(t)
 	json := azkustoingest.FileFormat(azkustoingest.JSON)
 	report := azkustoingest.ReportResultToTable()

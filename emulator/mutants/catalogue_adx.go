@@ -9,7 +9,7 @@ func adxMutants() []mutant {
 	return []mutant{
 		one("skipped-tag-by-status", "a blob skipped for its tag and reported as failed counts as failed",
 			ticket, "Meaning == answer.AlreadyIngested:", "Meaning == answer.AlreadyIngested && r.Status == \"Skipped\":",
-			adxTests("^TestVerdict$|^TestScenario_L17_")),
+			adxTests("^TestVerdict_ReadsAStatusRow$|^TestScenario_L17_")),
 		one("known-tag-refused", "an append that is refused for its known tag is never got over",
 			"internal/adx/append.go", "lookErr == nil && there {", "lookErr == nil && there && tag == \"\" {", adxTests("^TestScenario_L17_KnownTag")),
 		one("tag-by-term-alone", "a tag is found where a longer one is",
@@ -29,7 +29,7 @@ func adxMutants() []mutant {
 		one("profile-forced", "a column keeps no large rows where the indexed profile is refused",
 			"internal/adx/encoding.go", "	case !stood && slices.Contains(bigTables, table):", "	case !stood && table == \"\":", adxTests("^TestScenario_C5_IndexedProfileRefused$")),
 		one("limit-by-another-column", "the row limit is that of any column",
-			"internal/adx/encoding.go", "		if own && (named || sized) {", "		if named || sized {", adxTests("^TestReadEncoding$")),
+			"internal/adx/encoding.go", "		if own && (named || sized) {", "		if named || sized {", adxTests("^TestReadEncoding_TakesEitherForm$")),
 		one("shown-slice-stays-hidden", "a slice once hidden is never shown again",
 			"internal/adx/script.go", "    | where isnull(Hidden) or Hidden\n", "", adxTests("^TestScenario_R3_")),
 		one("takeover-by-the-newest", "a database of the original is taken over at its newest row",

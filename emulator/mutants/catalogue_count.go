@@ -3,7 +3,7 @@ package mutants
 // countMutants take less than everything for everything: an answer cut short, a
 // throttled count, a part of the rows.
 func countMutants() []mutant {
-	queries := suite{"internal/defender", "^TestQueries$"}
+	queries := suite{"internal/defender", "^TestQueries_AreWhatTheServiceIsAsked$"}
 	return []mutant{
 		one("page-by-take", "a query is cut by take, and nobody reads the rest",
 			queryFile, "return selection(t, s) }", `return selection(t, s) + " | take 95000" }`, queries),

@@ -31,7 +31,7 @@ func generate(t *testing.T, o tenant.Options) *tenant.Tenant {
 	return tn
 }
 
-func TestGenerate_same_seed_same_bytes(t *testing.T) {
+func TestGenerate_SameSeedSameBytes(t *testing.T) {
 	sum := func(seed uint64) [32]byte {
 		tn, h := generate(t, tenant.Options{Seed: seed, Scale: 0.02}), sha256.New()
 		for _, name := range tn.TableNames() {
@@ -53,7 +53,7 @@ func TestGenerate_same_seed_same_bytes(t *testing.T) {
 	}
 }
 
-func TestGenerate_fills_tables_as_a_tenant_has_them(t *testing.T) {
+func TestGenerate_FillsTablesAsATenantHasThem(t *testing.T) {
 	tn := generate(t, tenant.Options{})
 	total, filled, big := 0, 0, 0
 	for _, known := range schema.Catalogue() {
@@ -76,7 +76,7 @@ func TestGenerate_fills_tables_as_a_tenant_has_them(t *testing.T) {
 	}
 }
 
-func TestGenerate_every_value_fits_its_column(t *testing.T) {
+func TestGenerate_EveryValueFitsItsColumn(t *testing.T) {
 	tn := generate(t, tenant.Options{Seed: 3, Scale: 0.1, Lean: map[string]int{"DeviceEvents": 500, "AlertInfo": 500}})
 	for _, known := range schema.Catalogue() {
 		bad := 0
@@ -139,7 +139,7 @@ func fits(t *testing.T, typ string, text []byte) bool {
 	return ok
 }
 
-func TestGenerate_has_the_awkward_rows(t *testing.T) {
+func TestGenerate_HasTheAwkwardRows(t *testing.T) {
 	tn := generate(t, tenant.Options{Seed: 1})
 	seen := map[string]int{}
 	decimals := map[int]bool{}
@@ -212,7 +212,7 @@ func TestGenerate_has_the_awkward_rows(t *testing.T) {
 	}
 }
 
-func TestGenerate_refuses_unknown_tables(t *testing.T) {
+func TestGenerate_RefusesUnknownTables(t *testing.T) {
 	for _, o := range []tenant.Options{{Only: []string{"Nope"}}, {Lean: map[string]int{"Nope": 1}}, {NullIngestion: []string{"Nope"}}, {Scale: -1}} {
 		if _, err := tenant.Generate(o); err == nil {
 			t.Errorf("%+v: want an error", o)
@@ -220,7 +220,7 @@ func TestGenerate_refuses_unknown_tables(t *testing.T) {
 	}
 }
 
-func BenchmarkRows_lean(b *testing.B) {
+func BenchmarkRows_Lean(b *testing.B) {
 	tn, err := tenant.Generate(tenant.Options{Now: now, Only: []string{"DeviceNetworkEvents"}, Lean: map[string]int{"DeviceNetworkEvents": 100_000}})
 	if err != nil {
 		b.Fatal(err)
@@ -236,7 +236,7 @@ func BenchmarkRows_lean(b *testing.B) {
 	b.ReportMetric(float64(bytes)/float64(rows), "bytes/row")
 }
 
-func BenchmarkRows_full(b *testing.B) {
+func BenchmarkRows_Full(b *testing.B) {
 	tn, err := tenant.Generate(tenant.Options{Now: now, Only: []string{"DeviceProcessEvents"}})
 	if err != nil {
 		b.Fatal(err)
@@ -253,7 +253,7 @@ func BenchmarkRows_full(b *testing.B) {
 }
 
 // What hangs together in a tenant hangs together here, so that joins find rows.
-func TestGenerate_tables_refer_to_each_other(t *testing.T) {
+func TestGenerate_TablesReferToEachOther(t *testing.T) {
 	tn := generate(t, tenant.Options{Seed: 2, Scale: 0.25})
 	values := func(table, column string) map[string]bool {
 		set := make(map[string]bool)

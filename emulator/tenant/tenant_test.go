@@ -35,7 +35,7 @@ func rowsOf(tn *tenant.Tenant, table string) []string {
 	return all
 }
 
-func TestLoad_keeps_rows_byte_for_byte(t *testing.T) {
+func TestLoad_KeepsRowsByteForByte(t *testing.T) {
 	tn, err := load(t, tenant.LoadOptions{}, map[string]string{
 		"AlertInfo.jsonl": "\uFEFF" + `{ "AlertId" : "\u00e9😀" ,"Timestamp":"2024-07-04 22:35:00.746663+00:00","N":1.50}` + "\r\n\n  \n" + `{"AlertId":null}`,
 	})
@@ -58,7 +58,7 @@ func TestLoad_keeps_rows_byte_for_byte(t *testing.T) {
 	}
 }
 
-func TestLoad_refuses_lines_that_are_no_objects(t *testing.T) {
+func TestLoad_RefusesLinesThatAreNoObjects(t *testing.T) {
 	for _, line := range []string{`[1]`, `{"a":`, `text`, `{"a":1} {"b":2}`} {
 		_, err := load(t, tenant.LoadOptions{}, map[string]string{"T.jsonl": "{}\n\n" + line + "\n"})
 		if err == nil || !strings.Contains(err.Error(), "T.jsonl:3") {
@@ -70,7 +70,7 @@ func TestLoad_refuses_lines_that_are_no_objects(t *testing.T) {
 	}
 }
 
-func TestLoad_infers_columns(t *testing.T) {
+func TestLoad_InfersColumns(t *testing.T) {
 	tn, err := load(t, tenant.LoadOptions{}, map[string]string{"Custom.jsonl": `
 		{"s":"x","b":true,"n":1,"r":1,"t":"2020-12-30 14:17:26","d":{"a":1},"m":1,"e":"","z":null,"u":"7/4/2024 10:05:00 PM"}
 		{"s":"2020-01-01 10:00:00","b":null,"n":9007199254740993,"r":2.5,"t":"","d":[],"m":"x","late":1,"u":null}`})
@@ -101,7 +101,7 @@ func TestLoad_infers_columns(t *testing.T) {
 	}
 }
 
-func TestLoad_spreads_arrivals_before_the_clock(t *testing.T) {
+func TestLoad_SpreadsArrivalsBeforeTheClock(t *testing.T) {
 	var text strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&text, "{\"AlertId\":\"%d\"}\n", i)
@@ -136,7 +136,7 @@ func TestLoad_spreads_arrivals_before_the_clock(t *testing.T) {
 	}
 }
 
-func TestSamples_are_served_as_they_stand(t *testing.T) {
+func TestSamples_AreServedAsTheyStand(t *testing.T) {
 	shared := os.Getenv("D2A_SHARED_DATA")
 	if shared == "" {
 		if os.Getenv("D2A_REQUIRE") == "1" {
@@ -174,7 +174,7 @@ func TestSamples_are_served_as_they_stand(t *testing.T) {
 }
 
 // A view must give exactly the rows and values that the whole table gives there.
-func TestSource_view_narrows_without_loss(t *testing.T) {
+func TestSource_ViewNarrowsWithoutLoss(t *testing.T) {
 	tn := generate(t, tenant.Options{Scale: 0.05, Only: []string{"DeviceEvents"}})
 	if err := tn.Append("DeviceEvents", now.Add(-48*time.Hour), `{"ReportId":1}`, `{"ReportId":2}`); err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestSource_view_narrows_without_loss(t *testing.T) {
 	}
 }
 
-func TestTenant_mutations(t *testing.T) {
+func TestTenant_Mutations(t *testing.T) {
 	tn := generate(t, tenant.Options{Scale: 0.1, Only: []string{"DeviceTvmBrowserExtensions"}})
 	const table = "DeviceTvmBrowserExtensions"
 	before := rowsOf(tn, table)
@@ -279,7 +279,7 @@ func count(rows []string) map[string]int {
 	return m
 }
 
-func TestTenant_is_safe_under_concurrency(t *testing.T) {
+func TestTenant_IsSafeUnderConcurrency(t *testing.T) {
 	tn := generate(t, tenant.Options{Scale: 0.02, Only: []string{"AlertInfo", "DeviceEvents"}})
 	var wg sync.WaitGroup
 	for i := range 4 {
@@ -312,7 +312,7 @@ func TestTenant_is_safe_under_concurrency(t *testing.T) {
 	}
 }
 
-func TestTenant_clock(t *testing.T) {
+func TestTenant_Clock(t *testing.T) {
 	tn := tenant.New(now)
 	machine := time.Unix(0, 0)
 	tn.Run(func() time.Time { return machine })

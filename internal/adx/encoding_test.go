@@ -4,7 +4,7 @@ import "testing"
 
 // The service's answer is described in no page: a row for the column, or one for the
 // table that lists its columns.
-func TestReadEncoding(t *testing.T) {
+func TestReadEncoding_TakesEitherForm(t *testing.T) {
 	const policy = `{"EncodingPolicyType":"BigObject32","MaxValueSize":33554432}`
 	cases := []struct {
 		name, text string

@@ -13,7 +13,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-func TestRawMapping(t *testing.T) {
+func TestRawMapping_NamesTheSlice(t *testing.T) {
 	in := plan.Ingestion{RunID: "d2a1", Slice: 12}
 	want := `[{"Column":"Records","Properties":{"Path":"$"}},{"Column":"RunId","Properties":{"ConstValue":"d2a1"}},` +
 		`{"Column":"Slice","Properties":{"ConstValue":"12"}}]`
@@ -146,7 +146,7 @@ func TestEnqueue_RefusesNamesThatAreNone(t *testing.T) {
 	}
 }
 
-func TestVerdict(t *testing.T) {
+func TestVerdict_ReadsAStatusRow(t *testing.T) {
 	const tag, failed, succeeded, unknown = "Skipped_IngestByTagAlreadyExists", plan.IngestFailed, plan.IngestSucceeded, plan.IngestUnknown
 	cases := []struct {
 		name      string

@@ -11,7 +11,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-func TestQueries(t *testing.T) {
+func TestQueries_OfLandedAndForeign(t *testing.T) {
 	cases := []struct{ got, want string }{
 		{landedQuery("DeviceInfoRaw", "d2a1", time.Time{}), `['DeviceInfoRaw'] | where RunId == "d2a1" | summarize Rows = count(), Nulls = countif(isnull(Records)) by Slice`},
 		{foreignQuery("T", "d2a", noon), `['T'] | where ingestion_time() > datetime(2026-01-02T12:00:00.1234567Z) and isnotempty(RunId) and RunId !startswith_cs "d2a" | take 1 | project RunId`},

@@ -94,7 +94,7 @@ func TestConfigurations_NameTablesOfTheCatalogue(t *testing.T) {
 	}
 }
 
-func TestSplitScript(t *testing.T) {
+func TestSplitScript_CutsAtCommands(t *testing.T) {
 	cases := []struct {
 		name, text string
 		want       []string
@@ -115,7 +115,7 @@ func TestSplitScript(t *testing.T) {
 	}
 }
 
-func TestReadHead(t *testing.T) {
+func TestReadHead_KnowsOurCommands(t *testing.T) {
 	cases := []struct {
 		text string
 		want head

@@ -186,7 +186,7 @@ func TestStage_RefusesNamesThatNeedEscapingOrTellNothing(t *testing.T) {
 	}
 }
 
-func TestStaged(t *testing.T) {
+func TestBlobState_HasThreeAnswers(t *testing.T) {
 	s := newStandIn(t)
 	c := s.client(t)
 	b, err := c.Stage(t.Context(), "a.json.gz", writes([]byte("x"), nil))

@@ -9,7 +9,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/defender"
 )
 
-func TestParseAPI(t *testing.T) {
+func TestParseAPI_KnowsOldNames(t *testing.T) {
 	tests := []struct {
 		text    string
 		want    defender.API
@@ -34,7 +34,7 @@ func TestParseAPI(t *testing.T) {
 	}
 }
 
-func TestEndpoints(t *testing.T) {
+func TestEndpoints_OfEachCloud(t *testing.T) {
 	const public, us = "https://login.microsoftonline.com/", "https://login.microsoftonline.us/"
 	tests := []struct {
 		cloud string

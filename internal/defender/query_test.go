@@ -19,7 +19,7 @@ var (
 
 // The texts are what the service is asked; a change here is a change of what is
 // copied.
-func TestQueries(t *testing.T) {
+func TestQueries_AreWhatTheServiceIsAsked(t *testing.T) {
 	events := plan.Table{Source: "DeviceInfo"}
 	tvm := plan.Table{Source: "DeviceTvmSoftwareVulnerabilities", Load: plan.Snapshot}
 	alerts := plan.Table{Source: "AlertEvidence", Load: plan.Snapshot}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestRetryAt(t *testing.T) {
+func TestRetryAt_ReadsHeaderAndMessage(t *testing.T) {
 	now := time.Date(2026, 3, 1, 10, 7, 30, 0, time.UTC)
 	tests := []struct {
 		name, header, message string

@@ -261,7 +261,7 @@ func TestWindow_First(t *testing.T) {
 	t.Fatalf("halving does not end: %v", w)
 }
 
-func TestParseStamp(t *testing.T) {
+func TestParseStamp_ReadsWhatPeopleWrite(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"2026-01-02T03:04:05Z", "2026-01-02T03:04:05.0000000Z"},
 		{"2026-01-02T03:04:05.1Z", "2026-01-02T03:04:05.1000000Z"},

@@ -30,8 +30,8 @@ type StoreWorld struct {
 
 // storeCase has two processes at one storage.
 type storeCase struct {
-	StoreWorld
-	a, b pipeline.Store
+	world StoreWorld
+	a, b  pipeline.Store
 }
 
 // table is the one that most cases are about.
@@ -122,7 +122,7 @@ func storeIsEmpty(t *testing.T, c storeCase) {
 
 func storeHeldIsAWait(t *testing.T, c storeCase) {
 	acquire(t, c.a, table)
-	before := c.Now()
+	before := c.world.Now()
 	h, err := c.b.Acquire(t.Context(), table)
 	at, wait := fault.Until(err)
 	if !wait {
@@ -131,7 +131,7 @@ func storeHeldIsAWait(t *testing.T, c storeCase) {
 	if h != nil {
 		t.Errorf("Acquire returned a lease beside %v", err)
 	}
-	if latest := c.Now().Add(longestLease); at.Before(before) || at.After(latest) {
+	if latest := c.world.Now().Add(longestLease); at.Before(before) || at.After(latest) {
 		t.Errorf("wait until %v; want between %v and %v", at, before, latest)
 	}
 }
@@ -169,7 +169,7 @@ func storeReadsUnknownMembers(t *testing.T, c storeCase) {
 	h := acquire(t, c.a, table)
 	must(t, h.SaveState(t.Context(), someState(table, 1)))
 	must(t, h.Release(t.Context()))
-	c.AddMember(table, "SomethingLater", map[string]any{"Deep": []int{1, 2}})
+	c.world.AddMember(table, "SomethingLater", map[string]any{"Deep": []int{1, 2}})
 	next := acquire(t, c.b, table)
 	wantSame(t, "state", next.State(), someState(table, 1))
 	must(t, next.SaveState(t.Context(), someState(table, 2)))
@@ -191,7 +191,7 @@ func storeReleasedIsRetry(t *testing.T, c storeCase) {
 func storeFences(t *testing.T, c storeCase) {
 	old := acquire(t, c.a, table)
 	must(t, old.SaveState(t.Context(), someState(table, 1)))
-	c.Expire(table)
+	c.world.Expire(table)
 	next := acquire(t, c.b, table)
 	must(t, next.SaveState(t.Context(), someState(table, 2)))
 	wantKind(t, "SaveState of the overtaken", old.SaveState(t.Context(), someState(table, 7)), fault.Retry)
@@ -206,7 +206,7 @@ func storeFences(t *testing.T, c storeCase) {
 func storeFencesEarly(t *testing.T, c storeCase) {
 	old := acquire(t, c.a, table)
 	must(t, old.SaveState(t.Context(), someState(table, 1)))
-	c.Expire(table)
+	c.world.Expire(table)
 	next := acquire(t, c.b, table)
 	wantKind(t, "SaveState of the overtaken", old.SaveState(t.Context(), someState(table, 7)), fault.Retry)
 	wantSame(t, "state of the successor", next.State(), someState(table, 1))
@@ -252,7 +252,7 @@ func storeFencesLedger(t *testing.T, c storeCase) {
 	const run = "app00120260304120000abcdefgh"
 	old := acquire(t, c.a, table)
 	must(t, old.SaveLedger(t.Context(), someLedger(table, run)))
-	c.Expire(table)
+	c.world.Expire(table)
 	next := acquire(t, c.b, table)
 	l, err := next.Ledger(t.Context(), run)
 	must(t, err)
@@ -292,8 +292,8 @@ func storeFindsOpenLedger(t *testing.T, c storeCase) {
 
 func storeDeadline(t *testing.T, c storeCase) {
 	h := acquire(t, c.a, table)
-	now := c.Now()
-	if d := h.Deadline(); !d.After(now) || d.After(c.Now().Add(longestLease)) {
+	now := c.world.Now()
+	if d := h.Deadline(); !d.After(now) || d.After(c.world.Now().Add(longestLease)) {
 		t.Errorf("Deadline = %v at %v; want at most %v later", d, now, longestLease)
 	}
 	must(t, h.Release(t.Context()))
@@ -316,7 +316,7 @@ func storeReleases(t *testing.T, c storeCase) {
 
 func storeServiceNow(t *testing.T, c storeCase) {
 	h := acquire(t, c.a, table)
-	if now := h.ServiceNow(); now.IsZero() || now.Sub(c.Now()).Abs() > time.Minute {
-		t.Errorf("ServiceNow = %v at %v", now, c.Now())
+	if now := h.ServiceNow(); now.IsZero() || now.Sub(c.world.Now()).Abs() > time.Minute {
+		t.Errorf("ServiceNow = %v at %v", now, c.world.Now())
 	}
 }

@@ -1,0 +1,155 @@
+package internal_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// parsed returns the Go files below a folder, by path; only tests, or none.
+func parsed(t *testing.T, folder string, tests bool) (*token.FileSet, map[string]*ast.File) {
+	t.Helper()
+	set, files := token.NewFileSet(), map[string]*ast.File{}
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() == "node_modules" {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") != tests {
+			return nil
+		}
+		body, err := os.ReadFile(path)
+		if err == nil {
+			files[path], err = parser.ParseFile(set, path, body, parser.SkipObjectResolution)
+		}
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		t.Errorf("no file below %s", folder)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set, files
+}
+
+// Embedding lets a field of one struct shadow another's, and a method change an
+// object that its reader does not see.
+func TestPipeline_EmbedsNoStructOfItsOwn(t *testing.T) {
+	set, files := parsed(t, "pipeline", false)
+	own := map[string]bool{}
+	for _, f := range files {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.TypeSpec); ok {
+				if _, isStruct := s.Type.(*ast.StructType); isStruct {
+					own[s.Name.Name] = true
+				}
+			}
+			return true
+		})
+	}
+	if !own["run"] || !own["attempt"] {
+		t.Fatalf("structs found: %v", own)
+	}
+	for _, f := range files {
+		ast.Inspect(f, func(n ast.Node) bool {
+			s, ok := n.(*ast.StructType)
+			if !ok {
+				return true
+			}
+			for _, field := range s.Fields.List {
+				typ := field.Type
+				if star, ok := typ.(*ast.StarExpr); ok {
+					typ = star.X
+				}
+				if name, ok := typ.(*ast.Ident); ok && len(field.Names) == 0 && own[name.Name] {
+					t.Errorf("%v: embeds %s; give the field a name", set.Position(field.Pos()), name.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// mayMove are the files with the transitions of a slice.
+var mayMove = []string{"plan/ledger.go", "plan/slicelife.go"}
+
+// What is known of a slice changes by the transitions of plan.Ledger alone. A state
+// of an ingestion is another matter.
+func TestSliceState_IsAssignedByTheLedgerAlone(t *testing.T) {
+	moves := 0
+	for _, folder := range []string{".", "../functions", "../handler"} {
+		set, files := parsed(t, folder, false)
+		for path, f := range files {
+			found := func(n ast.Node) {
+				if slices.Contains(mayMove, filepath.ToSlash(path)) {
+					moves++
+					return
+				}
+				t.Errorf("%v: a slice's state is assigned in %v alone", set.Position(n.Pos()), mayMove)
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.AssignStmt:
+					for i, left := range n.Lhs {
+						field, ok := left.(*ast.SelectorExpr)
+						if ok && field.Sel.Name == "State" && (len(n.Rhs) != len(n.Lhs) || !ofIngestion(n.Rhs[i])) {
+							found(n)
+						}
+					}
+				case *ast.CompositeLit:
+					if nameOf(n.Type) == "LedgerSlice" {
+						found(n)
+					}
+				}
+				return true
+			})
+		}
+	}
+	if moves < 4 {
+		t.Errorf("%d assignments in %v: does the test still find them?", moves, mayMove)
+	}
+}
+
+func ofIngestion(value ast.Expr) bool { return strings.HasPrefix(nameOf(value), "Ingest") }
+
+// nameOf returns the last part of a name; "" for what is none.
+func nameOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return ""
+}
+
+// testGrammar: what is tested, the id of a scenario or more of it, and what holds.
+var testGrammar = regexp.MustCompile(`^(Test|Benchmark)[A-Z][A-Za-z0-9]*(_[A-Z][A-Za-z0-9]*)+$`)
+
+func TestNames_HaveOneGrammar(t *testing.T) {
+	for _, folder := range []string{"pipeline", "plan", "adx", "defender", "../emulator"} {
+		set, files := parsed(t, folder, true)
+		for _, f := range files {
+			for _, d := range f.Decls {
+				fn, ok := d.(*ast.FuncDecl)
+				if !ok || fn.Recv != nil || fn.Name.Name == "TestMain" {
+					continue
+				}
+				name := fn.Name.Name
+				if (strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Benchmark")) && !testGrammar.MatchString(name) {
+					t.Errorf("%v: %s; want TestSubject_WhatHolds", set.Position(fn.Pos()), name)
+				}
+			}
+		}
+	}
+}
