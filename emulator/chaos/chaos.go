@@ -66,8 +66,8 @@ func (r Report) Line() string {
 	for _, n := range r.Faults {
 		faults += n
 	}
-	return fmt.Sprintf("chaos: schedules=%d faults=%d kills=%d rows=%d missing=%d repeated=%d false_success=%d",
-		r.Schedules, faults, r.Kills, r.Total.Rows, r.Total.Missing, r.Total.Repeated, r.Total.FalseSuccess)
+	return fmt.Sprintf("chaos: schedules=%d faults=%d kills=%d rows=%d missing=%d repeated=%d false_success=%d stuck=%d",
+		r.Schedules, faults, r.Kills, r.Total.Rows, r.Total.Missing, r.Total.Repeated, r.Total.FalseSuccess, r.Total.Stuck)
 }
 
 // Run plays the schedules on the ground.
@@ -189,9 +189,9 @@ func (r *Report) add(p played) {
 	r.Total.Reported += v.Reported
 	if p.stalled {
 		// The machine stood still for longer than rows may take to show: what is
-		// missing may have come too late. What is repeated has no excuse.
+		// missing may have come too late. What is repeated or stuck has no excuse.
 		r.Stalled++
-		if v.Repeated == 0 {
+		if v.Repeated == 0 && v.Stuck == 0 {
 			return
 		}
 		v.Missing, v.FalseSuccess = 0, 0
@@ -199,6 +199,7 @@ func (r *Report) add(p played) {
 	r.Total.Missing += v.Missing
 	r.Total.Repeated += v.Repeated
 	r.Total.FalseSuccess += v.FalseSuccess
+	r.Total.Stuck += v.Stuck
 	if !v.OK() {
 		r.Failed++
 		r.Failures = append(r.Failures, Failure{p.plan.seed, p.plan.hosted, p.plan.String(), v, p.story})
@@ -208,7 +209,7 @@ func (r *Report) add(p played) {
 func (o Options) progress(r Report, p played) {
 	switch {
 	case o.Out == nil:
-	case !p.verdict.OK() && (!p.stalled || p.verdict.Repeated > 0):
+	case !p.verdict.OK() && (!p.stalled || p.verdict.Repeated+p.verdict.Stuck > 0):
 		fmt.Fprintf(o.Out, "FAILED %s\n", p.plan)
 		for _, c := range p.verdict.Complaints {
 			fmt.Fprintf(o.Out, "  %s\n", c)

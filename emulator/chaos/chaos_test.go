@@ -90,6 +90,7 @@ func calm(t *testing.T, tables ...table) *world {
 	s := scriptOf(7, false)
 	s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 	s.outage, s.quota, s.skew, s.ticks, s.tables = false, 0, 0, 1, tables
+	s.lies = lies{}
 	w, err := newWorld(t.Context(), ground(t), s)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 // hook puts the faults into the emulators.
 func (w *world) hook() {
+	w.struck = time.Now()
 	w.Hunting.SetFault(w.huntingFault)
 	w.Cluster.SetFaults(kusto.Faults{
 		Query: func(_, text string) error { return w.kustoFault("query", text) },
@@ -56,14 +57,28 @@ func (w *world) huntingFault(c hunting.Call) hunting.Fault {
 		}
 	}
 	counting := strings.Contains(c.Query, "summarize")
+	f := w.wrong(c, counting)
+	if !counting && f.Cut == nil && f.Refuse == hunting.Unharmed {
+		f.Cut = &w.plan.rowLimit
+	}
+	if counting && f.Results == hunting.AsTheyAre && f.DropRow == 0 && f.Refuse == hunting.Unharmed {
+		w.counted(c.Table)
+	}
+	return f
+}
+
+// wrong is what goes wrong with a call, if anything does.
+func (w *world) wrong(c hunting.Call, counting bool) hunting.Fault {
+	if r, ok := w.dice.strikes("lie", w.plan.lies.hunting); ok {
+		name, f := w.lie(r, c, counting)
+		w.dice.count("hunting: " + name)
+		return f
+	}
 	r, ok := w.dice.strikes("hunting", w.plan.hunting)
 	if ok {
 		name, f := w.spoil(r, counting)
 		w.dice.count("hunting: " + name)
 		return f
-	}
-	if !counting {
-		return hunting.Fault{Cut: &w.plan.rowLimit}
 	}
 	return hunting.Fault{}
 }
@@ -181,7 +196,9 @@ func (w *world) misfortune(r *rand.Rand) (string, kusto.Verdict) {
 	failed := func(status string) *kusto.Failed {
 		return &kusto.Failed{Code: "BadRequest_NoRecordsOrWrongFormat", Details: "a fault", Status: status}
 	}
-	switch r.IntN(14) {
+	switch r.IntN(16) {
+	case 14, 15:
+		return blunder(r, some)
 	case 0, 1, 2:
 		return "delayed", kusto.Verdict{Delay: pauseOf(r, 800*time.Millisecond)}
 	case 3:

@@ -26,11 +26,6 @@ import (
 // Ground is what all schedules share: Azurite, certificates, identities, a vault.
 type Ground struct {
 	*stack.Emulators
-
-	// brief issues Defender's tokens of some schedules: they live for briefLife.
-	brief    *identity.Server
-	briefURL string
-	close    []func()
 }
 
 // briefLife is the life of Defender's tokens in some schedules.
@@ -43,42 +38,27 @@ func NewGround(ctx context.Context) (*Ground, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Ground{Emulators: shared}
-	err = g.startBrief()
-	if err == nil {
-		err = errors.Join(os.Setenv("IDENTITY_ENDPOINT", shared.IdentityURL), os.Setenv("IDENTITY_HEADER", shared.Header))
-	}
+	err = errors.Join(os.Setenv("IDENTITY_ENDPOINT", shared.IdentityURL), os.Setenv("IDENTITY_HEADER", shared.Header))
 	if err != nil {
-		return nil, errors.Join(err, g.Close())
+		return nil, errors.Join(err, shared.Close())
 	}
-	return g, nil
+	return &Ground{shared}, nil
 }
 
-// Close ends everything.
-func (g *Ground) Close() error {
-	for _, end := range g.close {
-		end()
-	}
-	return g.Emulators.Close()
-}
-
-func (g *Ground) startBrief() error {
-	var err error
-	if g.brief, err = identity.New(identity.Options{TokenLife: briefLife, Now: time.Now}); err != nil {
-		return err
-	}
-	url, end, err := g.serve(g.brief.Authority())
+// authority makes a token service for Defender's tokens of one schedule. A life of
+// zero is the usual one.
+func (g *Ground) authority(life time.Duration, trouble func() int) (*identity.Server, error) {
+	s, err := identity.New(identity.Options{TokenLife: life, Now: time.Now, Trouble: trouble})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	g.briefURL, g.close = url, append(g.close, end)
 	roles := map[string][]string{
 		identity.AudienceGraph:    {"ThreatHunting.Read.All"},
 		identity.AudienceDefender: {"AdvancedQuery.Read.All"},
 	}
-	return errors.Join(
-		g.brief.AddTenant(stack.TenantID, "sample.example"),
-		g.brief.RegisterApplication(identity.Principal{Tenant: stack.TenantID, ClientID: stack.ClientID, ObjectID: stack.ClientID, Roles: roles},
+	return s, errors.Join(
+		s.AddTenant(stack.TenantID, "sample.example"),
+		s.RegisterApplication(identity.Principal{Tenant: stack.TenantID, ClientID: stack.ClientID, ObjectID: stack.ClientID, Roles: roles},
 			identity.Secret{Value: g.Secret, Expires: time.Now().AddDate(1, 0, 0)}),
 	)
 }
@@ -96,8 +76,9 @@ func (g *Ground) serve(h http.Handler) (address string, end func(), err error) {
 	return "https://" + listener.Addr().String(), func() { _ = server.Close(); done.Wait() }, nil
 }
 
-// storage makes a cluster's own containers, queue and status table.
-func (g *Ground) storage(ctx context.Context, name string) (kusto.Storage, error) {
+// storage makes a cluster's own containers, queue and status table. Where it is
+// narrow, what others are given for the containers may not read.
+func (g *Ground) storage(ctx context.Context, name string, narrow bool) (kusto.Storage, error) {
 	var out kusto.Storage
 	expiry := time.Now().Add(24 * time.Hour)
 	connection := g.Azurite.ConnectionString()
@@ -110,7 +91,16 @@ func (g *Ground) storage(ctx context.Context, name string) (kusto.Storage, error
 		if _, err := blobs.CreateContainer(ctx, container, nil); err != nil {
 			return out, err
 		}
-		address, err := g.Front.ContainerSAS(container, expiry, azurite.StagingRights)
+		rights := azurite.StagingRights
+		if narrow {
+			rights = "cw"
+			own, err := g.Front.ContainerSAS(container, expiry, "r")
+			if err != nil {
+				return out, err
+			}
+			out.Own = append(out.Own, own)
+		}
+		address, err := g.Front.ContainerSAS(container, expiry, rights)
 		if err != nil {
 			return out, err
 		}

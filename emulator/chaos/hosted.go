@@ -65,8 +65,13 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	<-struck
 	w.dice.rest()
 	w.log.Info("CHAOS faults end")
+	var stuck []string
 	for range healTicks {
 		if err := sleep(ctx, time.Until(w.source.lastChange().Add(settle))); err != nil {
+			return Verdict{}, err
+		}
+		before, err := w.runs(ctx)
+		if err != nil {
 			return Verdict{}, err
 		}
 		began := time.Now()
@@ -74,11 +79,10 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 			w.log.Warn("tick", "error", err.Error())
 		}
 		for time.Since(began) < hostedHeal {
-			healed, err := w.healed(ctx, began)
-			if err != nil {
+			if stuck, err = w.stuck(ctx, before); err != nil {
 				return Verdict{}, err
 			}
-			if healed {
+			if len(stuck) == 0 {
 				return w.oracle.judge(ctx)
 			}
 			if err := sleep(ctx, 200*time.Millisecond); err != nil {
@@ -86,9 +90,7 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 			}
 		}
 	}
-	v, err := w.oracle.judge(ctx)
-	v.complain("not healed within %d ticks of the end of all faults", healTicks)
-	return v, err
+	return w.judgeStuck(ctx, stuck)
 }
 
 func (w *world) startHost(ctx context.Context, app stack.App, name string) (*instance, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/blobstore"
@@ -19,7 +20,7 @@ const (
 	mostTicks    = 10
 	// healTicks is within how many ticks everything must be well again once the
 	// faults have stopped; healPatience bounds each.
-	healTicks    = 8
+	healTicks    = 4
 	healPatience = 25 * time.Second
 )
 
@@ -49,22 +50,25 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 	}
 	w.dice.rest()
 	w.log.Info("CHAOS faults end")
+	var stuck []string
 	for range healTicks {
 		if err := sleep(ctx, time.Until(w.source.lastChange().Add(settle+w.plan.skew))); err != nil {
 			return Verdict{}, err
 		}
-		began := time.Now()
+		before, err := w.runs(ctx)
+		if err != nil {
+			return Verdict{}, err
+		}
 		if err := mail.tick(ctx); err != nil {
 			w.log.Warn("tick", "error", err.Error())
 		}
 		if err := mail.rest(ctx, healPatience); err != nil {
 			return Verdict{}, err
 		}
-		healed, err := w.healed(ctx, began.Add(-w.plan.skew)) // as the slowest clock tells it
-		if err != nil {
+		if stuck, err = w.stuck(ctx, before); err != nil {
 			return Verdict{}, err
 		}
-		if healed {
+		if len(stuck) == 0 {
 			return w.oracle.judge(ctx)
 		}
 		if mail.idle() {
@@ -75,8 +79,14 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 			}
 		}
 	}
+	return w.judgeStuck(ctx, stuck)
+}
+
+// judgeStuck judges a schedule whose tables are not all well.
+func (w *world) judgeStuck(ctx context.Context, stuck []string) (Verdict, error) {
 	v, err := w.oracle.judge(ctx)
-	v.complain("not healed within %d ticks of the end of all faults", healTicks)
+	v.Stuck = len(stuck)
+	v.complain("not healed within %d ticks of the end of all faults: %s", healTicks, strings.Join(stuck, ", "))
 	return v, err
 }
 
@@ -106,23 +116,56 @@ func (m *mailbox) rest(ctx context.Context, patience time.Duration) error {
 	return ctx.Err()
 }
 
-// healed reports whether every table has a Success that began after the instant
-// and no open run.
-func (w *world) healed(ctx context.Context, since time.Time) (bool, error) {
+// runs returns the runs that are open or have ended.
+func (w *world) runs(ctx context.Context) (map[string]bool, error) {
+	open, err := w.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known, err := w.oracle.ended()
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range open {
+		known[run] = true
+	}
+	return known, nil
+}
+
+// stuck returns the tables that have an open run, or no Success of a run that is not
+// one of those before: clocks may have been wrong then, so times prove nothing.
+func (w *world) stuck(ctx context.Context, before map[string]bool) (tables []string, err error) {
+	open, err := w.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	well, err := w.oracle.succeeded(before)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range w.plan.tables {
+		if open[t.source] != "" || !well[t.source] {
+			tables = append(tables, t.source)
+		}
+	}
+	return tables, nil
+}
+
+// open returns the open run of each table that has a state, empty where none is.
+func (w *world) open(ctx context.Context) (map[string]string, error) {
 	store, err := state.New(state.Config{Storage: blobstore.Config{ConnectionString: w.StorageConnection, Container: w.name}})
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	states, err := store.List(ctx)
 	if err != nil {
-		return false, fmt.Errorf("look at the states: %w", err)
+		return nil, fmt.Errorf("look at the states: %w", err)
 	}
+	runs := map[string]string{}
 	for _, s := range states {
-		if s.OpenRun != "" {
-			return false, nil
-		}
+		runs[s.Key.Source] = s.OpenRun
 	}
-	return len(states) == len(w.plan.tables) && w.oracle.succeeded(since) == len(w.plan.tables), nil
+	return runs, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

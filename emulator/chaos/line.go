@@ -60,6 +60,9 @@ func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
 	p, d, s := l.process, l.process.world.dice, l.process.world.plan
 	at := l.place(req.URL)
 	p.world.calls.Add(1)
+	if r, ok := d.strikes("clock", s.lies.jump); ok && d.atMost(8, "clock: jumps") {
+		p.clock.jump(r)
+	}
 	if err := l.ready(req.Context()); err != nil {
 		return nil, refuse(req, err)
 	}
@@ -138,6 +141,9 @@ func (l *line) ready(ctx context.Context) error {
 // before breaks a request that then never reaches its server.
 func (l *line) before(req *http.Request, at place) (*http.Response, error, bool) {
 	d, s := l.process.world.dice, l.process.world.plan
+	if p := l.process; p.world.darkNow(at) {
+		return nil, refuse(req, reset("dial")), true
+	}
 	if r, ok := d.strikes("storage "+string(at), s.storage); ok && (at == toState || at == toStaging || at == toQueue) {
 		codes := []struct {
 			status int

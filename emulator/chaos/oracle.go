@@ -26,10 +26,18 @@ type oracle struct {
 	mu       sync.Mutex
 	twins    map[string]string // destination by "run/slice"
 	promised int               // rows and watermarks judged
-	lies     []string
+	lies     []lie
+	gaps     map[string]bool           // runs that ended with a Gap
+	given    map[string]map[int64]bool // rows that a Gap has spoken of, by table
+	silent   map[string]bool           // tables whose last run had no rows
 }
 
-func newOracle(w *world) *oracle { return &oracle{world: w, twins: map[string]string{}} }
+// lie is a promise that was not true, of a run where it was one's.
+type lie struct{ run, text string }
+
+func newOracle(w *world) *oracle {
+	return &oracle{world: w, twins: map[string]string{}, gaps: map[string]bool{}, given: map[string]map[int64]bool{}, silent: map[string]bool{}}
+}
 
 // twin notes a slice that the service takes in twice.
 func (o *oracle) twin(destination, run, slice string) {
@@ -39,10 +47,38 @@ func (o *oracle) twin(destination, run, slice string) {
 	o.twins[fmt.Sprintf("%s/%d", run, n)] = destination
 }
 
-func (o *oracle) lie(format string, args ...any) {
+func (o *oracle) lie(format string, args ...any) { o.lieOf("", format, args...) }
+
+// lieOf notes what a run said and was not true.
+func (o *oracle) lieOf(run, format string, args ...any) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.lies = append(o.lies, fmt.Sprintf(format, args...))
+	o.lies = append(o.lies, lie{run, fmt.Sprintf(format, args...)})
+}
+
+// quiet reports whether the table's last run found no rows.
+func (o *oracle) quiet(source string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.silent[source]
+}
+
+// concede takes a Gap at its word: rows of its window that nobody can query are
+// missing, and no later promise is about them. The same run's watermark came first.
+func (o *oracle) concede(t *truth, run, to string) {
+	mark, err := time.Parse(time.RFC3339Nano, to)
+	if err != nil {
+		o.lie("%s Gap: no time in %q", t.source, to)
+		return
+	}
+	lacking, _ := o.faulty(t, mark)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gaps[run] = true
+	if o.given[t.source] == nil {
+		o.given[t.source] = map[int64]bool{}
+	}
+	maps.Copy(o.given[t.source], lacking)
 }
 
 var assignment = regexp.MustCompile(`\['(\w+)'\] = (?:"([^"]*)"|datetime\(([^)]*)\)|\w+\(([^)]*)\))`)
@@ -59,8 +95,20 @@ func (o *oracle) command(text string) {
 		says[m[1]] = m[2] + m[3] + m[4]
 	}
 	t := o.world.source.tables[says["SourceTable"]]
-	if t == nil || says["RunId"] == "" || audit && says["Status"] != "Success" {
+	if t == nil || says["RunId"] == "" {
 		return
+	}
+	if audit {
+		switch {
+		case says["Status"] == "Gap":
+			o.concede(t, says["RunId"], says["WindowTo"])
+			return
+		case says["Status"] != "Success":
+			return
+		}
+		o.mu.Lock()
+		o.silent[t.source] = says["RecordCount"] == "0"
+		o.mu.Unlock()
 	}
 	o.mu.Lock()
 	o.promised++
@@ -81,14 +129,15 @@ func (o *oracle) command(text string) {
 		return
 	}
 	lacks, twice := o.faulty(t, mark)
-	if lacks+twice > 0 {
-		o.lie("%s: %s up to %s of run %s, while %d rows were not queryable and %d were shown again", t.source, what, stamp, says["RunId"], lacks, twice)
+	if len(lacks)+twice > 0 {
+		o.lieOf(says["RunId"], "%s: %s up to %s of run %s, while %d rows were not queryable and %d were shown again", t.source, what, stamp, says["RunId"], len(lacks), twice)
 	}
 }
 
-// faulty counts the rows up to a watermark that nobody could query now, and those
-// shown more than once, other than by the service's own doing.
-func (o *oracle) faulty(t *truth, mark time.Time) (lacks, twice int) {
+// faulty returns the rows up to a watermark that nobody could query now, but for
+// those of a Gap, and counts those shown more than once, other than by the service's
+// own doing.
+func (o *oracle) faulty(t *truth, mark time.Time) (lacks map[int64]bool, twice int) {
 	s := o.world.source
 	s.mu.Lock()
 	due := map[int64]bool{}
@@ -98,6 +147,11 @@ func (o *oracle) faulty(t *truth, mark time.Time) (lacks, twice int) {
 		}
 	}
 	s.mu.Unlock()
+	o.mu.Lock()
+	for id := range o.given[t.source] {
+		delete(due, id)
+	}
+	o.mu.Unlock()
 	shown := map[int64]bool{}
 	if err := o.scan(t.destination(), func(r copied) {
 		id, ok := idOf(r.record)
@@ -112,7 +166,7 @@ func (o *oracle) faulty(t *truth, mark time.Time) (lacks, twice int) {
 	}); err != nil {
 		o.lie("%s: %v", t.source, err)
 	}
-	return len(due), twice
+	return due, twice
 }
 
 func (o *oracle) isTwin(r copied) bool {
@@ -204,6 +258,7 @@ func (o *oracle) rows(table string, f func(get func(string) any, r engine.Record
 type Verdict struct {
 	Missing, Repeated int
 	FalseSuccess      int // Success rows and watermarks that were not true
+	Stuck             int // tables that were not whole in time when the faults had ended
 	Surplus           int // rows that the service took in more than once
 	Reported          int // of those, removed by the command of a Surplus row
 	Promises          int // Success rows and watermarks judged
@@ -245,10 +300,12 @@ func (o *oracle) judge(ctx context.Context) (Verdict, error) {
 		}
 	}
 	o.mu.Lock()
-	v.FalseSuccess += len(o.lies)
 	v.Promises = o.promised
 	for _, l := range o.lies {
-		v.complain("%s", l)
+		if !o.gaps[l.run] { // its audit row says what its watermark could not
+			v.FalseSuccess++
+			v.complain("%s", l.text)
+		}
 	}
 	o.mu.Unlock()
 	if n := w.Hunting.Readout().QuotaRefusals; n > 0 {
@@ -296,6 +353,9 @@ func (o *oracle) compare(t table) (compare.Result, error) {
 	return compare.Compare(source, arrived), nil
 }
 
+// ends reports whether an audit row of the status is the last of its run.
+func ends(status string) bool { return status == "Success" || status == "Torn" || status == "Gap" }
+
 // judgeCounts holds the counts of audit rows against what was delivered.
 func (o *oracle) judgeCounts(t table, audits []stack.Audit, v *Verdict) error {
 	delivered := map[string]int64{}
@@ -308,7 +368,7 @@ func (o *oracle) judgeCounts(t table, audits []stack.Audit, v *Verdict) error {
 	}
 	said := map[string]bool{}
 	for _, a := range audits {
-		if a.SourceTable != t.source || a.Status != "Success" && a.Status != "Torn" {
+		if a.SourceTable != t.source || !ends(a.Status) {
 			continue
 		}
 		if a.Status == "Success" {
@@ -363,7 +423,7 @@ func (o *oracle) removeSurplus(ctx context.Context, v *Verdict) error {
 	ended := map[string]bool{}
 	last := map[string]string{} // run by table: a copy that comes after its end waits for the next run
 	for _, a := range audits {
-		if a.Status == "Success" {
+		if ends(a.Status) {
 			ended[last[a.SourceTable]], last[a.SourceTable] = true, a.RunID
 		}
 	}
@@ -401,20 +461,34 @@ func (o *oracle) removeSurplus(ctx context.Context, v *Verdict) error {
 	return nil
 }
 
-// succeeded counts the tables with a Success of a run that began after the
-// instant.
-func (o *oracle) succeeded(since time.Time) int {
+// ended returns the runs that an audit row speaks of as over.
+func (o *oracle) ended() (map[string]bool, error) {
+	runs := map[string]bool{}
+	err := o.audited(func(status, _, run string) {
+		if ends(status) {
+			runs[run] = true
+		}
+	})
+	return runs, err
+}
+
+// succeeded returns the tables with a Success of a run that is not one of those
+// before.
+func (o *oracle) succeeded(before map[string]bool) (map[string]bool, error) {
 	tables := map[string]bool{}
-	if err := o.rows("MigrationAuditLog", func(get func(string) any, _ engine.Record) {
-		status, _ := get("Status").(string)
-		source, _ := get("SourceTable").(string)
-		at, _ := get("Timestamp").(engine.Datetime)
-		took, _ := get("DurationSeconds").(float64)
-		if status == "Success" && !at.Time().Add(-time.Duration(took*float64(time.Second))).Before(since) {
+	err := o.audited(func(status, source, run string) {
+		if status == "Success" && !before[run] {
 			tables[source] = true
 		}
-	}); err != nil {
-		o.lie("%v", err)
-	}
-	return len(tables)
+	})
+	return tables, err
+}
+
+func (o *oracle) audited(f func(status, source, run string)) error {
+	return o.rows("MigrationAuditLog", func(get func(string) any, _ engine.Record) {
+		status, _ := get("Status").(string)
+		source, _ := get("SourceTable").(string)
+		run, _ := get("RunId").(string)
+		f(status, source, run)
+	})
 }

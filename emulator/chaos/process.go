@@ -3,10 +3,12 @@ package chaos
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -21,7 +23,7 @@ import (
 type process struct {
 	world *world
 	line  *line
-	clock skewedClock
+	clock *skewedClock
 	ctx   context.Context // ends when the process is killed
 	end   context.CancelFunc
 
@@ -34,7 +36,7 @@ type process struct {
 }
 
 func (w *world) newProcess(mail *mailbox, place int) (*process, error) {
-	p := &process{world: w, work: map[string]int{}, clock: skewedClock{w.plan.skewOf(place)}}
+	p := &process{world: w, work: map[string]int{}, clock: &skewedClock{world: w, ahead: w.plan.skewOf(place)}}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	p.line = newLine(p)
 	if err := p.wire(mail); err != nil {
@@ -181,16 +183,37 @@ func (p *process) working(table string) (end func()) {
 // in minutes comes in a fraction of a second.
 type hurried struct {
 	pipeline.Quota
-	clock skewedClock
+	clock *skewedClock
 }
 
 func (h hurried) PauseUntil(ctx context.Context, until time.Time) error {
 	return h.Quota.PauseUntil(ctx, h.clock.Now().Add(min(until.Sub(h.clock.Now()), 250*time.Millisecond)))
 }
 
-// skewedClock is a process's wall clock, ahead by so much.
-type skewedClock struct{ ahead time.Duration }
+// skewedClock is a process's wall clock: ahead by so much, and while the faults last
+// by whatever it has jumped.
+type skewedClock struct {
+	world  *world
+	ahead  time.Duration
+	jumped atomic.Int64 // ns
+}
 
-func (c skewedClock) Now() time.Time { return time.Now().Add(c.ahead) }
+func (c *skewedClock) Now() time.Time {
+	ahead := c.ahead
+	if !c.world.dice.calm() {
+		ahead += time.Duration(c.jumped.Load())
+	}
+	return time.Now().Add(ahead)
+}
 
-func (skewedClock) Sleep(ctx context.Context, d time.Duration) error { return sleep(ctx, d) }
+// jump sets the clock wrong by seconds to two hours, or right again.
+func (c *skewedClock) jump(r *rand.Rand) {
+	by := []time.Duration{0, pauseOf(r, 10*time.Second), pauseOf(r, 2*time.Hour)}[r.IntN(3)]
+	if r.IntN(2) == 0 {
+		by = -by
+	}
+	c.jumped.Store(int64(by))
+	c.world.log.Info("CHAOS clock jumps", "ahead", by)
+}
+
+func (*skewedClock) Sleep(ctx context.Context, d time.Duration) error { return sleep(ctx, d) }

@@ -57,6 +57,7 @@ type script struct {
 	shortLived bool          // Defender's tokens
 	skew       time.Duration // most that the clocks of processes are off; see skewOf
 	outage     bool          // ADX refuses every ingestion for good while the faults last
+	lies       lies
 
 	// Chances of a fault, by boundary.
 	hunting, live, storage, line, kusto, ingestion, kill, freeze, lease, queue, timeout float64
@@ -91,7 +92,7 @@ func scriptOf(seed uint64, hosted bool) script {
 		seed: seed, hosted: hosted, ticks: between(r, 2, 4), api: hunting.Graph,
 		rowLimit: between(r, 100, 400), parallel: between(r, 1, 4), processes: between(r, 1, 2),
 		budget: 20 * time.Second, grace: 1500 * time.Millisecond, latency: time.Duration(r.IntN(60)) * time.Millisecond,
-		shortLived: r.IntN(4) == 0,
+		shortLived: r.IntN(4) == 0, lies: liesOf(seed, hosted),
 	}
 	s.rowTarget = int64(s.rowLimit * between(r, 60, 95) / 100)
 	if r.IntN(6) == 0 {
@@ -184,7 +185,7 @@ func (s script) String() string {
 	if s.outage {
 		mode += " outage"
 	}
-	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f line=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f | %s",
+	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f line=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f | %s | %s",
 		s.seed, mode, s.api, s.rowLimit, s.rowTarget, s.processes, s.parallel, s.budget, s.quota, quotaWindow, s.skew,
-		s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, strings.Join(tables, ", "))
+		s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.lies, strings.Join(tables, ", "))
 }

@@ -41,20 +41,27 @@ type world struct {
 	ends  []func()
 	tasks sync.WaitGroup // breaking leases
 	calls atomic.Int64   // requests of all processes
+
+	tokens *identity.Server // of Defender
+	struck time.Time        // when the faults began
+
+	mu         sync.Mutex
+	miscounted map[string]bool // tables whose last count was a lie
 }
 
 // newWorld makes the surroundings and the configuration; nothing runs yet.
 func newWorld(ctx context.Context, g *Ground, s script) (_ *world, err error) {
-	w := &world{ground: g, plan: s, name: fmt.Sprintf("c%d%s", s.seed, suffix()), dice: newDice(s.seed), story: &story{began: time.Now()}}
+	w := &world{
+		ground: g, plan: s, name: fmt.Sprintf("c%d%s", s.seed, suffix()), dice: newDice(s.seed), story: &story{began: time.Now()},
+		tokens: g.Identity, miscounted: map[string]bool{},
+	}
+	s.lies.count(w.dice)
 	if s.skew > 0 {
 		w.dice.count("clock: processes differ")
 	}
 	w.log = slog.New(slog.NewTextHandler(w.story, nil))
 	shared := *g.Emulators
 	w.Emulators = &shared
-	if s.shortLived {
-		w.AuthorityURL = g.briefURL
-	}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -64,13 +71,16 @@ func newWorld(ctx context.Context, g *Ground, s script) (_ *world, err error) {
 		return nil, err
 	}
 	w.Data = w.source.data
+	w.oracle = newOracle(w)
+	if err := w.startAuthority(); err != nil {
+		return nil, err
+	}
 	if err := w.startCluster(ctx); err != nil {
 		return nil, err
 	}
 	if err := w.startHunting(); err != nil {
 		return nil, err
 	}
-	w.oracle = newOracle(w)
 	if w.blobs, err = container.NewClientFromConnectionString(g.Azurite.ConnectionString(), w.name, nil); err != nil {
 		return nil, err
 	}
@@ -85,19 +95,51 @@ func (w *world) close() {
 	}
 }
 
+// startAuthority gives the schedule a token service of its own where the shared one
+// is too sound.
+func (w *world) startAuthority() error {
+	if !w.plan.shortLived && w.plan.lies.signIn == 0 {
+		return nil
+	}
+	life := time.Duration(0)
+	if w.plan.shortLived {
+		life = briefLife
+	}
+	var err error
+	if w.tokens, err = w.ground.authority(life, w.trouble); err != nil {
+		return err
+	}
+	address, end, err := w.ground.serve(w.tokens.Authority())
+	if err != nil {
+		return err
+	}
+	w.AuthorityURL = address
+	w.ends = append(w.ends, end)
+	return nil
+}
+
+// errRefusedToken is the cluster's refusal of a good token.
+var errRefusedToken = errors.New("the token is not taken")
+
 func (w *world) startCluster(ctx context.Context) error {
-	storage, err := w.ground.storage(ctx, w.name)
+	l := w.plan.lies
+	storage, err := w.ground.storage(ctx, w.name, l.narrow)
 	if err != nil {
 		return err
 	}
 	w.Cluster, err = kusto.New(kusto.Options{
 		Databases: []string{stack.Database}, Storage: storage, Client: w.Certs.Client(), Latency: w.plan.latency,
+		SkippedAsFailed: l.skippedAsFailed, RefuseKnownTags: l.refuseTags, IngestionCapacity: l.capacity, StaleReads: l.stale,
+		NoIndexedEncoding: l.narrow, LooseTies: l.loose,
 		Authorize: func(bearer string) (string, error) {
 			claims, err := w.ground.Identity.Verify(bearer, identity.AudienceKusto)
 			if err != nil {
 				return "", err
 			}
-			return principal(claims.AppID), nil
+			if claims.AppID == stack.AppID {
+				err = w.refusedToken()
+			}
+			return principal(claims.AppID), err
 		},
 	})
 	if err != nil {
@@ -135,13 +177,15 @@ func (w *world) startHunting() error {
 	if w.plan.quota > 0 {
 		limits.CallsPerMinute, limits.Minute = w.plan.quota, quotaWindow
 	}
-	tokens := w.ground.Identity
-	if w.plan.shortLived {
-		tokens = w.ground.brief
+	l := w.plan.lies
+	limits.Branches = l.branches
+	if l.request > 0 {
+		limits.Request = l.request
 	}
 	var err error
 	w.Hunting, err = hunting.New(hunting.Options{
-		Tenant: w.Data, Verify: tokens.Verify, Limits: map[hunting.API]hunting.Limits{w.plan.api: limits},
+		Tenant: w.Data, Verify: w.tokens.Verify, Limits: map[hunting.API]hunting.Limits{w.plan.api: limits},
+		Awkward: hunting.Awkward{PlainNulls: l.plainNulls, PascalSchema: l.pascalSchema, NoEmptyResults: l.noEmptyResults, LooseTies: l.loose},
 	})
 	if err != nil {
 		return err
