@@ -186,6 +186,7 @@ func (r *Report) add(p played) {
 	r.Total.Runs += v.Runs
 	r.Total.Promises += v.Promises
 	r.Total.Surplus += v.Surplus
+	r.Total.Nulls += v.Nulls
 	r.Total.Reported += v.Reported
 	if p.stalled {
 		// The machine stood still for longer than rows may take to show: what is
@@ -227,7 +228,7 @@ func (r Report) Table() string {
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, "%8d  %s\n", r.Faults[name], name)
 	}
-	fmt.Fprintf(&b, "%d schedules (%d under the Functions host, %d undecided because the machine stood still), %d runs ended with success, %d promises judged, %d rows, surplus %d (%d removed by the command of a Surplus row), %.0f s\n",
-		r.Schedules, r.Hosted, r.Stalled, r.Total.Runs, r.Total.Promises, r.Total.Rows, r.Total.Surplus, r.Total.Reported, r.Took.Seconds())
+	fmt.Fprintf(&b, "%d schedules (%d under the Functions host, %d undecided because the machine stood still), %d runs ended with success, %d promises judged, %d rows, %d null in ADX, surplus %d (%d removed by the command of a Surplus row), %.0f s\n",
+		r.Schedules, r.Hosted, r.Stalled, r.Total.Runs, r.Total.Promises, r.Total.Rows, r.Total.Nulls, r.Total.Surplus, r.Total.Reported, r.Took.Seconds())
 	return b.String()
 }

@@ -107,7 +107,7 @@ func TestOracle_SeesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	events := table{source: "DeviceEvents", kind: arrival, load: "Full", column: "None", rows: 300, largest: 10}
 	whole := table{source: "DeviceTvmSoftwareInventory", kind: snapshot, load: "Snapshot", column: "None", rows: 300, largest: 10}
-	const claim = `.set-or-append ['MigrationAuditLog'] with (tags = '[]') <| print ['Status'] = "Success", ['SourceTable'] = "%s", ['RunId'] = "%s", ['WindowTo'] = datetime(2999-01-01T00:00:00Z)`
+	const claim = `.append ['MigrationAuditLog'] with (tags = '[]') <| print ['Status'] = "%s", ['SourceTable'] = "%s", ['RunId'] = "%s", ['WindowTo'] = datetime(2999-01-01T00:00:00Z)`
 	tests := []struct {
 		name, do, claim                 string
 		missing, repeated, falseSuccess int
@@ -117,6 +117,8 @@ func TestOracle_SeesWhatIsWrong(t *testing.T) {
 		{"a row twice", ".set-or-append DeviceEventsRaw <| DeviceEventsRaw | where tolong(Records.ReportId) == 7", "", 0, 1, 1},
 		{"a value changed", ".set-or-append DeviceEventsRaw <| DeviceEventsRaw | where tolong(Records.ReportId) == 7 | extend Records = bag_merge(dynamic({\"DeviceId\": \"other\"}), Records)", "", 0, 1, 1},
 		{"Success before its rows", ".delete table DeviceEventsRaw records <| DeviceEventsRaw | where tolong(Records.ReportId) == 7", "DeviceEvents", 1, 0, 2},
+		{"a Gap that says so", ".delete table DeviceEventsRaw records <| DeviceEventsRaw | where tolong(Records.ReportId) == 7", "DeviceEvents Gap, then Success", 1, 0, 1},
+		{"a null that nobody speaks of", ".set-or-append DeviceEventsRaw <| DeviceEventsRaw | where tolong(Records.ReportId) == 7 | extend Records = dynamic(null)", "", 0, 0, 2},
 		{"Success of a torn snapshot", ".delete table DeviceTvmSoftwareInventoryRaw records <| DeviceTvmSoftwareInventoryRaw | where RunId == 'NEWEST' and tolong(Records.ReportId) == 307", "DeviceTvmSoftwareInventory", 1, 0, 2},
 	}
 	for _, tt := range tests {
@@ -137,7 +139,11 @@ func TestOracle_SeesWhatIsWrong(t *testing.T) {
 				}
 			}
 			if tt.claim != "" {
-				w.oracle.command(fmt.Sprintf(claim, tt.claim, newest[tt.claim]))
+				source, gap := strings.CutSuffix(tt.claim, " Gap, then Success")
+				if gap {
+					w.oracle.command(fmt.Sprintf(claim, "Gap", source, newest[source]))
+				}
+				w.oracle.command(fmt.Sprintf(claim, "Success", source, newest[source]))
 			}
 			v, err := w.oracle.judge(t.Context())
 			if err != nil {
@@ -184,11 +190,19 @@ func TestScriptOf_ReachesEveryKindOfSchedule(t *testing.T) {
 		seen[fmt.Sprint("processes ", s.processes)] = true
 		seen[fmt.Sprint("brief tokens ", s.shortLived)] = true
 		seen[fmt.Sprint("skew ", s.skew > 0)] = true
+		l := s.lies
+		for name, on := range map[string]bool{
+			"skipped": l.skippedAsFailed, "tags": l.refuseTags, "narrow": l.narrow, "capacity": l.capacity > 0, "stale": l.stale > 0,
+			"ties": l.loose, "branches": l.branches > 0, "request": l.request > 0, "dark": l.dark != "",
+			"hunting": l.hunting > 0, "token": l.token > 0, "sign-in": l.signIn > 0, "jump": l.jump > 0,
+		} {
+			seen[fmt.Sprint(name, " ", on)] = true
+		}
 		for _, x := range s.tables {
 			seen[x.load], seen[x.column] = true, true
 		}
 	}
-	if len(seen) != 2+2+2+2+2+2+3+2 {
+	if len(seen) != 2+2+2+2+2+2+3+2+13*2 {
 		t.Errorf("kinds of schedules: %v", seen)
 	}
 }
