@@ -71,6 +71,7 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 		if len(stuck) == 0 {
 			return w.oracle.judge(ctx)
 		}
+		w.hours.Add(1)
 		if mail.idle() {
 			// Ticks are hours apart: a lease that nobody works under, left by a lost
 			// answer, has run out before the next one.

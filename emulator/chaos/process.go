@@ -190,8 +190,8 @@ func (h hurried) PauseUntil(ctx context.Context, until time.Time) error {
 	return h.Quota.PauseUntil(ctx, h.clock.Now().Add(min(until.Sub(h.clock.Now()), 250*time.Millisecond)))
 }
 
-// skewedClock is a process's wall clock: ahead by so much, and while the faults last
-// by whatever it has jumped.
+// skewedClock is a process's wall clock: ahead by so much, while the faults last by
+// whatever it has jumped, and then by the hours of the ticks since.
 type skewedClock struct {
 	world  *world
 	ahead  time.Duration
@@ -200,7 +200,9 @@ type skewedClock struct {
 
 func (c *skewedClock) Now() time.Time {
 	ahead := c.ahead
-	if !c.world.dice.calm() {
+	if c.world.dice.calm() {
+		ahead += time.Duration(c.world.hours.Load()) * time.Hour
+	} else {
 		ahead += time.Duration(c.jumped.Load())
 	}
 	return time.Now().Add(ahead)

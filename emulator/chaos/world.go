@@ -41,6 +41,7 @@ type world struct {
 	ends  []func()
 	tasks sync.WaitGroup // breaking leases
 	calls atomic.Int64   // requests of all processes
+	hours atomic.Int64   // passed since the faults ended, for those who look at a clock
 
 	tokens *identity.Server // of Defender
 	struck time.Time        // when the faults began

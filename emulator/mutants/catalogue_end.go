@@ -64,5 +64,7 @@ func answerMutants() []mutant {
 			pipelineTests("^TestMigrate_UnknownTable$")),
 		one("held-is-success", "a wake-up for a table in work is dropped although the holder may be dead",
 			answerFile, "	case req.Again == 0", "	case req.Again == 0 && req.Trigger != plan.Scheduled", pipelineTests("^TestMigrate_ATableInWork")),
+		one("pending-is-dropped", "the wake-up that others yield to is dropped because one of them holds the table",
+			answerFile, "	case req.PutOff == 0:", "	case true:", pipelineTests("^TestScenario_L29_PendingOneMeets")),
 	}
 }

@@ -158,16 +158,17 @@ func (p *Pipeline) reject(ctx context.Context, req Request, cause error) error {
 // waitForHolder answers a wake-up for a table that somebody else works on. The
 // holder may be dead, so the message waits one lease; then a living holder does
 // the work, or the next tick, and only a person's wake-up waits on. A message
-// whose own worker was killed waits a lease each time.
+// whose own worker was killed waits a lease each time, as does one that was put off:
+// the holder may be about to end because that one is pending.
 func (p *Pipeline) waitForHolder(ctx context.Context, req Request, log *slog.Logger) error {
 	delay := p.cfg.Lease
 	switch {
 	case req.Again == 0 || req.redelivered():
-	case req.Trigger == plan.Scheduled:
+	case req.Trigger != plan.Scheduled:
+		delay = leasedManually
+	case req.PutOff == 0:
 		log.Info("dropped: the table is in work")
 		return nil
-	default:
-		delay = leasedManually
 	}
 	again := req.WakeUp
 	again.Again++

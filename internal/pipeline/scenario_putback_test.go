@@ -200,6 +200,28 @@ func TestScenario_L29_PendingOneIsLost(t *testing.T) {
 	}
 }
 
+// The pending wake-up comes while others hold the table, each only to find that one is
+// pending: it waits until they are gone.
+func TestScenario_L29_PendingOneMeetsOneThatYieldsToIt(t *testing.T) {
+	w := large(12, 15_000, 20)
+	w.before(1, "fetch", throttled(20*time.Minute))
+	if err := w.wake(plan.Scheduled); err != nil || len(w.messages) != 1 {
+		t.Fatalf("%v, messages %v", err, w.messages)
+	}
+	for range 3 {
+		pending := w.messages[0]
+		w.messages, w.now = nil, pending.visible
+		w.states[key].leased = w.now.Add(time.Second)
+		if _, err := w.deliver(pending); err != nil || len(w.messages) != 1 {
+			t.Fatalf("%v, messages %v", err, w.messages)
+		}
+	}
+	w.run(5 * time.Minute)
+	if w.count(key.Source, plan.Success) != 1 {
+		t.Errorf("the table stands still:%s", w.story())
+	}
+}
+
 // The delivery of a row that failed right after the checkpoint is no failure of the
 // run: the row is delivered by the next attempt.
 func TestScenario_L22_DeliveryFailsAfterTheCheckpoint(t *testing.T) {

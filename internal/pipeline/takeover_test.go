@@ -84,29 +84,31 @@ func TestMigrate_StateBlobGoneInTheMiddleOfARun(t *testing.T) {
 }
 
 // A wake-up for a table that another process holds waits once for as long as a
-// dead holder's lease can last. Only a person's goes on waiting.
+// dead holder's lease can last. Only a person's goes on waiting, and one that was put off.
 func TestMigrate_ATableInWork(t *testing.T) {
 	tests := []struct {
 		trigger string
 		again   int
+		putOff  int64
 		want    string // delay of the wake-up; "" when it is dropped
 	}{
-		{plan.Scheduled, 0, "1m0s"},
-		{plan.Scheduled, 1, ""},
-		{plan.Manual, 0, "1m0s"},
-		{plan.Manual, 1, "5m0s"},
-		{plan.Forced, 2, "5m0s"},
+		{plan.Scheduled, 0, 0, "1m0s"},
+		{plan.Scheduled, 1, 0, ""},
+		{plan.Scheduled, 3, 7, "1m0s"},
+		{plan.Manual, 0, 0, "1m0s"},
+		{plan.Manual, 1, 0, "5m0s"},
+		{plan.Forced, 2, 0, "5m0s"},
 	}
 	for _, tt := range tests {
 		w := newWorld(33)
 		w.states[key] = &blob{leased: w.now.Add(hour)}
-		if _, err := w.deliver(message{req: pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: tt.trigger, Again: tt.again}}}); err != nil {
+		if _, err := w.deliver(message{req: pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: tt.trigger, Again: tt.again, PutOff: tt.putOff}}}); err != nil {
 			t.Errorf("%s, put off %d times: %v", tt.trigger, tt.again, err)
 		}
 		got := ""
 		for _, m := range w.messages {
 			got += m.visible.Sub(w.now).String()
-			if m.req.Again != tt.again+1 || m.req.Trigger != tt.trigger {
+			if m.req.Again != tt.again+1 || m.req.Trigger != tt.trigger || m.req.PutOff != tt.putOff {
 				t.Errorf("%s, put off %d times: sent again as %+v", tt.trigger, tt.again, m.req)
 			}
 		}
