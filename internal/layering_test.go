@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"internal/config":               {"internal/address", "internal/plan", "internal/ncrontab"},
 	"internal/ncrontab":             nil,
 	"internal/host":                 nil,
-	"internal/queue":                {"internal/plan", "internal/fault"},
+	"internal/queue":                {"internal/address", "internal/plan", "internal/fault"},
 	"internal/credential":           {"internal/address", "internal/fault", "internal/answer"},
 	"internal/rowpath":              nil,
 	"internal/blobstore":            {"internal/fault"},

@@ -18,6 +18,10 @@ func storedMutants() []mutant {
 			answerFile, "plan.Outgoing{Tag: tag, ", "plan.Outgoing{Tag: tag + looseTag(), ", pipelineTests("^TestMigrate_WaitsForANewerProgram$")),
 		one("newer-never-said", "a table that waits for a newer program says so nowhere",
 			answerFile, "		p.auditNewer(ctx, m, err)\n", "", pipelineTests("Newer")),
+		one("open-ledger-of-another-instance", "a table without state goes on with the run of another instance's",
+			"internal/state/name.go", "it.Metadata[metaInstance] == instancePart(key.Instance) && ", "", suite{"internal/state", "^TestStore_KeepsThePipelinesContract$"}),
+		one("pause-shortened", "a pause that ends earlier takes the place of a longer one",
+			"internal/quota/quota.go", "		if !until.After(r.NotBefore) {", "		if until.Equal(r.NotBefore) {", suite{"internal/quota", "^TestQuota_KeepsThePipelinesContract$"}),
 		one("unknown-member-refused", "a wake-up of a newer program is refused for good",
 			wakeUpFile, "json.Unmarshal([]byte(text), &w)", "json.Unmarshal([]byte(text), &w, json.RejectUnknownMembers(true))", suite{"internal/queue", "^TestParseWakeUp_ObeysOnes"}),
 	}
