@@ -50,7 +50,7 @@ type versionPolicy struct{}
 
 func (versionPolicy) Do(r *policy.Request) (*http.Response, error) {
 	if host := r.Raw().URL.Hostname(); !strings.HasSuffix(host, ".core.windows.net") && !address.IsLoopback(host) {
-		r.Raw().Header["x-ms-version"] = []string{olderVersion} //nolint:staticcheck // as the SDK spells it, which signs it so
+		r.Raw().Header["x-ms-version"] = []string{olderVersion} // as the SDK spells it, which signs it so
 	}
 	return r.Next()
 }

@@ -46,13 +46,13 @@ func Quota(t *testing.T, open func(t *testing.T) QuotaWorld) {
 }
 
 // spend takes calls of one table until it must wait.
-func spend(t *testing.T, w QuotaWorld, table string, from ...pipeline.Quota) (calls int, at time.Time) {
+func spend(t *testing.T, w QuotaWorld, table string, from ...pipeline.Quota) (at time.Time) {
 	t.Helper()
-	for begin := w.Now(); ; calls++ {
+	for begin, calls := w.Now(), 0; ; calls++ {
 		err := from[calls%len(from)].Take(t.Context(), table, false)
 		at, wait := fault.Until(err)
 		if wait {
-			return calls, at
+			return at
 		}
 		must(t, err)
 		if calls > w.Limit && w.Now().Sub(begin) < time.Minute {
@@ -66,7 +66,7 @@ func spend(t *testing.T, w QuotaWorld, table string, from ...pipeline.Quota) (ca
 
 func quotaSpent(t *testing.T, w QuotaWorld) {
 	q := w.Open()
-	_, at := spend(t, w, "DeviceInfo", q)
+	at := spend(t, w, "DeviceInfo", q)
 	now := w.Now()
 	if !at.After(now) || at.After(now.Add(2*time.Minute)) {
 		t.Errorf("wait until %v at %v; want an instant of the next minutes", at, now)
