@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/blobstore"
+	"github.com/defender2adx/defender2adx/internal/secret"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
 
@@ -154,7 +155,7 @@ func (w *world) stuck(ctx context.Context, before map[string]bool) (tables []str
 
 // open returns the open run of each table that has a state, empty where none is.
 func (w *world) open(ctx context.Context) (map[string]string, error) {
-	store, err := state.New(state.Config{Storage: blobstore.Config{ConnectionString: w.StorageConnection, Container: w.name}})
+	store, err := state.New(state.Config{Storage: blobstore.Config{ConnectionString: secret.New(w.StorageConnection), Container: w.name}})
 	if err != nil {
 		return nil, err
 	}

@@ -115,7 +115,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 	}
 	storage := blobstore.Config{ConnectionString: cfg.Storage.ConnectionString, Container: cfg.Storage.Container,
 		Client: azcore.ClientOptions{Transport: o.transporter(), Retry: o.Waits.Storage}}
-	if storage.ConnectionString == "" {
+	if storage.ConnectionString.IsZero() {
 		storage.ServiceURL, storage.Credential = cfg.Storage.BlobServiceURL, creds.storage
 	}
 	var errs []error
@@ -198,7 +198,7 @@ func newSource(cfg config.Config, cred azcore.TokenCredential, o Options) (*defe
 
 func newSender(cfg config.Config, cred azcore.TokenCredential, name string, o Options) (*queue.Sender, error) {
 	options := queue.Options{Transport: o.transporter()}
-	if cfg.Storage.ConnectionString != "" {
+	if !cfg.Storage.ConnectionString.IsZero() {
 		return queue.NewSender(cfg.Storage.ConnectionString, name, options)
 	}
 	return queue.NewSenderWithCredential(cfg.Storage.QueueServiceURL, name, cred, options)

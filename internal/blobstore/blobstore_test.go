@@ -19,6 +19,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 func TestEscape(t *testing.T) {
@@ -52,12 +53,12 @@ func TestOpen_RefusesWhatNamesNoStorage(t *testing.T) {
 		config blobstore.Config
 	}{
 		{"nothing", blobstore.Config{}},
-		{"both ways", blobstore.Config{ConnectionString: "x", ServiceURL: "https://a.blob.core.windows.net"}},
+		{"both ways", blobstore.Config{ConnectionString: secret.New("x"), ServiceURL: "https://a.blob.core.windows.net"}},
 		{"URL without credential", blobstore.Config{ServiceURL: "https://a.blob.core.windows.net"}},
 		{"no URL", blobstore.Config{ServiceURL: "account", Credential: token{}}},
 		{"signed URL", blobstore.Config{ServiceURL: "https://a.blob.core.windows.net?sig=" + key, Credential: token{}}},
-		{"malformed connection string", blobstore.Config{ConnectionString: "AccountName=a;" + key}},
-		{"key that is no base64", blobstore.Config{ConnectionString: "AccountName=a;AccountKey=" + key + "!"}},
+		{"malformed connection string", blobstore.Config{ConnectionString: secret.New("AccountName=a;" + key)}},
+		{"key that is no base64", blobstore.Config{ConnectionString: secret.New("AccountName=a;AccountKey=" + key + "!")}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -91,7 +92,7 @@ func (a *answer) Do(req *http.Request) (*http.Response, error) {
 func TestGet_ErrorsHaveKindAndRemedy(t *testing.T) {
 	const role, setting = "Storage Blob Data Contributor", "AzureWebJobsStorage"
 	identity := blobstore.Config{ServiceURL: "https://acct.blob.core.windows.net", Credential: token{}}
-	keyed := blobstore.Config{ConnectionString: "AccountName=acct;AccountKey=c2VjcmV0"}
+	keyed := blobstore.Config{ConnectionString: secret.New("AccountName=acct;AccountKey=c2VjcmV0")}
 	tests := []struct {
 		name   string
 		config blobstore.Config
@@ -133,7 +134,7 @@ func TestGet_ErrorsHaveKindAndRemedy(t *testing.T) {
 
 func TestOpen_DevelopmentStorage(t *testing.T) {
 	a := answer{status: 404}
-	c, err := blobstore.Open(blobstore.Config{ConnectionString: "UseDevelopmentStorage=true;", Client: azcore.ClientOptions{Transport: &a}})
+	c, err := blobstore.Open(blobstore.Config{ConnectionString: secret.New("UseDevelopmentStorage=true;"), Client: azcore.ClientOptions{Transport: &a}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestOpen_DevelopmentStorage(t *testing.T) {
 }
 
 func TestContainer_OnAzurite(t *testing.T) {
-	c, err := blobstore.Open(blobstore.Config{ConnectionString: azuritetest.Start(t, azurite.Options{}).ConnectionString()})
+	c, err := blobstore.Open(blobstore.Config{ConnectionString: secret.New(azuritetest.Start(t, azurite.Options{}).ConnectionString())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/lease"
+
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // DefaultContainer is the container used when a Config names none.
@@ -42,7 +44,7 @@ const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreac
 // Config says where the container is: by a connection string, or by the blob
 // service's URL and a credential.
 type Config struct {
-	ConnectionString string // a secret
+	ConnectionString secret.String
 	ServiceURL       string // https://account.blob.core.windows.net; with Credential
 	Credential       azcore.TokenCredential
 	Container        string // default DefaultContainer
@@ -71,9 +73,9 @@ func Open(c Config) (*Container, error) {
 		r.TryTimeout, r.RetryDelay, r.MaxRetryDelay = 10*time.Second, 500*time.Millisecond, 5*time.Second
 	}
 	switch {
-	case c.ConnectionString != "" && c.ServiceURL != "":
+	case !c.ConnectionString.IsZero() && c.ServiceURL != "":
 		return nil, errors.New("open storage: want a connection string or a service URL, got both")
-	case c.ConnectionString != "":
+	case !c.ConnectionString.IsZero():
 		return openConnectionString(c, options)
 	case c.ServiceURL != "" && c.Credential != nil:
 		return openIdentity(c, options)
@@ -83,7 +85,7 @@ func Open(c Config) (*Container, error) {
 }
 
 func openConnectionString(c Config, options *container.ClientOptions) (*Container, error) {
-	text := strings.TrimSpace(c.ConnectionString)
+	text := strings.TrimSpace(c.ConnectionString.Reveal())
 	if strings.EqualFold(strings.TrimRight(text, "; "), "UseDevelopmentStorage=true") {
 		text = developmentStorage
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // Config holds every setting, checked.
@@ -88,8 +89,8 @@ func (m Migration) NextTick(after time.Time) time.Time {
 
 // Storage is where state, quota and wake-ups live: the host's own account.
 type Storage struct {
-	ConnectionString string // AzureWebJobsStorage; "" with an identity
-	BlobServiceURL   string // with an identity
+	ConnectionString secret.String // AzureWebJobsStorage; "" with an identity
+	BlobServiceURL   string        // with an identity
 	QueueServiceURL  string
 	ClientID         string // of a user-assigned identity
 	Container        string

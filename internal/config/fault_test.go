@@ -1,7 +1,10 @@
 package config_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -42,9 +45,32 @@ func TestRead_ConnectionStrings(t *testing.T) {
 		"DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.windows.net",
 		"BlobEndpoint=https://a.blob.core.windows.net;QueueEndpoint=https://a.queue.core.windows.net;SharedAccessSignature=sv=1&sig=x",
 	} {
-		if c, err := config.Read(getenv(map[string]string{"AzureWebJobsStorage": value})); err != nil || c.Storage.ConnectionString != value {
-			t.Errorf("%s: read as %q, %v", value, c.Storage.ConnectionString, err)
+		if c, err := config.Read(getenv(map[string]string{"AzureWebJobsStorage": value})); err != nil || c.Storage.ConnectionString.Reveal() != value {
+			t.Errorf("%s: read as %q, %v", value, c.Storage.ConnectionString.Reveal(), err)
 		}
+	}
+}
+
+// A configuration that is logged or printed whole gives no key away.
+func TestRead_ConnectionStringPrintsNowhere(t *testing.T) {
+	c, err := config.Read(getenv(map[string]string{"AzureWebJobsStorage": "AccountName=a;AccountKey=Y29uZmlkZW50aWFs"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var logged bytes.Buffer
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("m", "config", c)
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("m", "config", c)
+	document, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, printed := range []string{logged.String(), string(document), fmt.Sprintf("%v %+v %#v", c, c, c)} {
+		if strings.Contains(printed, "Y29uZmlkZW50aWFs") || strings.Contains(printed, "AccountName") {
+			t.Errorf("printed %s", printed)
+		}
+	}
+	if !strings.Contains(string(document), `"ConnectionString":"[redacted]"`) {
+		t.Errorf("JSON: %s", document)
 	}
 }
 

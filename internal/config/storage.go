@@ -4,16 +4,18 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // connectionString checks what the storage SDKs would refuse one by one, each in
 // words of its own. It quotes nothing: a connection string is a secret.
-func connectionString(to *string) func(string) error {
+func connectionString(to *secret.String) func(string) error {
 	return func(v string) error {
 		if err := checkConnectionString(v); err != nil {
 			return errors.New("want a connection string such as DefaultEndpointsProtocol=https;AccountName=...;AccountKey=... or UseDevelopmentStorage=true: " + err.Error())
 		}
-		*to = v
+		*to = secret.New(v)
 		return nil
 	}
 }

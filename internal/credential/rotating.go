@@ -14,6 +14,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // readAgain is the least time between two readings of the vault when a person
@@ -26,11 +27,11 @@ type rotating struct {
 	vault *vault
 	now   func() time.Time
 	who   signIn
-	build func(Secret) (azcore.TokenCredential, error)
+	build func(secret.String) (azcore.TokenCredential, error)
 
 	mu      sync.Mutex
 	client  azcore.TokenCredential // nil before the first reading and after a refusal
-	secret  Secret                 // last one read
+	secret  secret.String          // last one read
 	readAt  time.Time
 	worked  bool  // client has signed in
 	refused error // permanent; why client is nil after a reading
@@ -53,7 +54,7 @@ func newRotating(cfg Config) (*rotating, error) {
 			remedy: "check tenant id, client id and cloud",
 			secret: cfg.Vault.String(),
 		},
-		build: func(s Secret) (azcore.TokenCredential, error) {
+		build: func(s secret.String) (azcore.TokenCredential, error) {
 			return azidentity.NewClientSecretCredential(cfg.TenantID, cfg.ClientID, s.Reveal(), options)
 		},
 	}, nil
@@ -105,18 +106,18 @@ func (r *rotating) current(ctx context.Context, failed azcore.TokenCredential) (
 		return nil, r.refused
 	}
 	before := r.secret
-	secret, err := r.vault.read(ctx)
+	value, err := r.vault.read(ctx)
 	if err != nil {
 		if fault.KindOf(err) == fault.Permanent {
 			r.refused, r.readAt = err, r.now()
 		}
 		return nil, err
 	}
-	r.secret, r.readAt = secret, r.now()
-	if failed != nil && secret.Equal(before) {
+	r.secret, r.readAt = value, r.now()
+	if failed != nil && value.Equal(before) {
 		return nil, r.refused
 	}
-	client, err := r.build(secret)
+	client, err := r.build(value)
 	if err != nil {
 		return nil, fault.As(fault.Permanent, fmt.Errorf("Entra ID: %s: %w", r.who.who, err))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // vault reads one secret of a Key Vault.
@@ -40,7 +41,7 @@ func newVault(cfg Config) (*vault, error) {
 
 // read returns the newest version of the secret. A value that cannot be a client
 // secret as Entra ID issues it is refused here, where the cause can be named.
-func (v *vault) read(ctx context.Context) (secret Secret, err error) {
+func (v *vault) read(ctx context.Context) (value secret.String, err error) {
 	defer func() {
 		// The SDK indexes into the challenge's authorization URL and panics when it
 		// names no tenant, as that of a server that is no Key Vault.
@@ -55,19 +56,19 @@ func (v *vault) read(ctx context.Context) (secret Secret, err error) {
 		response, err = v.client.GetSecret(ctx, v.ref.Secret, "", nil)
 	}
 	if err != nil {
-		return Secret{}, v.explain(err)
+		return secret.String{}, v.explain(err)
 	}
-	var value string
+	var text string
 	if response.Value != nil {
-		value = *response.Value
+		text = *response.Value
 	}
-	switch trimmed := strings.TrimSpace(value); {
+	switch trimmed := strings.TrimSpace(text); {
 	case trimmed == "":
-		return Secret{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s is empty: store the client secret in it", v.ref))
-	case trimmed != value:
-		return Secret{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s begins or ends with white space: store it again without", v.ref))
+		return secret.String{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s is empty: store the client secret in it", v.ref))
+	case trimmed != text:
+		return secret.String{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s begins or ends with white space: store it again without", v.ref))
 	}
-	return NewSecret(value), nil
+	return secret.New(text), nil
 }
 
 // tokenRefused tells whether the vault refused the token it was shown.

@@ -18,6 +18,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 const (
@@ -63,8 +64,8 @@ type Sender struct {
 
 // NewSender returns a Sender for a queue of the account that a connection string
 // names. UseDevelopmentStorage=true names the local emulator.
-func NewSender(connectionString, queue string, o Options) (*Sender, error) {
-	client, err := azqueue.NewQueueClientFromConnectionString(expandDevelopment(connectionString), queue, o.client())
+func NewSender(connectionString secret.String, queue string, o Options) (*Sender, error) {
+	client, err := azqueue.NewQueueClientFromConnectionString(expandDevelopment(connectionString.Reveal()), queue, o.client())
 	if err != nil {
 		// The SDK's words quote nothing of the string; a wrong key is reported by
 		// its decoder, with the position only.

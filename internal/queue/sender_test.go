@@ -19,6 +19,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // message is one message as the service received it.
@@ -91,7 +92,7 @@ func newSender(t *testing.T, s *service) *Sender {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	key := base64.StdEncoding.EncodeToString([]byte("account key"))
-	sender, err := NewSender("AccountName=account;AccountKey="+key+";QueueEndpoint="+server.URL+"/account", "migrations", Options{})
+	sender, err := NewSender(secret.New("AccountName=account;AccountKey="+key+";QueueEndpoint="+server.URL+"/account"), "migrations", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +205,7 @@ func (nonRetriable) Error() string { return "no route to host" }
 func (nonRetriable) NonRetriable() {}
 
 func TestSender_errorsShowNoSignature(t *testing.T) {
-	sender, err := NewSender("QueueEndpoint=https://account.queue.example;SharedAccessSignature=sv=2026&sig=confidential", "migrations", Options{Transport: unreachable{}})
+	sender, err := NewSender(secret.New("QueueEndpoint=https://account.queue.example;SharedAccessSignature=sv=2026&sig=confidential"), "migrations", Options{Transport: unreachable{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +217,7 @@ func TestSender_errorsShowNoSignature(t *testing.T) {
 
 func TestNewSender_refusesABadConnectionStringWithoutQuotingIt(t *testing.T) {
 	for _, text := range []string{"", "confidential", "AccountName=a;AccountKey=confidential!", "AccountKey=confidential"} {
-		sender, err := NewSender(text, "migrations", Options{})
+		sender, err := NewSender(secret.New(text), "migrations", Options{})
 		if err == nil || strings.Contains(err.Error(), "confidential") || !strings.Contains(err.Error(), "migrations") {
 			t.Errorf("connection string %q: got %v, %v", text, sender, err)
 		}
@@ -224,7 +225,7 @@ func TestNewSender_refusesABadConnectionStringWithoutQuotingIt(t *testing.T) {
 }
 
 func TestNewSender_knowsTheShortFormForTheEmulator(t *testing.T) {
-	sender, err := NewSender(" UseDevelopmentStorage=true; ", "migrations", Options{})
+	sender, err := NewSender(secret.New(" UseDevelopmentStorage=true; "), "migrations", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +282,7 @@ func TestSender_AsksOtherCloudsForAVersionTheyHave(t *testing.T) {
 	for suffix, older := range map[string]bool{"core.windows.net": false, "core.usgovcloudapi.net": true, "core.chinacloudapi.cn": true} {
 		h := &header{}
 		text := "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + base64.StdEncoding.EncodeToString([]byte("k")) + ";EndpointSuffix=" + suffix
-		s, err := NewSender(text, "migrations", Options{Transport: h})
+		s, err := NewSender(secret.New(text), "migrations", Options{Transport: h})
 		if err != nil {
 			t.Fatal(err)
 		}

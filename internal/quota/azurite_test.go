@@ -15,10 +15,11 @@ import (
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/quota"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 func TestTake_OnAzurite(t *testing.T) {
-	storage := blobstore.Config{ConnectionString: azuritetest.Start(t, azurite.Options{}).ConnectionString()}
+	storage := blobstore.Config{ConnectionString: secret.New(azuritetest.Start(t, azurite.Options{}).ConnectionString())}
 	t.Run("no reservation is lost in races", func(t *testing.T) { testRaces(t, storage) })
 	t.Run("short windows hold for workers with clocks apart", func(t *testing.T) { testShortWindows(t, storage) })
 	t.Run("names the tenant's blob", func(t *testing.T) { testName(t, storage) })
@@ -124,7 +125,7 @@ func testName(t *testing.T, storage blobstore.Config) {
 	if err := q.Take(t.Context(), "DeviceInfo", false); err != nil {
 		t.Fatal(err)
 	}
-	raw, err := container.NewClientFromConnectionString(storage.ConnectionString, blobstore.DefaultContainer, nil)
+	raw, err := container.NewClientFromConnectionString(storage.ConnectionString.Reveal(), blobstore.DefaultContainer, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

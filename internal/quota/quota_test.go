@@ -20,6 +20,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/quota"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // service is a blob service in memory: one blob, compare-and-swap, a Date header
@@ -95,7 +96,7 @@ func (s *service) handle(req *http.Request) (status int, body []byte, lost bool)
 func (s *service) open(t *testing.T, skew time.Duration, change func(*quota.Config)) *quota.Quota {
 	t.Helper()
 	c := quota.Config{
-		Storage: blobstore.Config{ConnectionString: "AccountName=a;AccountKey=a2V5;BlobEndpoint=http://storage.invalid/a"},
+		Storage: blobstore.Config{ConnectionString: secret.New("AccountName=a;AccountKey=a2V5;BlobEndpoint=http://storage.invalid/a")},
 		Cloud:   "global", Tenant: "contoso",
 		Clock: func() time.Time { return time.Now().Add(skew) },
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/internal/blobstore"
+	"github.com/defender2adx/defender2adx/internal/secret"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
 
@@ -68,7 +69,7 @@ func containerName(t *testing.T) string {
 // store opens the container for one worker; change may be nil.
 func (a *account) store(change func(*state.Config)) *state.Store {
 	a.t.Helper()
-	c := state.Config{Storage: blobstore.Config{ConnectionString: a.connection, Container: a.container}, Version: "1.2.3"}
+	c := state.Config{Storage: blobstore.Config{ConnectionString: secret.New(a.connection), Container: a.container}, Version: "1.2.3"}
 	c.Storage.Client.Transport = &a.network
 	c.Storage.Client.Retry = policy.RetryOptions{MaxRetries: -1}
 	if change != nil {

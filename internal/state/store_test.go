@@ -15,6 +15,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
 
@@ -269,7 +270,7 @@ func TestErrors_ShowNoRequest(t *testing.T) {
 	a := newAccount(t)
 	const sas = "sv=2024-08-04&ss=b&srt=sco&sp=rwdlac&se=2020-01-01T00:00:00Z&sig=c2VjcmV0c2VjcmV0"
 	signed := a.store(func(c *state.Config) {
-		c.Storage.ConnectionString = "BlobEndpoint=" + emulator.URL("blob") + ";SharedAccessSignature=" + sas
+		c.Storage.ConnectionString = secret.New("BlobEndpoint=" + emulator.URL("blob") + ";SharedAccessSignature=" + sas)
 	})
 	_, err := signed.Acquire(t.Context(), deviceInfo)
 	if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), "AzureWebJobsStorage") {
@@ -278,7 +279,7 @@ func TestErrors_ShowNoRequest(t *testing.T) {
 	checkQuiet(t, err)
 
 	unreachable := a.store(func(c *state.Config) {
-		c.Storage.ConnectionString = "BlobEndpoint=http://127.0.0.1:1/x;SharedAccessSignature=" + sas
+		c.Storage.ConnectionString = secret.New("BlobEndpoint=http://127.0.0.1:1/x;SharedAccessSignature=" + sas)
 	})
 	_, err = unreachable.Acquire(t.Context(), deviceInfo)
 	if fault.KindOf(err) != fault.Retry {
