@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/queue":                {"internal/plan", "internal/fault", "internal/address", "internal/secret"},
 	"internal/credential":           {"internal/address", "internal/fault", "internal/answer", "internal/secret"},
 	"internal/rowpath":              nil,
-	"internal/blobstore":            {"internal/fault", "internal/secret"},
+	"internal/blobstore":            {"internal/fault", "internal/address", "internal/secret"},
 	"internal/state":                {"internal/plan", "internal/fault", "internal/blobstore"},
 	"internal/quota":                {"internal/fault", "internal/blobstore"},
 	"internal/defender":             {"internal/address", "internal/plan", "internal/fault", "internal/answer", "internal/kql", "internal/rowpath", "internal/schema"},

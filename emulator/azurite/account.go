@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/defender2adx/defender2adx/internal/address"
 )
 
 // Account is a storage account's name and its shared key.
@@ -15,14 +17,9 @@ type Account struct {
 	Key  string // standard base64
 }
 
-// DevelopmentAccount is the account that every Azurite and every SDK knows. Its
-// key is public. Source: Azurite documentation, "Well-known storage account and
-// key".
+// DevelopmentAccount is the account that every Azurite and every SDK knows.
 func DevelopmentAccount() Account {
-	return Account{
-		Name: "devstoreaccount1",
-		Key:  "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
-	}
+	return Account{Name: address.DevelopmentAccount, Key: address.DevelopmentKey}
 }
 
 // RandomAccount makes up an account, so that a client that reaches the wrong

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/internal/address"
 )
 
 // writeApp makes an app root of the files, by path.
@@ -60,6 +62,7 @@ func TestSettings_Connection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	developmentStorage := address.ExpandStorage("UseDevelopmentStorage=true")
 	for name, want := range map[string]string{"": developmentStorage, "AzureWebJobsStorage": developmentStorage, "Storage": developmentStorage, "other": "prefixed", "Keyless": "", "Nope": ""} {
 		got, err := s.connection(name)
 		if got != want || (err == nil) != (want != "") {

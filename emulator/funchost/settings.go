@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+
+	"github.com/defender2adx/defender2adx/internal/address"
 )
 
 // settings are the app settings, which are also the handler's environment. Names
@@ -113,12 +115,6 @@ func (s settings) expand(text string) string {
 	})
 }
 
-// developmentStorage is what UseDevelopmentStorage=true stands for: the account
-// and key that every storage emulator publishes, on its default ports.
-const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;" +
-	"AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;" +
-	"BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1;"
-
 const defaultConnection = "AzureWebJobsStorage"
 
 // connection returns the storage connection string that a binding's `connection`
@@ -131,10 +127,7 @@ func (s settings) connection(name string) (string, error) {
 	}
 	for _, candidate := range []string{"AzureWebJobs" + name, name} {
 		if value, ok := s.lookup(candidate); ok {
-			if strings.EqualFold(strings.TrimRight(strings.TrimSpace(value), ";"), "UseDevelopmentStorage=true") {
-				return developmentStorage, nil
-			}
-			return value, nil
+			return address.ExpandStorage(value), nil
 		}
 		for known := range s.byName {
 			if strings.HasPrefix(known, strings.ToLower(candidate)+"__") {

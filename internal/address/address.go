@@ -1,5 +1,6 @@
 // Package address holds the rule by which an address is trusted with tokens and
-// rows: https, and plain http only to this machine, where stand-ins run.
+// rows: https, and plain http only to this machine, where stand-ins run; and the
+// address of the one stand-in that has a well-known one, the storage emulator.
 package address
 
 import (

@@ -28,18 +28,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/lease"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // DefaultContainer is the container used when a Config names none.
 const DefaultContainer = "defender2adx"
-
-// developmentStorage is what the abbreviation UseDevelopmentStorage=true stands
-// for; the key is public. Source: Azurite documentation, "Well-known storage
-// account and key".
-const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;" +
-	"AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;" +
-	"BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;"
 
 // Config says where the container is: by a connection string, or by the blob
 // service's URL and a credential.
@@ -85,10 +79,7 @@ func Open(c Config) (*Container, error) {
 }
 
 func openConnectionString(c Config, options *container.ClientOptions) (*Container, error) {
-	text := strings.TrimSpace(c.ConnectionString.Reveal())
-	if strings.EqualFold(strings.TrimRight(text, "; "), "UseDevelopmentStorage=true") {
-		text = developmentStorage
-	}
+	text := address.ExpandStorage(strings.TrimSpace(c.ConnectionString.Reveal()))
 	client, err := container.NewClientFromConnectionString(text, c.Container, options)
 	if err != nil {
 		// The SDK's error is left out: it may repeat the key.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
@@ -21,11 +22,8 @@ func connectionString(to *secret.String) func(string) error {
 }
 
 func checkConnectionString(v string) error {
-	if strings.EqualFold(strings.Trim(v, " ;"), "UseDevelopmentStorage=true") {
-		return nil
-	}
 	given := map[string]string{}
-	for part := range strings.SplitSeq(v, ";") {
+	for part := range strings.SplitSeq(address.ExpandStorage(v), ";") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}

@@ -65,7 +65,7 @@ type Sender struct {
 // NewSender returns a Sender for a queue of the account that a connection string
 // names. UseDevelopmentStorage=true names the local emulator.
 func NewSender(connectionString secret.String, queue string, o Options) (*Sender, error) {
-	client, err := azqueue.NewQueueClientFromConnectionString(expandDevelopment(connectionString.Reveal()), queue, o.client())
+	client, err := azqueue.NewQueueClientFromConnectionString(address.ExpandStorage(connectionString.Reveal()), queue, o.client())
 	if err != nil {
 		// The SDK's words quote nothing of the string; a wrong key is reported by
 		// its decoder, with the position only.
@@ -162,18 +162,4 @@ func (s *Sender) explain(doing string, err error) error {
 		err = request.Err
 	}
 	return fmt.Errorf("queue %q: %s: %w", s.queue, doing, err)
-}
-
-// developmentKey is the fixed key of the emulator's one account. Source: Azurite
-// documentation.
-const developmentKey = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-
-// expandDevelopment writes out the short form for the local storage emulator,
-// which the Functions host understands and the SDK does not.
-func expandDevelopment(connectionString string) string {
-	if !strings.EqualFold(strings.Trim(connectionString, " ;"), "UseDevelopmentStorage=true") {
-		return connectionString
-	}
-	return "AccountName=devstoreaccount1;AccountKey=" + developmentKey +
-		";QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1"
 }
