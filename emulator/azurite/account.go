@@ -3,7 +3,6 @@ package azurite
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strings"
@@ -25,12 +24,10 @@ func DevelopmentAccount() Account {
 // RandomAccount makes up an account, so that a client that reaches the wrong
 // Azurite is refused instead of mixing data.
 func RandomAccount() Account {
-	var name [8]byte
 	var key [64]byte // the size of a real account key
-	_, _ = rand.Read(name[:])
 	_, _ = rand.Read(key[:])
 	return Account{
-		Name: "acct" + hex.EncodeToString(name[:]),
+		Name: "acct" + strings.ToLower(rand.Text())[:16],
 		Key:  base64.StdEncoding.EncodeToString(key[:]),
 	}
 }

@@ -1,12 +1,12 @@
 package kusto
 
 import (
-	"crypto/rand"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
 )
@@ -32,10 +32,7 @@ func newTable(name string, columns []engine.Column) *table {
 }
 
 func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	return uuid.NewString()
 }
 
 // schema gives the columns in the form "A:string,B:long".

@@ -9,7 +9,6 @@ package stack
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,7 +75,7 @@ type Emulators struct {
 
 // Start brings the emulators up.
 func Start(ctx context.Context, o Options) (_ *Emulators, err error) {
-	e := &Emulators{Data: o.Data, Secret: token(), Header: token()}
+	e := &Emulators{Data: o.Data, Secret: rand.Text(), Header: rand.Text()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())
@@ -268,13 +267,6 @@ func (e *Emulators) Describe() Description {
 		Storage: e.StorageConnection, StorageTLS: e.Front.ConnectionString(),
 		Blob: e.Azurite.URL(azurite.Blob), QueueService: e.Azurite.URL(azurite.Queue), Table: e.Azurite.URL(azurite.Table),
 	}
-}
-
-func token() string {
-	b := make([]byte, 20)
-	// rand.Read never fails.
-	_, _ = rand.Read(b)
-	return hex.EncodeToString(b)
 }
 
 // Path is a file of the stack's own folder, which goes with it.

@@ -2,9 +2,9 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/defender2adx/defender2adx/internal/host"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
@@ -39,10 +39,5 @@ func (a auditor) GivenUp(ctx context.Context, w plan.WakeUp) error {
 func (a auditor) deliver(ctx context.Context, audit plan.Audit) error {
 	audit.Status, audit.Timestamp, audit.API = plan.Failed, a.now(), a.api
 	audit.AttemptID = host.InvocationID(ctx)
-	id := uuid.New()
-	tag := "m"
-	for _, b := range id {
-		tag += string("0123456789abcdef"[b>>4]) + string("0123456789abcdef"[b&15])
-	}
-	return a.control.Deliver(ctx, plan.Outgoing{Tag: tag, Audit: &audit})
+	return a.control.Deliver(ctx, plan.Outgoing{Tag: "m" + strings.ToLower(rand.Text()), Audit: &audit})
 }

@@ -3,6 +3,7 @@ package adx
 import (
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-kusto-go/azkustoingest"
-	"github.com/google/uuid"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/kql"
@@ -27,7 +27,7 @@ func (c *Client) Probe(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	b, err := c.Stage(ctx, "probe-"+id+"-"+uuid.NewString()+".json.gz", func(w io.Writer) error {
+	b, err := c.Stage(ctx, "probe-"+id+"-"+rand.Text()+".json.gz", func(w io.Writer) error {
 		zw := gzip.NewWriter(w)
 		if _, err := zw.Write(append(line, '\n')); err != nil {
 			return err

@@ -2,6 +2,7 @@ package adx
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
-	"github.com/google/uuid"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -108,7 +108,7 @@ func (c *Client) Stage(ctx context.Context, name string, produce func(io.Writer)
 // commit whose answer was lost is sent again by the SDK and then refused as
 // existing; the metadata tells whether that was ours.
 func upload(ctx context.Context, target *blockblob.Client, r io.Reader) error {
-	writer := uuid.NewString()
+	writer := rand.Text()
 	_, err := target.UploadStream(ctx, r, &blockblob.UploadStreamOptions{
 		BlockSize:   blockSize,
 		Concurrency: blocksInFlight,
