@@ -6,12 +6,11 @@
 package queue
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -88,29 +87,85 @@ func ParseWakeUp(text string) (plan.WakeUp, error) {
 	return plan.WakeUp{Key: plan.Key{Instance: w.Instance, Source: w.Table}, Trigger: w.Trigger, Again: w.Again, PutOff: w.PutOff, Failures: w.Failures}, nil
 }
 
-func parse(text string) (wire, error) {
+func parse(text string) (w wire, err error) {
 	if len(text) > maxWakeUpBytes {
 		return wire{}, fmt.Errorf("over %d bytes", maxWakeUpBytes)
 	}
-	var w *wire
-	err := json.Unmarshal([]byte(text), &w)
-	// The decoder's own words may quote the text; its place and kind do not.
-	var syntax *jsontext.SyntacticError
-	var meaning *json.SemanticError
-	switch {
-	case err == nil && w == nil:
-		return wire{}, errors.New("null, want an object")
-	case err == nil:
-		return *w, nil
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return wire{}, errors.New("repeated member")
-	case errors.As(err, &syntax):
-		return wire{}, fmt.Errorf("not JSON at byte %d", syntax.ByteOffset)
-	case errors.As(err, &meaning):
-		return wire{}, fmt.Errorf("unexpected JSON %s at byte %d", meaning.JSONKind, meaning.ByteOffset)
-	default:
-		return wire{}, errors.New("not JSON")
+	given, err := members(text)
+	if err != nil {
+		return wire{}, err
 	}
+	for _, member := range []struct {
+		name string
+		to   any
+	}{
+		{"instance", &w.Instance}, {"table", &w.Table}, {"trigger", &w.Trigger},
+		{"again", &w.Again}, {"putOff", &w.PutOff}, {"failures", &w.Failures},
+	} {
+		value, ok := given[member.name]
+		if !ok {
+			continue
+		}
+		if err := json.Unmarshal(value, member.to); err != nil {
+			return wire{}, fmt.Errorf("unexpected %s as %s", kindOf(err), member.name)
+		}
+	}
+	return w, nil
+}
+
+// members reads a JSON object strictly, by names as they are spelled: decoded into a
+// structure, the last of repeated members would count, and one in another case.
+func members(text string) (map[string]json.RawMessage, error) {
+	for i, r := range text {
+		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 {
+			return nil, fmt.Errorf("not JSON at byte %d", i)
+		}
+	}
+	// The decoder's own words may quote the text; its place does not.
+	if err := json.Unmarshal([]byte(text), new(json.RawMessage)); err != nil {
+		var syntax *json.SyntaxError
+		if !errors.As(err, &syntax) {
+			return nil, errors.New("not JSON")
+		}
+		return nil, fmt.Errorf("not JSON at byte %d", max(0, syntax.Offset-1))
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &object); err != nil {
+		return nil, fmt.Errorf("unexpected %s, want an object", kindOf(err))
+	}
+	if object == nil {
+		return nil, errors.New("null, want an object")
+	}
+	clear(object)
+	decoder := json.NewDecoder(strings.NewReader(text))
+	_, err := decoder.Token() // the brace
+	for err == nil && decoder.More() {
+		var name json.Token
+		if name, err = decoder.Token(); err != nil {
+			break
+		}
+		key, _ := name.(string) // nothing else names a member
+		if _, repeated := object[key]; repeated {
+			return nil, errors.New("repeated member")
+		}
+		var value json.RawMessage
+		err = decoder.Decode(&value)
+		object[key] = value
+	}
+	if err != nil {
+		return nil, errors.New("not JSON")
+	}
+	return object, nil
+}
+
+// kindOf names the JSON that a decoder did not expect. A number's digits are left out.
+func kindOf(err error) string {
+	var unexpected *json.UnmarshalTypeError
+	if !errors.As(err, &unexpected) {
+		return "JSON"
+	}
+	kind, _, _ := strings.Cut(unexpected.Value, " ")
+	return "JSON " + kind
 }
 
 // shown cuts a text to what an error may quote.

@@ -1,18 +1,17 @@
 package queue
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/defender2adx/defender2adx/internal/blobstore/storedtest"
-
-	stdjson "encoding/json"
-
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -96,7 +95,7 @@ func TestWakeUp_membersKeepClearOfQueueMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	var members map[string]any
-	if err := stdjson.Unmarshal([]byte(text), &members); err != nil {
+	if err := json.Unmarshal([]byte(text), &members); err != nil {
 		t.Fatal(err)
 	}
 	for name := range members {
@@ -115,15 +114,19 @@ func TestParseWakeUp_refuses(t *testing.T) {
 		{"cut", `{"table":"DeviceInfo"`, "not JSON at byte"},
 		{"two documents", `{"table":"T","trigger":"manual"}{}`, "not JSON at byte"},
 		{"null", "null", "null, want an object"},
-		{"array", `["DeviceInfo"]`, "unexpected JSON ["},
-		{"number as table", `{"table":7,"trigger":"manual"}`, "unexpected JSON number at byte"},
-		{"fraction as count", `{"table":"T","trigger":"manual","again":1.5}`, "unexpected JSON"},
+		{"array", `["DeviceInfo"]`, "unexpected JSON array, want an object"},
+		{"number as table", `{"table":7,"trigger":"manual"}`, "unexpected JSON number as table"},
+		{"fraction as count", `{"table":"T","trigger":"manual","again":1.5}`, "unexpected JSON number as again"},
 		{"no table", `{"instance":"i","trigger":"manual"}`, "no table"},
 		{"unknown trigger", `{"table":"T","trigger":"hourly"}`, `trigger "hourly", want scheduled, manual or forced`},
 		{"no trigger", `{"table":"T"}`, `trigger "", want`},
 		{"member in another case", `{"Table":"T","trigger":"manual"}`, "no table"},
 		{"repeated member", `{"table":"T","table":"U","trigger":"manual"}`, "repeated member"},
 		{"not UTF-8", "{\"table\":\"T\xff\",\"trigger\":\"manual\"}", "not JSON at byte"},
+		{"repeated member, spelled with an escape", `{"table":"T","t\u0061ble":"U","trigger":"manual"}`, "repeated member"},
+		{"repeated member that is unknown", `{"table":"T","x":1,"x":2,"trigger":"manual"}`, "repeated member"},
+		{"number as document", "1234567", "unexpected JSON number, want an object"},
+		{"count beyond an integer", `{"table":"T","trigger":"manual","again":12345678901234567890}`, "unexpected JSON number as again"},
 		{"too long", `{"table":"` + strings.Repeat("x", 5000) + `"}`, "over 4096 bytes"},
 	}
 	for _, tt := range tests {
@@ -143,6 +146,7 @@ func TestParseWakeUp_quotesTheBeginningOnly(t *testing.T) {
 		`{"table":"T","trigger":"` + beginning + `confidential"}`,
 		`{"table":"T","trigger":"manual","` + beginning + `confidential":1,"` + beginning + `confidential":2}`,
 		`{"table":"` + beginning + `","table":"confidential"}`,
+		`{"instance":"` + beginning + `","again":"confidential"}`,
 		`{"table":{"` + beginning + `confidential":1}}`,
 	} {
 		_, err := ParseWakeUp(text)
@@ -156,8 +160,18 @@ func FuzzParseWakeUp(f *testing.F) {
 	f.Add(`{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled","again":1}`)
 	f.Add(`{"table":"T","trigger":"manual"} `)
 	f.Add(`null`)
+	f.Add(`{"table":"T","trigger":"manual","x":{"table":[1,1e400,"\ud800"]}}`)
+	f.Add("{\"table\":\"\ufffd\",\"trigger\":\"manual\"}")
 	f.Fuzz(func(t *testing.T, text string) {
 		w, err := ParseWakeUp(text)
+		// A stricter reader is the oracle: what it takes is taken alike.
+		var want wire
+		if len(text) <= maxWakeUpBytes && len(strings.TrimSpace(text)) > 0 && strings.TrimSpace(text)[0] == '{' &&
+			jsonv2.Unmarshal([]byte(text), &want) == nil && want.validate() == nil {
+			if got, err := parse(text); err != nil || got != want {
+				t.Fatalf("%q is %+v, read as %+v, %v", text, want, got, err)
+			}
+		}
 		if err != nil {
 			return
 		}
