@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"internal/kql":                  nil,
 	"internal/schema":               nil,
 	"internal/secret":               nil,
-	"internal/plan":                 {"internal/fault"},
+	"internal/plan":                 {"internal/fault", "internal/ncrontab"},
 	"internal/answer":               {"internal/fault"},
 	"internal/config":               {"internal/address", "internal/plan", "internal/ncrontab", "internal/secret"},
 	"internal/ncrontab":             nil,

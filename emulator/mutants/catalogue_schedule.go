@@ -19,5 +19,11 @@ func scheduleMutants() []mutant {
 		one("schedule-unchecked", "the setting is taken as it comes",
 			"internal/config/value.go", "if _, err := ncrontab.Parse(v); err != nil {", "if _, err := ncrontab.Parse(v); err != nil && v == \"\" {",
 			suite{"internal/config", "^TestWarnings_NameAScheduleThatTicksOddly$"}),
+		one("schedule-frequency-ignored", "every table is copied at every tick, whatever its Frequency",
+			"functions/schedule/schedule.go", "table.Active && f.due(ctx, table)", "table.Active",
+			suite{"functions/schedule", "^TestScenario_U1_FrequencyIsObeyed$"}),
+		one("schedule-frequency-to-the-second", "a start minutes after the tick skips the next day's tick",
+			"internal/plan/frequency.go", "f.every - tick/2", "f.every",
+			suite{"functions/schedule", "^TestScenario_U1_FrequencyIsObeyed$"}),
 	}
 }

@@ -22,11 +22,19 @@ type bench struct {
 	stuck    string // the table whose wake-up cannot be sent
 	woken    []string
 	rejected []string
+	states   map[string]*plan.TableState
+	now      time.Time
 }
 
 func (b *bench) Latest(context.Context) ([]plan.Row, error) { return b.rows, nil }
 func (b *bench) Open(context.Context) ([]plan.Key, error)   { return b.open, nil }
-func (b *bench) Sweep(context.Context) (int, error)         { return 0, nil }
+func (b *bench) Read(_ context.Context, key plan.Key) (*plan.TableState, error) {
+	if key.Source == b.stuck {
+		return nil, errors.New("storage is busy")
+	}
+	return b.states[key.Source], nil
+}
+func (b *bench) Sweep(context.Context) (int, error) { return 0, nil }
 func (b *bench) Reject(_ context.Context, r plan.Row, _ error) error {
 	b.rejected = append(b.rejected, r.SourceTable)
 	return nil
@@ -41,7 +49,8 @@ func (b *bench) Wake(_ context.Context, w plan.WakeUp, _ time.Duration) error {
 }
 
 func (b *bench) serve(t *testing.T) host.Reply {
-	f := schedule.Function{Configuration: b, States: b, Waker: b, Auditor: b, Sweep: b.Sweep}
+	f := schedule.Function{Configuration: b, States: b, Waker: b, Auditor: b, Sweep: b.Sweep,
+		Ticks: func(after time.Time) time.Time { return after.Truncate(time.Hour).Add(time.Hour) }, Now: func() time.Time { return b.now }}
 	return f.Serve(t.Context(), host.Invocation{ID: "i", Function: "schedule", Body: []byte(`{"Data":{"tick":{}},"Metadata":{}}`)})
 }
 
@@ -88,5 +97,60 @@ func TestScenario_O24_OneMalformedRow(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"DeviceEvents"}, w.rejected); diff != "" {
 		t.Errorf("rejected with an audit row (-want +got):\n%s", diff)
+	}
+}
+
+// A table that is wanted once a day is woken once a day, though the timer ticks each
+// hour and neither ticks nor starts are punctual.
+func TestScenario_U1_FrequencyIsObeyed(t *testing.T) {
+	midnight := time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)
+	daily, nightly, always := row("DeviceTvmSoftwareInventory", true), row("DeviceInfo", true), row("DeviceEvents", true)
+	daily.Frequency, nightly.Frequency = "1d", "0 0 2 * * *"
+	w := &bench{rows: []plan.Row{daily, nightly, always}, states: map[string]*plan.TableState{}}
+	runs := map[string][]int{}
+	for tick := range 3 * 24 {
+		late := time.Duration(tick%3-1) * time.Second // a second early, punctual, a second late
+		w.now, w.woken = midnight.Add(time.Duration(tick)*time.Hour+late), nil
+		if w.serve(t).Redeliver {
+			t.Fatal("the tick failed")
+		}
+		for _, table := range w.woken {
+			runs[table] = append(runs[table], tick)
+			w.states[table] = &plan.TableState{LastStarted: w.now.Add(4 * time.Minute), LastEnded: w.now.Add(9 * time.Minute)}
+		}
+	}
+	if diff := cmp.Diff([]int{0, 24, 48}, runs["DeviceTvmSoftwareInventory"]); diff != "" {
+		t.Errorf("ticks that woke the table of 1d (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{0, 2, 26, 50}, runs["DeviceInfo"]); diff != "" { // the first at once
+		t.Errorf("ticks that woke the table of two o'clock (-want +got):\n%s", diff)
+	}
+	if len(runs["DeviceEvents"]) != 3*24 {
+		t.Errorf("the table without Frequency was woken at %d of 72 ticks", len(runs["DeviceEvents"]))
+	}
+}
+
+// What is begun goes on at each tick, whatever the Frequency, and so does a table of
+// which nothing can be read; a Frequency that is none is rejected with the reason.
+func TestScenario_U1_WhatIsOpenIsAlwaysDue(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	w := &bench{now: now, states: map[string]*plan.TableState{
+		"Open": {LastStarted: now.Add(-time.Hour), OpenRun: "r"}, "More": {LastStarted: now.Add(-time.Hour), More: true},
+		"Done": {LastStarted: now.Add(-time.Hour)}, "Ahead": {LastStarted: now.Add(1000 * time.Hour)},
+	}}
+	for _, source := range []string{"Open", "More", "Done", "Ahead", "New", "Odd"} {
+		r := row(source, true)
+		r.Frequency = "1d"
+		if source == "Odd" {
+			r.Frequency = "daily"
+		}
+		w.rows = append(w.rows, r)
+	}
+	w.serve(t)
+	if diff := cmp.Diff([]string{"Open", "More", "Ahead", "New"}, w.woken); diff != "" {
+		t.Errorf("woken (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"Odd"}, w.rejected); diff != "" {
+		t.Errorf("rejected (-want +got):\n%s", diff)
 	}
 }

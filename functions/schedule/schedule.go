@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/defender2adx/defender2adx/internal/host"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
@@ -22,9 +23,11 @@ type Configuration interface {
 	Latest(ctx context.Context) ([]plan.Row, error)
 }
 
-// States knows the tables with an open run.
+// States knows the tables with an open run, and when the last one started.
 type States interface {
 	Open(ctx context.Context) ([]plan.Key, error)
+	// Read returns the table's state without its lease, nil when it has none.
+	Read(ctx context.Context, key plan.Key) (*plan.TableState, error)
 }
 
 // Auditor records a configuration row that cannot be migrated. It is called at
@@ -39,6 +42,8 @@ type Function struct {
 	States        States
 	Waker         pipeline.Waker
 	Auditor       Auditor
+	Ticks         plan.Ticker
+	Now           func() time.Time // our clock, by which runs start
 	// Sweep removes what old runs left behind and returns how many ledgers.
 	Sweep func(ctx context.Context) (int, error)
 }
@@ -87,7 +92,7 @@ func (f *Function) Tick(ctx context.Context) (sent int, err error) {
 		}
 		key := plan.Key{Instance: table.Instance, Source: table.Source}
 		known[key] = true
-		if table.Active {
+		if table.Active && f.due(ctx, table) {
 			due = append(due, key)
 		}
 	}
@@ -110,4 +115,20 @@ func (f *Function) Tick(ctx context.Context) (sent int, err error) {
 		sent++
 	}
 	return sent, errors.Join(errs...)
+}
+
+// due reports whether the table's Frequency lets it run at this tick. A state that
+// cannot be read is no reason to wait: whoever wakes up for the table says what is
+// wrong.
+func (f *Function) due(ctx context.Context, table plan.Table) bool {
+	if table.Frequency == "" {
+		return true
+	}
+	state, err := f.States.Read(ctx, plan.Key{Instance: table.Instance, Source: table.Source})
+	if err != nil {
+		host.Logger(ctx).Warn("read when the table ran last", "table", table.Source, "error", err.Error())
+		return true
+	}
+	now := f.Now()
+	return !table.DueFrom(state, now, f.Ticks.Length(now)).After(now)
 }

@@ -25,6 +25,10 @@ type site struct {
 func (s *site) Latest(context.Context) ([]plan.Row, error) { return s.rows, s.rowsErr }
 func (s *site) Open(context.Context) ([]plan.Key, error)   { return s.open, nil }
 
+func (s *site) Read(context.Context, plan.Key) (*plan.TableState, error) {
+	return nil, errors.New("a table without Frequency needs no state")
+}
+
 func (s *site) Wake(_ context.Context, w plan.WakeUp, delay time.Duration) error {
 	if w.Key.Source == s.deaf {
 		return errors.New("queue is down")

@@ -147,7 +147,8 @@ func New(cfg config.Config, o Options) (*App, error) {
 		o.Ports(&ports)
 	}
 	audit := auditor{control: ports.ControlTables, now: o.Clock.Now, api: ports.Source.API()}
-	a.schedule = &schedule.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker, Auditor: audit, Sweep: a.sweep}
+	a.schedule = &schedule.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker, Auditor: audit, Sweep: a.sweep,
+		Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
 	a.migrate = &migrate.Function{Pipeline: pipeline.New(pipelineConfig(cfg, o.Waits), ports, o.Log), Parse: queue.ParseWakeUp, Auditor: audit}
 	a.deadletter = &deadletter.Function{Parse: queue.ParseWakeUp, Auditor: audit}
 	a.tables = &tables.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker}

@@ -258,7 +258,7 @@ func (m *migration) alreadyServed() bool {
 func (m *migration) ended(l *plan.Ledger, mark time.Time) {
 	s := m.state
 	s.Watermark, s.OpenRun, s.LastEnded, s.Served = mark, "", m.ports.Clock.Now(), m.lease.ServiceNow()
-	s.ForeignSince, s.LastRows = s.LastEnded, l.Rows()
+	s.ForeignSince, s.LastRows, s.LastStarted = s.LastEnded, l.Rows(), l.Started
 	s.NotBefore, s.Rebuilt, s.LastRun, s.More = time.Time{}, false, l.RunID, l.More
 }
 

@@ -88,7 +88,7 @@ func (s *TableState) Say(cause string, now time.Time, period time.Duration) bool
 // ahead than we ever set one are forgotten. It does not touch what other clocks have
 // written.
 func (s *TableState) Correct(now time.Time) {
-	for _, past := range []*time.Time{&s.LastEnded, &s.ForeignSince} {
+	for _, past := range []*time.Time{&s.LastEnded, &s.LastStarted, &s.ForeignSince} {
 		if past.After(now) {
 			*past = now
 		}

@@ -101,6 +101,8 @@ func (r Row) Table() (Table, error) {
 	} else {
 		errs = append(errs, CheckName("WatermarkColumn", column))
 	}
+	_, err = ParseFrequency(r.Frequency)
+	errs = append(errs, err)
 	last := r.LastRefreshedTime
 	if last.IsZero() && strings.TrimSpace(r.LastRefreshedTimeInString) != "" {
 		last, err = ParseStamp(r.LastRefreshedTimeInString)

@@ -75,6 +75,9 @@ type TableState struct {
 	RowCap int64 `json:"RowCap,omitzero"`
 	// Reach is the longest window that the next run may count, in nanoseconds; 0: any.
 	Reach time.Duration `json:"Reach,omitzero"`
+
+	// LastStarted is when the run that ended last started; zero: not known, see Started.
+	LastStarted time.Time `json:"LastStarted,omitzero"`
 }
 
 // Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one

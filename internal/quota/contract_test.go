@@ -12,11 +12,12 @@ import (
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/pipeline/pipelinetest"
 	"github.com/defender2adx/defender2adx/internal/quota"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // The processes of a case share one virtual clock, and so does the storage.
 func TestQuota_KeepsThePipelinesContract(t *testing.T) {
-	storage := blobstore.Config{ConnectionString: azuritetest.Start(t, azurite.Options{}).ConnectionString()}
+	storage := blobstore.Config{ConnectionString: secret.New(azuritetest.Start(t, azurite.Options{}).ConnectionString())}
 	var tenants atomic.Int64
 	pipelinetest.Quota(t, func(t *testing.T) pipelinetest.QuotaWorld {
 		const limit = 20

@@ -1,0 +1,109 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/ncrontab"
+)
+
+// Frequency says how often a table's runs are due. The zero value is every tick.
+type Frequency struct {
+	every time.Duration      // between the starts of two runs; 0 where cron says it
+	cron  *ncrontab.Schedule // of six fields, in UTC; nil where every says it
+}
+
+// ParseFrequency reads the configuration's column: nothing, a duration as
+// ParseDuration reads it, or six cron fields in UTC. The error is in the operator's
+// words.
+func ParseFrequency(text string) (Frequency, error) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return Frequency{}, nil
+	}
+	if every, err := ParseDuration(text); err == nil {
+		if every <= 0 {
+			return Frequency{}, fmt.Errorf("Frequency: want longer than zero, or nothing for every tick, got %q", clip(text, 80))
+		}
+		return Frequency{every: every}, nil
+	}
+	// A time span of the host's is none here: its 24:00:00 is 24 days.
+	if cron, err := ncrontab.Parse(text); len(strings.Fields(text)) == 6 {
+		if err == nil && cron.Next(time.Time{}).Year() == 9999 {
+			err = errors.New("never: no such day exists")
+		}
+		if err != nil {
+			return Frequency{}, fmt.Errorf("Frequency %q: %w", clip(text, 80), err)
+		}
+		return Frequency{cron: &cron}, nil
+	}
+	return Frequency{}, fmt.Errorf("Frequency: want %s, or six cron fields such as 0 30 2 * * *, or nothing for every tick, got %q", DurationForms, clip(text, 80))
+}
+
+// Next returns the instant from which on a run is due, for a table whose last run
+// started then, by a timer that ticks so often: half a tick before the frequency has
+// passed, so that a tick a little early or a start a little late skips no turn. Zero
+// is always due: no frequency, or no run yet. tick 0 is a timer of which nothing is
+// known.
+func (f Frequency) Next(started time.Time, tick time.Duration) time.Time {
+	switch {
+	case started.IsZero() || f.cron == nil && f.every == 0:
+		return time.Time{}
+	case f.cron != nil:
+		// A run that started within half a tick before its time was that time's.
+		return f.cron.Next(started.Add(tick / 2)).Add(-tick / 2)
+	}
+	return started.Add(f.every - tick/2)
+}
+
+// DueFrom returns the instant from which on a scheduled run of the table is due; zero:
+// at once. An open run and windows left to copy are always due, and so is a table
+// whose last start lies ahead of now, by a clock that was wrong. state may be nil.
+func (t Table) DueFrom(state *TableState, now time.Time, tick time.Duration) time.Time {
+	f, err := ParseFrequency(t.Frequency)
+	if err != nil || state == nil || state.OpenRun != "" || state.More || state.Started().After(now) {
+		return time.Time{}
+	}
+	return f.Next(state.Started(), tick)
+}
+
+// Started returns when the last run started that ended; where an older program kept
+// only its end, or the state was rebuilt, the end. Zero: none has ended.
+func (s *TableState) Started() time.Time {
+	if s.LastStarted.IsZero() {
+		return s.LastEnded
+	}
+	return s.LastStarted
+}
+
+// Ticker returns when the timer ticks next after an instant; zero where the schedule
+// does not say. Nil is a timer of which nothing is known.
+type Ticker func(after time.Time) time.Time
+
+// Length returns the time between the next two ticks after an instant; 0 where that
+// is not known.
+func (t Ticker) Length(after time.Time) time.Duration {
+	if t == nil {
+		return 0
+	}
+	first := t(after)
+	if first.IsZero() {
+		return 0
+	}
+	return max(0, t(first).Sub(first))
+}
+
+// NextDue returns the first tick after now at which a run of the table is due; zero
+// where the schedule does not say. state may be nil.
+func (t Table) NextDue(state *TableState, now time.Time, ticks Ticker) time.Time {
+	if ticks == nil {
+		return time.Time{}
+	}
+	from := t.DueFrom(state, now, ticks.Length(now))
+	if from.After(now) {
+		now = from.Add(-1) // a tick at that very instant counts
+	}
+	return ticks(now)
+}
