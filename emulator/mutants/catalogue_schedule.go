@@ -25,5 +25,7 @@ func scheduleMutants() []mutant {
 		one("schedule-frequency-to-the-second", "a start minutes after the tick skips the next day's tick",
 			"internal/plan/frequency.go", "f.every - tick/2", "f.every",
 			suite{"functions/schedule", "^TestScenario_U1_FrequencyIsObeyed$"}),
+		one("state-silent-on-a-failure-said-before", "a table is shown as well while it fails, since the audit log has the cause already",
+			migrationFile, "		m.state.Ended(row) // said", "		// said", pipelineTests("^TestMigrate_StateTellsOfAFailureSaidBefore$")),
 	}
 }

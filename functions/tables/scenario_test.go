@@ -46,7 +46,7 @@ func TestScenario_P18_AnswerAgreesWithWhatWasDone(t *testing.T) {
 		{fault.As(fault.Permanent, errors.New("no right to the queue")), http.StatusInternalServerError},
 	} {
 		b := &bench{err: tt.err}
-		f := tables.Function{Configuration: b, States: b, Waker: b}
+		f := tables.Function{Configuration: b, States: b, Waker: b, Ticks: hourly, Now: noon}
 		w := httptest.NewRecorder()
 		f.Routes().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/DeviceInfo/migrate", nil))
 		if w.Code != tt.want || (w.Code == http.StatusAccepted) != (len(b.sent) == 1) {
@@ -58,7 +58,7 @@ func TestScenario_P18_AnswerAgreesWithWhatWasDone(t *testing.T) {
 // Looking starts nothing.
 func TestScenario_P17_GetStartsNothing(t *testing.T) {
 	b := &bench{}
-	f := tables.Function{Configuration: b, States: b, Waker: b}
+	f := tables.Function{Configuration: b, States: b, Waker: b, Ticks: hourly, Now: noon}
 	for _, path := range []string{"/", "/DeviceInfo", "/DeviceInfo/migrate", "/DeviceInfo/terminate"} {
 		f.Routes().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
 	}

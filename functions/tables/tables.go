@@ -38,6 +38,8 @@ type Function struct {
 	Configuration Configuration
 	States        States
 	Waker         pipeline.Waker
+	Ticks         plan.Ticker
+	Now           func() time.Time
 }
 
 // Routes returns the function's routes, to be mounted at /api/tables. Callers:
@@ -76,14 +78,33 @@ type Table struct {
 	Problem         string     `json:"problem,omitempty"` // why the row cannot be migrated
 	Watermark       *time.Time `json:"watermark,omitempty"`
 	NotBefore       *time.Time `json:"notBefore,omitempty"`
+	LastRunStarted  *time.Time `json:"lastRunStarted,omitempty"`
 	LastRunEnded    *time.Time `json:"lastRunEnded,omitempty"`
+	LastRunRows     *int64     `json:"lastRunRows,omitempty"` // beside lastRunEnded
+	Frequency       string     `json:"frequency,omitempty"`
+	NextDue         *time.Time `json:"nextDue,omitempty"` // the tick of the next run; none for a table that is off
+	Last            *Ending    `json:"last,omitempty"`
+	Pending         *Command   `json:"pendingCommand,omitempty"`
 	OpenRun         *Run       `json:"openRun,omitempty"`
 }
 
-// Run is the open run of a table.
+// Ending is how the last attempt ended, a run or one that failed on its way.
+type Ending struct {
+	Status string    `json:"status"`
+	At     time.Time `json:"at"`
+	Error  string    `json:"error,omitempty"`
+}
+
+// Command is a row of the configuration that no run has taken up yet.
+type Command struct {
+	Arrived *time.Time `json:"arrived,omitempty"`
+	Changes []string   `json:"changes,omitempty"`
+}
+
+// Run is the open run of a table; the list has its id and its beginning alone.
 type Run struct {
 	RunID    string     `json:"runId"`
-	Started  time.Time  `json:"started"`
+	Started  *time.Time `json:"started,omitempty"`
 	From     *time.Time `json:"windowFrom,omitempty"`
 	To       *time.Time `json:"windowTo,omitempty"`
 	Slices   int        `json:"slices"`
@@ -180,19 +201,35 @@ func (f *Function) show(ctx context.Context, row plan.Row, withRun bool) (Table,
 		WatermarkColumn: row.WatermarkColumn, LoadType: row.LoadType, Active: row.IsActive,
 		Watermark: instant(row.LastRefreshedTime),
 	}
-	if _, err := row.Table(); err != nil {
-		out.Problem = err.Error()
-		return out, nil
+	out.Frequency = row.Frequency
+	table, problem := row.Table()
+	if problem != nil {
+		out.Problem = problem.Error()
 	}
 	state, err := f.States.Read(ctx, plan.Key{Instance: row.Instance, Source: row.SourceTable})
-	if err != nil || state == nil {
+	if err != nil {
 		return out, err
 	}
-	out.Watermark, out.NotBefore, out.LastRunEnded = instant(state.Watermark), instant(state.NotBefore), instant(state.LastEnded)
+	if table.Active {
+		out.NextDue = instant(table.NextDue(state, f.Now(), f.Ticks))
+	}
+	if state == nil {
+		return out, nil
+	}
+	out.Watermark, out.NotBefore = instant(state.Watermark), instant(state.NotBefore)
+	if !state.LastEnded.IsZero() {
+		out.LastRunStarted, out.LastRunEnded, out.LastRunRows = instant(state.LastStarted), instant(state.LastEnded), &state.LastRows
+	}
+	if state.Last.Status != "" {
+		out.Last = &Ending{Status: string(state.Last.Status), At: state.Last.At, Error: state.Last.Reason}
+	}
+	if changes := state.Waiting(table); problem == nil && len(changes) > 0 {
+		out.Pending = &Command{Arrived: instant(table.Ingested), Changes: changes}
+	}
 	if state.OpenRun == "" {
 		return out, nil
 	}
-	out.OpenRun = &Run{RunID: state.OpenRun}
+	out.OpenRun = &Run{RunID: state.OpenRun, Started: instant(plan.RunIDTime(state.OpenRun))}
 	if !withRun {
 		return out, nil
 	}
@@ -201,7 +238,7 @@ func (f *Function) show(ctx context.Context, row plan.Row, withRun bool) (Table,
 		return out, err
 	}
 	*out.OpenRun = Run{
-		RunID: ledger.RunID, Started: ledger.Started, From: instant(ledger.Window.From), To: instant(ledger.Window.To),
+		RunID: ledger.RunID, Started: instant(ledger.Started), From: instant(ledger.Window.From), To: instant(ledger.Window.To),
 		Slices: len(ledger.Slices) - ledger.Count(plan.Retired) - ledger.Count(plan.Void), Verified: ledger.Count(plan.Verified),
 		InFlight: ledger.Count(plan.Committing), Rows: ledger.Rows(), Calls: ledger.Calls, Attempts: ledger.Attempts,
 	}

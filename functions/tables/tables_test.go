@@ -22,7 +22,8 @@ type site struct {
 func (s *site) Latest(context.Context) ([]plan.Row, error) {
 	mark := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	return []plan.Row{
-		{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None", LoadType: "Full", IsActive: true, LastRefreshedTime: mark},
+		{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None", LoadType: "Full", IsActive: true, LastRefreshedTime: mark,
+			Frequency: "1d", Ingested: mark.Add(time.Hour)},
 		{SourceTable: "DeviceOff", DestinationTable: "DeviceOffRaw", WatermarkColumn: "None", LoadType: "Incr"},
 		{SourceTable: "DeviceOdd", DestinationTable: "DeviceOddRaw", WatermarkColumn: "None", LoadType: "Delta", IsActive: true},
 	}, s.err
@@ -34,7 +35,9 @@ func (s *site) Read(_ context.Context, key plan.Key) (*plan.TableState, error) {
 	}
 	return &plan.TableState{
 		OpenRun: "app00120261101000000aaaaaaaa", Watermark: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC),
-		LastEnded: time.Date(2026, 11, 2, 1, 0, 0, 0, time.UTC), ForeignSince: time.Date(2026, 11, 2, 5, 0, 0, 0, time.UTC),
+		LastEnded: time.Date(2026, 11, 2, 1, 0, 0, 0, time.UTC), LastRows: 4200, Command: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
+		Table: plan.Table{Source: "DeviceInfo", Destination: "DeviceInfoRaw", Load: plan.Full, Active: true},
+		Last:  plan.Ending{Status: plan.Failed, At: time.Date(2026, 11, 2, 2, 0, 0, 0, time.UTC), Reason: "Defender: 503"}, ForeignSince: time.Date(2026, 11, 2, 5, 0, 0, 0, time.UTC),
 	}, nil
 }
 
@@ -50,6 +53,10 @@ func (s *site) Wake(_ context.Context, w plan.WakeUp, _ time.Duration) error {
 	return nil
 }
 
+func hourly(after time.Time) time.Time { return after.Truncate(time.Hour).Add(time.Hour) }
+
+func noon() time.Time { return time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC) }
+
 func TestFunction_Routes(t *testing.T) {
 	tests := []struct {
 		method, path string
@@ -62,6 +69,10 @@ func TestFunction_Routes(t *testing.T) {
 		{"GET", "/DeviceInfo", 200, `"rowsVerified":77`, ""},
 		{"GET", "/DeviceInfo", 200, `"watermark":"2026-11-02T00:00:00Z"`, ""},
 		{"GET", "/DeviceInfo", 200, `"lastRunEnded":"2026-11-02T01:00:00Z"`, ""},
+		{"GET", "/", 200, `"lastRunRows":4200,"frequency":"1d","nextDue":"2026-11-02T13:00:00Z","last":{"status":"Failed","at":"2026-11-02T02:00:00Z","error":"Defender: 503"}`, ""},
+		{"GET", "/", 200, `"pendingCommand":{"arrived":"2026-11-01T01:00:00Z","changes":["Frequency: \"1d\", was \"\"","LastRefreshedTime: 2026-11-01T00:00:00.0000000Z, was 2026-11-02T00:00:00.0000000Z"]}`, ""},
+		{"GET", "/", 200, `"openRun":{"runId":"app00120261101000000aaaaaaaa","started":"2026-11-01T00:00:00Z"`, ""},
+		{"GET", "/DeviceOff", 200, `"active":false}`, ""}, // nothing is due
 		{"GET", "/deviceinforaw", 200, `"source":"DeviceInfo"`, ""},
 		{"GET", "/Nowhere", 404, "GET /api/tables lists them", ""},
 		{"POST", "/DeviceInfo/migrate", 202, `"status":"/api/tables/DeviceInfo"`, "DeviceInfo manual"},
@@ -79,7 +90,7 @@ func TestFunction_Routes(t *testing.T) {
 	for _, tt := range tests {
 		s := &site{}
 		w := httptest.NewRecorder()
-		f := tables.Function{Configuration: s, States: s, Waker: s}
+		f := tables.Function{Configuration: s, States: s, Waker: s, Ticks: hourly, Now: noon}
 		f.Routes().ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
 		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) || strings.Join(s.woken, ",") != tt.woken {
 			t.Errorf("%s %s = %d %s, woken %v; want %d with %q, woken %q", tt.method, tt.path, w.Code, w.Body, s.woken, tt.status, tt.says, tt.woken)
@@ -100,7 +111,7 @@ func TestFunction_SaysWhenAPartIsDown(t *testing.T) {
 	} {
 		s := &site{err: err}
 		w := httptest.NewRecorder()
-		f := tables.Function{Configuration: s, States: s, Waker: s}
+		f := tables.Function{Configuration: s, States: s, Waker: s, Ticks: hourly, Now: noon}
 		f.Routes().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		if w.Code != want || !strings.Contains(w.Body.String(), err.Error()) {
 			t.Errorf("%v: %d %s, want %d", err, w.Code, w.Body, want)

@@ -151,7 +151,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 		Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
 	a.migrate = &migrate.Function{Pipeline: pipeline.New(pipelineConfig(cfg, o.Waits), ports, o.Log), Parse: queue.ParseWakeUp, Auditor: audit}
 	a.deadletter = &deadletter.Function{Parse: queue.ParseWakeUp, Auditor: audit}
-	a.tables = &tables.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker}
+	a.tables = &tables.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker, Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
 	a.setup = &setup.Function{Database: a.adx}
 	return a, nil
 }

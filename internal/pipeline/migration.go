@@ -287,10 +287,14 @@ func (m *migration) auditFailure(ctx context.Context, cause error) error {
 	if errors.As(cause, &undelivered) {
 		return nil // what could not be said is all that failed, and it waits in the outbox
 	}
-	if fault.KindOf(cause) != fault.Permanent && m.state != nil && !m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), time.Hour) {
-		return nil
-	}
 	row := m.audit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
+	if fault.KindOf(cause) != fault.Permanent && m.state != nil && !m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), time.Hour) {
+		if m.state.Last.Status == plan.Failed {
+			return nil
+		}
+		m.state.Ended(row) // said before, but a run has ended well since
+		return m.lease.SaveState(ctx, m.state)
+	}
 	if m.state != nil && m.state.OpenRun != "" {
 		if ledger, err := m.lease.Ledger(ctx, m.state.OpenRun); err != nil {
 			m.log.Warn("read ledger for the audit row", "error", err.Error())

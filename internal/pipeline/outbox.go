@@ -54,6 +54,7 @@ type outbox struct {
 
 // addAudit puts an audit row into the state, which the caller saves.
 func (o *outbox) addAudit(row plan.Audit) {
+	o.state.Ended(row)
 	o.add(plan.Outgoing{Audit: &row})
 	for len(o.state.Outbox) > outboxKept {
 		i := slices.IndexFunc(o.state.Outbox, func(o plan.Outgoing) bool { return o.Audit != nil && o.Audit.Status == plan.Failed })

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -66,6 +67,36 @@ func Judge(state *TableState, rows []Row, now time.Time) (Judgement, error) {
 		}
 	}
 	return j, nil
+}
+
+// Waiting tells what the newest row of the configuration asks for that no run has taken
+// up yet, a line a column, in the operator's words; none: the state goes by that row
+// already. A row without an arrival time, as the original scripts' view shows it, is
+// taken for known.
+func (s *TableState) Waiting(newest Table) (changes []string) {
+	copied := *s
+	copied.Published = slices.Clone(s.Published) // Ours remembers arrivals
+	if !newest.Ingested.After(s.Command) || copied.Ours(newest) {
+		return nil
+	}
+	old, row := s.Table.Row(), newest.Row()
+	changed := func(column string, from, to any) {
+		if from != to {
+			changes = append(changes, fmt.Sprintf("%s: %v, was %v", column, to, from))
+		}
+	}
+	changed("DestinationTable", old.DestinationTable, row.DestinationTable)
+	changed("WatermarkColumn", old.WatermarkColumn, row.WatermarkColumn)
+	changed("LoadType", old.LoadType, row.LoadType)
+	changed("IsActive", old.IsActive, row.IsActive)
+	changed("Frequency", fmt.Sprintf("%q", old.Frequency), fmt.Sprintf("%q", row.Frequency))
+	if mark := newest.LastRefreshed; !mark.IsZero() && !mark.Equal(s.Table.LastRefreshed) && !s.EverPublished(mark) {
+		changes = append(changes, fmt.Sprintf("LastRefreshedTime: %s, was %s", Stamp(mark), Stamp(s.Watermark)))
+	}
+	if len(changes) == 0 {
+		changes = []string{"nothing that is not in force"}
+	}
+	return changes
 }
 
 // checkInstance refuses a second tenant: there is one set of credentials, so its row

@@ -27,7 +27,23 @@ func CheckAppID(id string) error {
 
 // RunID builds a RunId; random needs eight or more letters and digits.
 func RunID(app string, now time.Time, random string) string {
-	return app + now.UTC().Format("20060102150405") + strings.ToLower(random[:8])
+	return app + now.UTC().Format(runIDTime) + strings.ToLower(random[:8])
+}
+
+// runIDTime is how a RunId writes its instant.
+const runIDTime = "20060102150405"
+
+// RunIDTime returns when a run began by its RunId, in UTC, to the second; zero where
+// the text is no RunId.
+func RunIDTime(id string) time.Time {
+	if len(id) != RunIDLength {
+		return time.Time{}
+	}
+	t, err := time.Parse(runIDTime, id[AppIDLength:AppIDLength+len(runIDTime)])
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // IngestTag is the ingest-by tag of one slice of one run, without prefix:

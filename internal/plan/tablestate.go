@@ -78,6 +78,8 @@ type TableState struct {
 
 	// LastStarted is when the run that ended last started; zero: not known, see Started.
 	LastStarted time.Time `json:"LastStarted,omitzero"`
+	// Last is how the last attempt ended, for whoever looks; zero: not known.
+	Last Ending `json:"Last,omitzero"`
 }
 
 // Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one
@@ -121,6 +123,21 @@ const (
 	Repaired Status = "Repaired"
 	Surplus  Status = "Surplus"
 )
+
+// Ending is how an attempt ended.
+type Ending struct {
+	Status Status    `json:"Status"`
+	At     time.Time `json:"At"`
+	Reason string    `json:"Reason,omitempty"` // "" on success; no longer than reasonKept
+}
+
+// reasonKept bounds what the state keeps of a reason, in bytes; the audit row has all.
+const reasonKept = 1000
+
+// Ended remembers how an attempt ended.
+func (s *TableState) Ended(row Audit) {
+	s.Last = Ending{Status: row.Status, At: row.Timestamp, Reason: clip(row.FailureReason, reasonKept)}
+}
 
 // Publish remembers a configuration row of ours.
 func (s *TableState) Publish(t Table) {
