@@ -20,10 +20,10 @@ const (
 	// its rows are fetched under other numbers. It is kept only while its count is
 	// needed to judge theirs.
 	Retired SliceState = "retired"
-	// Voiding: the slice is to be hidden from the views and its rows brought in
+	// Voiding: the slice is to be hidden from readers and its rows brought in
 	// under another number. Whether it is hidden yet is not known.
 	Voiding SliceState = "voiding"
-	// Void: the slice is hidden by the views, whatever of it is or will be in ADX.
+	// Void: the slice is hidden from readers, whatever of it is or will be in ADX.
 	Void SliceState = "void"
 )
 
