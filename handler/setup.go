@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/defender2adx/defender2adx/handler/app"
 	"github.com/defender2adx/defender2adx/internal/adx"
@@ -55,6 +56,7 @@ func (c setupCommand) Run(p *process) error {
 	}})
 	fmt.Fprintf(p.stdout, "setup of %s: %d done, %d already there, %d failed\n",
 		cfg.ADX.Database, counts[adx.Done], counts[adx.Already], counts[adx.Failed])
+	fmt.Fprintf(p.stdout, "looked at: %s; not at: %s\n", strings.Join(adx.LookedAt, ", "), strings.Join(adx.NotLookedAt, ", "))
 	if err == nil && counts[adx.Failed] > 0 {
 		err = errors.New("some steps failed; what they need is said above")
 	}

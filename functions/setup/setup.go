@@ -27,7 +27,7 @@ type Function struct {
 	Database Database
 }
 
-// ServeHTTP reports. Callers: people and scripts with a function key. It only
+// ServeHTTP reports; ready speaks of the database alone, and the answer says so. Callers: people and scripts with a function key. It only
 // reads, so a repeated call does nothing.
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var tables []string
@@ -60,7 +60,7 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, s := range missing {
 		out = append(out, step{s.Name, string(s.Outcome), s.Detail, s.Remedy})
 	}
-	reply(w, map[string]any{"ready": len(out) == 0, "missing": out})
+	reply(w, map[string]any{"ready": len(out) == 0, "missing": out, "lookedAt": adx.LookedAt, "notLookedAt": adx.NotLookedAt})
 }
 
 func reply(w http.ResponseWriter, body any) {

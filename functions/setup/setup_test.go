@@ -36,7 +36,7 @@ func TestFunction_Reports(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"ready", database{}, 200, `{"missing":[],"ready":true}`},
+		{"ready", database{}, 200, `{"lookedAt":["the database"],"missing":[],"notLookedAt":["client secret and Key Vault","Defender tenant and its app role","storage account and queues","ingestion into the database"],"ready":true}`},
 		{"a table is missing", database{missing: []adx.Step{step}}, 200, `"remedy":"run ` + "`handler setup`"},
 		{"no control tables yet", database{latestErr: errors.New("no view"), missing: []adx.Step{step}}, 200, `"ready":false`},
 		{"ADX is stopped", database{err: errors.New("unreachable")}, 503, "unreachable"},

@@ -54,9 +54,12 @@ func (c *Client) classify(ctx context.Context, needs role, err error) error {
 		if answer.status == http.StatusUnauthorized {
 			remedy += "; for a managed identity the platform keeps a token for up to 24 h"
 		}
-		return fault.As(fault.Permanent, &mendable{text: text, remedy: remedy})
+		return fault.As(fault.Permanent, &mendable{text: text, remedy: remedy, refused: true})
+	case answer.noDatabase:
+		return fault.As(fault.Permanent, &mendable{text: text, remedy: "check ADX_DATABASE and ADX_CLUSTER_URL, or create the database " + c.database +
+			" in Azure (`handler setup` makes tables, not databases)"})
 	case answer.kind == fault.Permanent && answer.unknownName:
-		return fault.As(fault.Permanent, &mendable{text, "run `handler setup` to make what is missing in database " + c.database, true})
+		return fault.As(fault.Permanent, &mendable{text: text, remedy: "run `handler setup` to make what is missing in database " + c.database, unknownName: true})
 	}
 	err = fault.As(answer.kind, errors.New(text))
 	if answer.noCapacity {
@@ -69,6 +72,7 @@ func (c *Client) classify(ctx context.Context, needs role, err error) error {
 type mendable struct {
 	text, remedy string
 	unknownName  bool // a table, column or function does not exist
+	refused      bool // the caller lacks a right
 }
 
 func (e *mendable) Error() string { return e.text + "; " + e.remedy }
@@ -102,6 +106,7 @@ type said struct {
 	kind        fault.Kind
 	status      int // HTTP status; 0 where there was none
 	unknownName bool
+	noDatabase  bool
 	noCapacity  bool // the cluster is busy, and did nothing
 	text        string
 }
@@ -155,7 +160,7 @@ func describeHTTP(e *kustoerrors.HttpError) said {
 func judged(what answer.Said, text string) said {
 	what.Service = answer.Kusto
 	row := answer.For(what)
-	return said{kind: row.Kind, status: what.Status, unknownName: row.Meaning == answer.UnknownName,
+	return said{kind: row.Kind, status: what.Status, unknownName: row.Meaning == answer.UnknownName, noDatabase: row.Meaning == answer.UnknownDatabase,
 		noCapacity: row.Meaning == answer.Throttled, text: text}
 }
 

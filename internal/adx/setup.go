@@ -47,11 +47,19 @@ type Options struct {
 	Report func(Step) // told of each step as it ends; may be nil
 }
 
+// LookedAt and NotLookedAt are what Setup and Missing judge by, for whoever reads that
+// all is well.
+var (
+	LookedAt    = []string{"the database"}
+	NotLookedAt = []string{"client secret and Key Vault", "Defender tenant and its app role", "storage account and queues", "ingestion into the database"}
+)
+
 // Setup makes what the app needs in the database, with the caller's own rights,
 // which must be those of a database admin. It may be repeated: what is there stays,
 // rows are never changed, and a database made by the original scripts is taken
-// over in place. A step that fails does not stop the others; the error is for what
-// stopped everything.
+// over in place. A step that fails does not stop the others, unless it is for a right that
+// the caller lacks: the others would fail alike. The error is for what stopped
+// everything.
 func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 	if !slices.Contains([]string{LoadNothing, LoadOriginal, LoadRecommended}, o.Load) {
 		return nil, fault.As(fault.Permanent, fmt.Errorf("set up database %s: want configuration %q or %q, got %q",
@@ -63,17 +71,17 @@ func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 	}
 	s := &setup{client: c, before: d, report: o.Report, index: o.Index}
 	tables, functions := controlScripts()
-	if err := s.runScript(ctx, tables); err != nil {
+	if err := s.runScript(ctx, tables); err != nil || s.refused {
 		return s.steps, err
 	}
 	s.takeOver(ctx)
-	if err := s.runScript(ctx, functions); err != nil {
+	if err := s.runScript(ctx, functions); err != nil || s.refused {
 		return s.steps, err
 	}
 	if o.Load != LoadNothing {
 		s.load(ctx, o.Load)
 	}
-	if err := s.runScript(ctx, scriptOf("tables.kql")); err != nil {
+	if err := s.runScript(ctx, scriptOf("tables.kql")); err != nil || s.refused {
 		return s.steps, err
 	}
 	err = s.moreTables(ctx, append(slices.Clone(o.Tables), o.Index...))
@@ -93,6 +101,7 @@ type setup struct {
 	noIndexed32 bool     // the cluster has refused the indexed profile
 	without     []string // tables whose Records is not indexed
 	failed      map[string]bool
+	refused     bool // for a right that the caller lacks
 }
 
 // controlScripts divides schema.kql: the view reads columns that its table may get
@@ -151,6 +160,9 @@ func (s *setup) runScript(ctx context.Context, commands []string) error {
 			s.failed[name] = true
 		}
 		s.add(step)
+		if s.refused {
+			return nil
+		}
 	}
 	return nil
 }
@@ -212,6 +224,9 @@ func (s *setup) object(ctx context.Context, name string, commands []string) Step
 func (s *setup) runAll(ctx context.Context, commands []string) error {
 	for _, text := range commands {
 		if _, err := command[struct{}](ctx, s.client, admins, text); err != nil {
+			if known := (*mendable)(nil); errors.As(err, &known) && known.refused {
+				s.refused = true
+			}
 			return err
 		}
 	}

@@ -144,6 +144,9 @@ func TestSetup_WithoutTheRightNamesTheRemedy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(steps) != 1 {
+		t.Errorf("one cause is said %d times", len(steps))
+	}
 	if steps[0].Outcome != adx.Failed || !strings.Contains(steps[0].Remedy, ".add database ['db1'] admins") {
 		t.Errorf("got %+v", steps[0])
 	}
@@ -166,6 +169,25 @@ func TestCheck_TellsWhatTheAppMayDo(t *testing.T) {
 	for _, s := range w.client(t, "app").Check(t.Context()) {
 		if s.Outcome != adx.Failed || !strings.Contains(s.Remedy, ".add database ['db1']") {
 			t.Errorf("without roles: got %+v", s)
+		}
+	}
+}
+
+// No tool of ours makes a database, so the remedy for a missing one is another.
+func TestSetup_OfAMissingDatabaseNamesTheRemedy(t *testing.T) {
+	w := newWorld(t)
+	person, err := adx.New(adx.Config{ClusterURL: w.url, Database: "elsewhere", Credential: named("person"), HTTP: w.bundle.Client(), App: "Test/1", AppID: "d2a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer person.Close()
+	_, setupErr := person.Setup(t.Context(), adx.Options{})
+	_, missingErr := person.Missing(t.Context(), nil)
+	_, queryErr := person.Latest(t.Context())
+	for _, err := range []error{setupErr, missingErr, queryErr} {
+		if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), "check ADX_DATABASE") || !strings.Contains(err.Error(), "create the database elsewhere") ||
+			strings.Contains(err.Error(), "run `handler setup`") {
+			t.Errorf("got %v", err)
 		}
 	}
 }

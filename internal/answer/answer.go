@@ -47,6 +47,7 @@ const (
 	WrongSecret                    // the secret itself is refused
 	AlreadyIngested                // the rows stand in the table, under the same tag
 	IngestionFailed                // the rows will never come
+	UnknownDatabase                // the database itself is not there
 )
 
 // Said is one refusal, as far as it could be read.

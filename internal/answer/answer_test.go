@@ -66,6 +66,8 @@ func TestFor_WhatDecidesBetweenRows(t *testing.T) {
 		{"a secret without a number", answer.Said{Service: answer.Entra, Status: 401, Text: "invalid_client"}, answer.WrongSecret, fault.Permanent},
 		{"Kusto's flag against its status", answer.Said{Service: answer.Kusto, Status: 400, Flag: answer.Passing}, answer.Busy, fault.Retry},
 		{"Kusto's flag with a server error", answer.Said{Service: answer.Kusto, Status: 500, Flag: answer.Permanent, Text: "SEM0100"}, answer.UnknownName, fault.Permanent},
+		{"a database that is not there", answer.Said{Service: answer.Kusto, Status: 400, Flag: answer.Permanent, Code: "BadRequest_EntityNotFound", Text: "Entity ID 'db' of kind 'Database' was not found."}, answer.UnknownDatabase, fault.Permanent},
+		{"a table that is not there", answer.Said{Service: answer.Kusto, Status: 400, Flag: answer.Permanent, Code: "BadRequest_EntityNotFound", Text: "Entity ID 'T' of kind 'Table' was not found."}, answer.UnknownName, fault.Permanent},
 		{"Kusto without a flag", answer.Said{Service: answer.Kusto, Status: 503}, answer.Busy, fault.Retry},
 		{"a tag that is there already", answer.Said{Service: answer.Ingestion, Code: "Skipped_IngestByTagAlreadyExists", Text: "Failed Permanent"}, answer.AlreadyIngested, fault.None},
 		{"another reason to skip", answer.Said{Service: answer.Ingestion, Code: "Skipped_NoRecords"}, answer.IngestionFailed, fault.Permanent},

@@ -74,6 +74,10 @@ var vaultRows = slices.Concat(
 // text of a query's semantic error.
 var unknownToKusto = []string{"notfound", "sem0100", "failed to resolve"}
 
+// unknownDatabase is in the text of a refusal that is about the database, whatever was
+// asked of it.
+var unknownDatabase = []string{"kind 'database'"}
+
 // kustoRows go by Kusto's own flag where there is one, else by the status.
 var kustoRows = []Row{
 	{Service: Kusto, Min: 401, Max: 401, Meaning: TokenRefused, Kind: fault.Permanent, Source: kustoStatus},
@@ -82,6 +86,7 @@ var kustoRows = []Row{
 	{Service: Kusto, Texts: []string{"throttled"}, Meaning: Throttled, Kind: fault.Retry, Source: "Kusto, capacity policy"},
 	{Service: Kusto, Min: 408, Max: 408, Meaning: Busy, Kind: fault.Retry, Source: "RFC 9110"},
 	{Service: Kusto, Flag: Passing, Meaning: Busy, Kind: fault.Retry, Source: kustoErrors},
+	{Service: Kusto, Max: anyClientError, Texts: unknownDatabase, Meaning: UnknownDatabase, Kind: fault.Permanent, Source: kustoErrors},
 	{Service: Kusto, Flag: Permanent, Texts: unknownToKusto, Meaning: UnknownName, Kind: fault.Permanent, Source: kustoErrors},
 	{Service: Kusto, Flag: Permanent, Meaning: BadQuery, Kind: fault.Permanent, Source: kustoErrors},
 	{Service: Kusto, Max: anyClientError, Texts: unknownToKusto, Meaning: UnknownName, Kind: fault.Permanent, Source: kustoErrors},
