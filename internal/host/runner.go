@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,10 @@ const invocationHeader = "X-Azure-Functions-InvocationId"
 
 // maxInvocationID bounds the header; the host sends a GUID of 36 characters.
 const maxInvocationID = 128
+
+// maxDiscarded bounds what is read of a body that is too large, in bytes: above the
+// 210 MB that the platform passes on.
+const maxDiscarded = 256 << 20
 
 // Limits bound an invocation. Zero fields take the defaults.
 type Limits struct {
@@ -110,9 +115,22 @@ func (r *Runner) Forwarded(function string, next http.Handler) http.Handler {
 		}
 		work := func(ctx context.Context) *heldResponse {
 			held := newHeldResponse()
+			body, err := io.ReadAll(io.LimitReader(req.Body, r.limits.BodyBytes+1))
+			switch {
+			case err != nil:
+				Logger(ctx).WarnContext(ctx, "read request", "error", err.Error())
+				Problem(held, http.StatusBadRequest, "the body could not be read to its end")
+				return held
+			case int64(len(body)) > r.limits.BodyBytes:
+				// The host reads no answer before it has written all it has.
+				if _, err := io.Copy(io.Discard, io.LimitReader(req.Body, maxDiscarded)); err != nil {
+					Logger(ctx).WarnContext(ctx, "read request", "error", err.Error())
+				}
+				Problem(held, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes; no call of this app needs one", r.limits.BodyBytes))
+				return held
+			}
 			req := req.WithContext(ctx)
-			// Without w: the work may outlive the response that a limit would mark.
-			req.Body = http.MaxBytesReader(nil, req.Body, r.limits.BodyBytes)
+			req.Body = io.NopCloser(bytes.NewReader(body))
 			next.ServeHTTP(held, req)
 			return held
 		}

@@ -1,11 +1,14 @@
 package host
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -290,15 +293,44 @@ func TestRunner_Forwarded_answersJSONForBrokenAndHangingWork(t *testing.T) {
 	}
 }
 
+// The host writes all of a body before it reads an answer: one that is too large is
+// read to its end and refused in JSON, and the connection stays usable.
 func TestRunner_Forwarded_boundsTheBody(t *testing.T) {
-	runner, _ := newTestRunner(Limits{BodyBytes: 4})
-	w := httptest.NewRecorder()
-	runner.Forwarded("search", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := io.ReadAll(r.Body); err != nil {
-			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+	runner, _ := newTestRunner(Limits{})
+	served := 0
+	server := httptest.NewServer(runner.Forwarded("tables", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served++
+		_, _ = io.Copy(w, r.Body)
+	})))
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for _, tt := range []struct {
+		bytes, status int
+		says          string
+	}{
+		{3, http.StatusOK, "xxx"},
+		{50 << 20, http.StatusRequestEntityTooLarge, `{"error":"the body is over 1048576 bytes; no call of this app needs one"}`},
+		{0, http.StatusOK, ""},
+	} {
+		request := fmt.Sprintf("POST /api/tables HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", tt.bytes, strings.Repeat("x", tt.bytes))
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatalf("write %d bytes: %v", tt.bytes, err)
 		}
-	})).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/api/search", strings.NewReader("12345")))
-	if w.Code != http.StatusRequestEntityTooLarge {
-		t.Errorf("got %d", w.Code)
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("%d bytes: %v", tt.bytes, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != tt.status || strings.TrimSpace(string(body)) != tt.says {
+			t.Errorf("%d bytes: %d %s, %v; want %d %s", tt.bytes, resp.StatusCode, body, err, tt.status, tt.says)
+		}
+	}
+	if served != 2 {
+		t.Errorf("the function saw %d requests, want 2", served)
 	}
 }
