@@ -105,11 +105,11 @@ build: $(APP)/handler ## Build build/app, the folder that is deployed
 clean: ## Remove what was built
 	rm -rf build
 
-$(APP)/handler: $(SOURCES) host.json $(wildcard functions/*/function.json)
+$(APP)/handler: $(SOURCES) host.json LICENSE $(wildcard functions/*/function.json)
 	@mkdir -p $(APP)
 	CGO_ENABLED=0 GOOS=$${GOOS:-$$($(GO) env GOOS)} GOARCH=$${GOARCH:-$$($(GO) env GOARCH)} \
 		$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./handler
-	@cp host.json $(APP)/host.json
+	@cp host.json LICENSE $(APP)/
 	@for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
 
 $(STACK): $(SOURCES) $(WORKSHOP)

@@ -29,7 +29,7 @@ func main() {
 // execute bit on the handler, which most deploy tools lose. Times are fixed, so
 // that one build always gives one zip.
 func write(root, to string) (err error) {
-	for _, name := range []string{"host.json", "handler"} {
+	for _, name := range []string{"host.json", "handler", "LICENSE"} {
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
 			return fmt.Errorf("%s is no built app: %w (make build)", root, err)
 		}
