@@ -10,20 +10,24 @@ STACK   := build/devstack
 SOURCES := $(shell find handler functions internal infra -name '*.go' -not -name '*_test.go') $(wildcard infra/kql/*.kql) go.mod go.sum
 WORKSHOP := $(shell find emulator -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*')
 
+# A value as the shell takes it for one word, blanks and quotes included.
+quoted = '$(subst ','\'',$(1))'
+
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell if command -v $${CC:-cc} >/dev/null 2>&1; then echo -race; fi)
 
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %s%-10s%s %s\n", on, $$1, off, $$2}' \
+		$$(test -t 1 && printf 'on=\033[36m off=\033[0m') $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(APP)/handler $(STACK) $(NODE) ## Watch a sample tenant move into ADX (DATA=dir serves your own <Table>.jsonl files)
-	@$(STACK) demo --app $(APP) $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
+	@$(STACK) demo --app $(APP) $(if $(DATA),--data $(call quoted,$(DATA))) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: start
 start: $(APP)/handler $(STACK) $(NODE) ## Run the whole local stack until Ctrl-C (HOST=func uses Core Tools)
-	@HOST=$(HOST) $(STACK) up --app $(APP) $(if $(DATA),--data $(DATA))
+	@HOST=$(HOST) $(STACK) up --app $(APP) $(if $(DATA),--data $(call quoted,$(DATA)))
 
 # Each line is a make command. The tests come last: what reads the outcome of a
 # run reads its closing lines.

@@ -28,29 +28,12 @@ type setting struct{ name, value string }
 // Values that are not strings are skipped, as Core Tools skips them.
 func readSettings(appRoot string, environ []string) (settings, error) {
 	s := settings{byName: make(map[string]setting)}
-	path := filepath.Join(appRoot, "local.settings.json")
-	text, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return s, fmt.Errorf("read local settings: %w", err)
-	default:
-		var file struct {
-			IsEncrypted bool
-			Values      map[string]any
-		}
-		if err := json.Unmarshal(text, &file); err != nil {
-			// The decoder's message may quote the text, and the text holds secrets.
-			return s, fmt.Errorf("parse local.settings.json (%d bytes): not the JSON object it has to be", len(text))
-		}
-		if file.IsEncrypted {
-			return s, errors.New("read local.settings.json: it is encrypted; decrypt it with `func settings decrypt`")
-		}
-		for name, value := range file.Values {
-			if text, ok := value.(string); ok {
-				s.set(name, text)
-			}
-		}
+	file, err := LocalSettings(appRoot)
+	if err != nil {
+		return s, err
+	}
+	for name, value := range file {
+		s.set(name, value)
 	}
 	for _, entry := range environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
@@ -58,6 +41,36 @@ func readSettings(appRoot string, environ []string) (settings, error) {
 		}
 	}
 	return s, nil
+}
+
+// LocalSettings returns the Values of dir's local.settings.json that are strings;
+// none where the file is missing. An error quotes nothing of the file.
+func LocalSettings(dir string) (map[string]string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "local.settings.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read local settings: %w", err)
+	}
+	var file struct {
+		IsEncrypted bool
+		Values      map[string]any
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		// The decoder's message may quote the text, and the text holds secrets.
+		return nil, fmt.Errorf("parse local.settings.json (%d bytes): not the JSON object it has to be", len(text))
+	}
+	if file.IsEncrypted {
+		return nil, errors.New("read local.settings.json: it is encrypted; decrypt it with `func settings decrypt`")
+	}
+	out := make(map[string]string, len(file.Values))
+	for name, value := range file.Values {
+		if text, ok := value.(string); ok {
+			out[name] = text
+		}
+	}
+	return out, nil
 }
 
 func (s settings) set(name, value string) {

@@ -88,13 +88,23 @@ func (e *Emulators) StartHost(ctx context.Context, app App, changes map[string]s
 	return funchost.Start(ctx, o)
 }
 
-// WriteLocalSettings writes the settings where Core Tools reads them.
-func (e *Emulators) WriteLocalSettings(app App) error {
-	text, err := json.MarshalIndent(map[string]any{"IsEncrypted": false, "Values": e.Settings()}, "", "  ")
+// CoreTools prepares `func start` of the app with changes over the emulators'
+// settings: it writes local.settings.json, where Core Tools reads them, and leaves
+// them out of the command's environment, which would win.
+func (e *Emulators) CoreTools(ctx context.Context, app App, changes map[string]string) (cmd *exec.Cmd, remove func() error, err error) {
+	settings := e.Settings()
+	maps.Copy(settings, changes)
+	text, err := json.MarshalIndent(map[string]any{"IsEncrypted": false, "Values": settings}, "", "  ")
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return os.WriteFile(filepath.Join(app.Root, "local.settings.json"), append(text, '\n'), 0o600)
+	path := filepath.Join(app.Root, "local.settings.json")
+	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
+		return nil, nil, err
+	}
+	cmd = exec.CommandContext(ctx, "func", "start")
+	cmd.Dir, cmd.Env = app.Root, environWithout(settings)
+	return cmd, func() error { return os.Remove(path) }, nil
 }
 
 // token source of an emulated principal, for the official clients.

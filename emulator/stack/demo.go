@@ -47,6 +47,7 @@ type Outcome struct {
 	Tables, SourceRows, ADXRows, Missing, Repeated, Calls int
 	Failed                                                int // tables without a successful run
 	Took                                                  time.Duration
+	Arrived                                               string // destination of the first table that has rows
 }
 
 // OK reports whether every row of every table arrived once.
@@ -95,27 +96,8 @@ func (d Demo) Run(ctx context.Context, e *Emulators) (Outcome, error) {
 
 func (d Demo) prepare(ctx context.Context, e *Emulators) ([]Configured, error) {
 	d.Display.Say("handler setup: control tables, raw tables, mappings, policies, view")
-	load := "recommended"
-	if d.Data {
-		load = "none"
-	}
-	if _, err := e.Setup(ctx, d.App, load); err != nil {
+	if _, err := e.Prepare(ctx, d.App, d.Data); err != nil {
 		return nil, err
-	}
-	if d.Data {
-		var tables []string
-		for _, t := range e.Data.TableNames() {
-			if e.Data.Count(t) > 0 {
-				tables = append(tables, t)
-			}
-		}
-		if err := e.Configure(ctx, tables); err != nil {
-			return nil, err
-		}
-		// Tables outside the catalogue get their raw tables now.
-		if _, err := e.Setup(ctx, d.App, "none"); err != nil {
-			return nil, err
-		}
 	}
 	all, err := e.Configured()
 	if err != nil {
@@ -144,6 +126,9 @@ func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began tim
 		out.ADXRows += r.Arrived
 		out.Missing += r.Missing
 		out.Repeated += r.Repeated
+		if out.Arrived == "" && r.Arrived > 0 {
+			out.Arrived = tables[i].Destination
+		}
 		if !r.OK() {
 			d.Display.Say(fmt.Sprintf("%s: %d rows at the source, %d in ADX, %d missing, %d repeated", tables[i].Source, r.Source, r.Arrived, r.Missing, r.Repeated))
 		}
@@ -280,4 +265,12 @@ func (e Ended) line(table string) string {
 		return fmt.Sprintf("%-42s %s: %s", table, e.Status, e.Problem)
 	}
 	return fmt.Sprintf("%-42s %-8s %9d rows %4d slices %3d calls %6.1f s", table, e.Status, e.Rows, e.Slices, e.Calls, e.Took.Seconds())
+}
+
+// Counted is a number with its noun, in the plural unless it is one.
+func Counted(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprint(n, " ", noun)
 }

@@ -38,7 +38,8 @@ func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/devstack").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(binary, "emulators", "--json", "--scale", "0.01")
+	notice := filepath.Join(t.TempDir(), "stack.json")
+	cmd := exec.Command(binary, "emulators", "--json", "--scale", "0.01", "--stack", notice)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	must(t, err)
@@ -114,6 +115,30 @@ func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
 		}
 	})
 
+	t.Run("Kusto from another terminal", func(t *testing.T) {
+		for text, want := range map[string]string{
+			"print Word = 'some text', Number = 7": "Word       Number\nsome text  7\n(1 row)\n",
+			".show tables | count":                 "Count\n0\n(1 row)\n",
+		} {
+			out, err := exec.CommandContext(t.Context(), binary, "query", "--stack", notice, text).CombinedOutput()
+			if err != nil || string(out) != want {
+				t.Errorf("query %q: %v, printed\n%s\nwant\n%s", text, err, out, want)
+			}
+		}
+		token, err := exec.CommandContext(t.Context(), binary, "token", "--stack", notice).Output()
+		must(t, err)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.Kusto+"/v1/rest/query", strings.NewReader(`{"db":"`+d.Database+`","csl":"print 1"}`))
+		must(t, err)
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		req.Header.Set("Content-Type", "application/json")
+		reply, err := client.Do(req)
+		must(t, err)
+		defer reply.Body.Close()
+		if reply.StatusCode != http.StatusOK {
+			t.Errorf("status %s with the printed token", reply.Status)
+		}
+	})
+
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	err = cmd.Wait()
 	stopped = true
@@ -125,5 +150,8 @@ func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
 	}
 	if _, err := os.Stat(d.CAFile); !os.IsNotExist(err) {
 		t.Errorf("%s was left behind", d.CAFile)
+	}
+	if _, err := os.Stat(notice); !os.IsNotExist(err) {
+		t.Errorf("%s was left behind", notice)
 	}
 }

@@ -3,6 +3,8 @@
 //	devstack demo       the whole stack, one scheduled run, a closing comparison
 //	devstack up         the whole stack until Ctrl-C
 //	devstack emulators  the emulators and Azurite alone, for any client
+//	devstack query      what the emulated ADX of a running stack answers
+//	devstack token      a bearer token for it, for curl and other clients
 //	devstack chaos      schedules of faults, each judged by content
 //	devstack bench      calls, quota, memory, speed, start
 //	devstack mutants    known bugs put in one at a time: would the tests notice?
@@ -13,10 +15,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,6 +38,8 @@ type commands struct {
 	Demo      demoCommand      `cmd:"" help:"Run everything once and compare source and ADX row by row."`
 	Up        upCommand        `cmd:"" help:"Run everything until Ctrl-C. HOST=func uses Core Tools on the PATH."`
 	Emulators emulatorsCommand `cmd:"" help:"Run the emulators and Azurite alone until SIGTERM."`
+	Query     queryCommand     `cmd:"" help:"Ask the ADX of a running stack (make start) and print the rows."`
+	Token     tokenCommand     `cmd:"" help:"Print a bearer token for the ADX of a running stack."`
 	Chaos     chaosCommand     `cmd:"" help:"Play schedules of faults over the product and judge them by content."`
 	Bench     benchCommand     `cmd:"" help:"Measure the built handler against the emulators, one line a figure."`
 	Mutants   mutantsCommand   `cmd:"" help:"Put known bugs in, one at a time: the tests must catch each."`
@@ -77,7 +84,8 @@ func (a app) open() (stack.App, error) {
 
 func main() {
 	var cli commands
-	parser := kong.Must(&cli, kong.Name("devstack"), kong.Description("Defender2ADX on one machine, without Azure."), kong.UsageOnError())
+	parser := kong.Must(&cli, kong.Name("devstack"), kong.Description("Defender2ADX on one machine, without Azure."), kong.UsageOnError(),
+		kong.Vars{"notice": stack.NoticePath})
 	command, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -126,6 +134,11 @@ func (c demoCommand) Run(p *process) (err error) {
 	if err := errors.Join(err, e.Close()); err != nil {
 		return err
 	}
+	start := "make start"
+	if c.Data != "" {
+		start += " DATA=" + quoted(c.Data)
+	}
+	fmt.Printf("the same stack, to stay until Ctrl-C:   %s\nthen, after its tick, what has arrived:  %s query '%sVisible() | take 5'\n", start, self(), outcome.Arrived)
 	fmt.Println(outcome.Line())
 	if !outcome.OK() {
 		return errDifferent
@@ -136,11 +149,16 @@ func (c demoCommand) Run(p *process) (err error) {
 type upCommand struct {
 	source
 	app
+	running
 	Host string `help:"own: the local Functions host; func: Core Tools on the PATH." enum:"own,func," default:"own" env:"HOST"`
 }
 
 func (c upCommand) Run(p *process) error {
 	app, err := c.open()
+	if err != nil {
+		return err
+	}
+	given, err := stack.UserSettings(".", os.Environ())
 	if err != nil {
 		return err
 	}
@@ -152,28 +170,46 @@ func (c upCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.serve(p.ctx, e, app), e.Close())
+	remove, err := e.Describe().Post(c.Stack)
+	if err != nil {
+		return errors.Join(err, e.Close())
+	}
+	return errors.Join(c.serve(p.ctx, e, app, given), remove(), e.Close())
 }
 
-func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App) error {
-	load := "recommended"
-	if c.Data != "" {
-		load = "none"
-	}
-	out, err := e.Setup(ctx, app, load)
+func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App, given map[string]string) error {
+	out, err := e.Prepare(ctx, app, c.Data != "")
 	if err != nil {
 		return err
 	}
 	fmt.Print(out)
-	if c.Host == "func" {
-		return coreTools(ctx, e, app)
+	changes, kept := e.Honour(given)
+	if len(changes) > 0 {
+		fmt.Println("settings from the environment and local.settings.json:", strings.Join(slices.Sorted(maps.Keys(changes)), ", "))
 	}
-	host, err := e.StartHost(ctx, app, nil, funchost.Options{OnLine: func(l funchost.Line) { fmt.Println(l.Text) }})
+	if len(kept) > 0 {
+		fmt.Println("settings not taken from there, the emulators are reached by their own:", strings.Join(kept, ", "))
+	}
+	if c.Host == "func" {
+		return coreTools(ctx, e, app, changes)
+	}
+	host, err := e.StartHost(ctx, app, changes, funchost.Options{OnLine: func(l funchost.Line) { fmt.Println(l.Text) }})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nrunning until Ctrl-C\n  tables     %[1]s/api/tables\n  setup      %[1]s/api/setup\n  tick       curl -X POST -H 'Content-Type: application/json' -d '{\"input\":\"\"}' %[1]s/admin/functions/schedule\n  one table  curl -X POST %[1]s/api/tables/DeviceInfo/migrate\n  Kusto      %[2]s (database %[3]s, CA %[4]s)\n\n",
-		host.URL(), e.ClusterURL, stack.Database, e.Certs.CAFile)
+	tables, err := e.Configured()
+	if err != nil {
+		return errors.Join(err, host.Stop(ctx))
+	}
+	first := stack.Configured{Source: "DeviceInfo", Destination: "DeviceInfoRaw"}
+	if len(tables) > 0 {
+		first = tables[0]
+	}
+	fmt.Printf("\nrunning until Ctrl-C\n  tables     curl %[1]s/api/tables\n  setup      curl %[1]s/api/setup\n"+
+		"  tick       curl -X POST -H 'Content-Type: application/json' -d '{\"input\":\"\"}' %[1]s/admin/functions/schedule\n"+
+		"  one table  curl -X POST %[1]s/api/tables/%[2]s/migrate\n  rows       %[3]s query '%[4]sVisible() | take 5'\n"+
+		"  runs       %[3]s query 'MigrationAuditLog | project TableName, Status, RecordCount'\n  Kusto      %[5]s\n\n",
+		host.URL(), first.Source, self(), first.Destination, curlLine(e.Describe()))
 	select {
 	case <-ctx.Done():
 	case <-host.Done():
@@ -185,16 +221,16 @@ func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App)
 }
 
 // coreTools runs `func start` in the app's folder.
-func coreTools(ctx context.Context, e *stack.Emulators, app stack.App) error {
+func coreTools(ctx context.Context, e *stack.Emulators, app stack.App, changes map[string]string) error {
 	if _, err := exec.LookPath("func"); err != nil {
 		return errors.New("HOST=func: Azure Functions Core Tools (func) are not on the PATH")
 	}
-	if err := e.WriteLocalSettings(app); err != nil {
+	cmd, remove, err := e.CoreTools(ctx, app, changes)
+	if err != nil {
 		return err
 	}
-	defer os.Remove(filepath.Join(app.Root, "local.settings.json"))
-	cmd := exec.CommandContext(ctx, "func", "start")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = app.Root, os.Stdout, os.Stderr
+	defer remove()
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
 	if err := cmd.Run(); err != nil && ctx.Err() == nil {
@@ -203,8 +239,12 @@ func coreTools(ctx context.Context, e *stack.Emulators, app stack.App) error {
 	return nil
 }
 
+// quoted is text as a shell takes it for one word.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
 type emulatorsCommand struct {
 	source
+	running
 	JSON          bool          `help:"Print one line of JSON with every address, name and credential." name:"json"`
 	IngestLatency time.Duration `help:"How long ADX takes over a blob." default:"1s"`
 	Whole         bool          `help:"Give every row all columns of its answer's schema, as Defender does; --no-whole serves rows as they stand." default:"true" negatable:""`
@@ -223,15 +263,19 @@ func (c emulatorsCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	remove, err := e.Describe().Post(c.Stack)
+	if err != nil {
+		return errors.Join(err, e.Close())
+	}
 	d := e.Describe()
 	if c.JSON {
 		if err := json.NewEncoder(os.Stdout).Encode(d); err != nil {
-			return errors.Join(err, e.Close())
+			return errors.Join(err, remove(), e.Close())
 		}
 	} else {
-		fmt.Printf("Graph and MDE  %s\nEntra ID       %s\nKey Vault      %s\nKusto          %s (database %s)\nstorage        %s\nCA             %s\n(--json prints everything, credentials included; ends with Ctrl-C)\n",
-			d.Graph, d.Authority, d.KeyVault, d.Kusto, d.Database, d.Blob, d.CAFile)
+		fmt.Printf("Graph and MDE  %s\nEntra ID       %s\nKey Vault      %s\nKusto          %s (database %s)\nstorage        %s\nCA             %s\nask Kusto      %s query 'print 1'\n(--json prints everything, credentials included; ends with Ctrl-C)\n",
+			d.Graph, d.Authority, d.KeyVault, d.Kusto, d.Database, d.Blob, d.CAFile, self())
 	}
 	<-p.ctx.Done()
-	return e.Close()
+	return errors.Join(remove(), e.Close())
 }
