@@ -23,6 +23,8 @@ func storedMutants() []mutant {
 		one("pause-shortened", "a pause that ends earlier takes the place of a longer one",
 			"internal/quota/quota.go", "		if !until.After(r.NotBefore) {", "		if until.Equal(r.NotBefore) {", suite{"internal/quota", "^TestQuota_KeepsThePipelinesContract$"}),
 		one("unknown-member-refused", "a wake-up of a newer program is refused for good",
-			wakeUpFile, "json.Unmarshal([]byte(text), &w)", "json.Unmarshal([]byte(text), &w, json.RejectUnknownMembers(true))", suite{"internal/queue", "^TestParseWakeUp_ObeysOnes"}),
+			wakeUpFile, "		object[key] = value\n", "		object[key] = value\n		if !strings.Contains(\"instance table trigger again putOff failures\", key) {\n			return nil, errors.New(\"unknown member\")\n		}\n", suite{"internal/queue", "^TestParseWakeUp_ObeysOnes"}),
+		one("repeated-member-obeyed", "the last of a wake-up's repeated members counts",
+			wakeUpFile, "object[key]; repeated {", "object[key]; repeated && key == \"\" {", suite{"internal/queue", "^TestParseWakeUp_refuses$"}),
 	}
 }
