@@ -30,6 +30,10 @@ func endMutants() []mutant {
 			"internal/plan/account.go", "		return Accept // rows grow fewer", "		return Divide // rows grow fewer", pipelineTests("^TestMigrate_RowsExpireWhileTheyAreCopied$")),
 		one("fewer-is-expired", "an answer with fewer rows than counted twice counts as expired",
 			"internal/plan/account.go", "received > s.Rows || recount > received || ", "received > s.Rows || ", suite{"internal/plan", "^TestReceive_"}),
+		one("snapshot-waits-in-line", "a snapshot, which must be whole before its source changes, waits as events do",
+			planFile, "m.calls.of(m.req.Key.String(), t.Load == plan.Snapshot)", "m.calls.of(m.req.Key.String(), false)", pipelineTests("^TestMigrate_SnapshotsGoFirst")),
+		one("cut-rows-unsaid", "the audit row does not say that rows were cut",
+			finishFile, "	if cut > 0 {\n		l.Note(", "	if cut < 0 {\n		l.Note(", pipelineTests("^TestMigrate_RowsCutOnTheirWayAreNoted$")),
 		one("call-before-token", "a call is taken from the quota before there is a token for it",
 			callsFile, "		if err = t.calls.ready(ctx); err == nil {\n			err = t.calls.quota.Take(ctx, t.table, t.urgent)\n		}\n", "		if err = t.calls.quota.Take(ctx, t.table, t.urgent); err == nil {\n			err = t.calls.ready(ctx)\n		}\n", pipelineTests("^TestMigrate_TakesACall")),
 	}

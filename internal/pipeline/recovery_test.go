@@ -53,7 +53,8 @@ func TestMigrate_KilledRightAfterHidingASlice(t *testing.T) {
 func TestMigrate_FrozenBeforeHidingASlice(t *testing.T) {
 	w := large(202, 20_000, 20)
 	halfFirst(w)
-	w.before(1, "void", func(*process) error {
+	// Its last call before it looks whether the lease is still its own.
+	w.after(1, "staged", func(*process) error {
 		w.mu.Lock()
 		w.now = w.now.Add(2 * lease)
 		w.states[key].leased = w.now
@@ -64,6 +65,9 @@ func TestMigrate_FrozenBeforeHidingASlice(t *testing.T) {
 	})
 	w.run(4 * hour)
 	w.whole(t, w.now.Add(-2*hour))
+	if len(w.voids) != 1 || w.tried["void"] != 1 {
+		t.Errorf("%d slices were hidden, in %d calls: the frozen process hid one, too", len(w.voids), w.tried["void"])
+	}
 }
 
 func TestMigrate_AStagedBlobGoneArrivesAfterAll(t *testing.T) {
