@@ -116,7 +116,7 @@ func (c *Client) Check(ctx context.Context) []Step {
 // checkFailed says what to look at where the error itself names no remedy.
 func checkFailed(name string, err error) Step {
 	step := failedStep(name, err)
-	if known := (*mendable)(nil); !errors.As(err, &known) {
+	if known := (*actionable)(nil); !errors.As(err, &known) {
 		step.Remedy = "check that the address is spelled right and reachable, and that the cluster is not stopped"
 	}
 	return step

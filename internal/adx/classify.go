@@ -54,12 +54,12 @@ func (c *Client) classify(ctx context.Context, needs role, err error) error {
 		if answer.status == http.StatusUnauthorized {
 			remedy += "; for a managed identity the platform keeps a token for up to 24 h"
 		}
-		return fault.As(fault.Permanent, &mendable{text: text, remedy: remedy, refused: true})
+		return fault.As(fault.Permanent, &actionable{text: text, remedy: remedy, refused: true})
 	case answer.noDatabase:
-		return fault.As(fault.Permanent, &mendable{text: text, remedy: "check ADX_DATABASE and ADX_CLUSTER_URL, or create the database " + c.database +
+		return fault.As(fault.Permanent, &actionable{text: text, remedy: "check ADX_DATABASE and ADX_CLUSTER_URL, or create the database " + c.database +
 			" in Azure (`handler setup` makes tables, not databases)"})
 	case answer.kind == fault.Permanent && answer.unknownName:
-		return fault.As(fault.Permanent, &mendable{text: text, remedy: "run `handler setup` to make what is missing in database " + c.database, unknownName: true})
+		return fault.As(fault.Permanent, &actionable{text: text, remedy: "run `handler setup` to make what is missing in database " + c.database, unknownName: true})
 	}
 	err = fault.As(answer.kind, errors.New(text))
 	if answer.noCapacity {
@@ -68,17 +68,17 @@ func (c *Client) classify(ctx context.Context, needs role, err error) error {
 	return err
 }
 
-// mendable is an error that a person can mend, and how.
-type mendable struct {
+// actionable is an error that a person can mend, and how.
+type actionable struct {
 	text, remedy string
 	unknownName  bool // a table, column or function does not exist
 	refused      bool // the caller lacks a right
 }
 
-func (e *mendable) Error() string { return e.text + "; " + e.remedy }
+func (e *actionable) Error() string { return e.text + "; " + e.remedy }
 
-func isMendable(err error) bool {
-	known := (*mendable)(nil)
+func isActionable(err error) bool {
+	known := (*actionable)(nil)
 	return errors.As(err, &known)
 }
 

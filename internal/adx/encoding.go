@@ -174,7 +174,7 @@ func (s *setup) encode(ctx context.Context, table string) (done string, err erro
 // refusesProfile reports whether ADX knows the column and not the profile: a missing
 // right or name is a fault of its own.
 func refusesProfile(err error) bool {
-	return fault.KindOf(err) == fault.Permanent && !isMendable(err)
+	return fault.KindOf(err) == fault.Permanent && !isActionable(err)
 }
 
 // saySize adds a step that tells what a cluster without the indexed profile means.

@@ -182,7 +182,7 @@ func (c *Client) feeds(ctx context.Context, table string) ([]string, error) {
 func (c *Client) Trouble(ctx context.Context, table string) ([]string, error) {
 	have, err := c.tableColumns(ctx, table)
 	if err != nil {
-		if known := (*mendable)(nil); errors.As(err, &known) && known.unknownName {
+		if known := (*actionable)(nil); errors.As(err, &known) && known.unknownName {
 			return []string{"table " + table + " does not exist; " + runSetup}, nil
 		}
 		return nil, err

@@ -224,7 +224,7 @@ func (s *setup) object(ctx context.Context, name string, commands []string) Step
 func (s *setup) runAll(ctx context.Context, commands []string) error {
 	for _, text := range commands {
 		if _, err := command[struct{}](ctx, s.client, admins, text); err != nil {
-			if known := (*mendable)(nil); errors.As(err, &known) && known.refused {
+			if known := (*actionable)(nil); errors.As(err, &known) && known.refused {
 				s.refused = true
 			}
 			return err
@@ -302,7 +302,7 @@ func (s *setup) moreTables(ctx context.Context, named []string) error {
 
 func failedStep(name string, err error) Step {
 	step := Step{Name: name, Outcome: Failed, Detail: err.Error(), Remedy: "mend what the message says and run `handler setup` again"}
-	var known *mendable
+	var known *actionable
 	switch {
 	case errors.As(err, &known):
 		step.Detail, step.Remedy = known.text, known.remedy

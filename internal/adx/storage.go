@@ -229,7 +229,7 @@ func storageFault(err error) error {
 	}
 	text := fmt.Sprintf("staging storage: %d %s", answer.StatusCode, quote(answer.ErrorCode))
 	if answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized {
-		return fault.As(fault.Permanent, &mendable{text: text + ": a fresh signature from ADX was refused",
+		return fault.As(fault.Permanent, &actionable{text: text + ": a fresh signature from ADX was refused",
 			remedy: "check that this app may reach the storage accounts of the cluster"})
 	}
 	return fault.As(fault.Retry, errors.New(text))

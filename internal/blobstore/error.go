@@ -62,7 +62,7 @@ func (c *Container) describe(err error) error {
 	}
 	var answer *azcore.ResponseError
 	if !errors.As(err, &answer) {
-		return uncertain(fault.As(fault.Retry, quiet(err)))
+		return uncertain(fault.As(fault.Retry, withoutURL(err)))
 	}
 	short := &refusal{answer.StatusCode, answer.ErrorCode}
 	switch answer.StatusCode {
@@ -72,9 +72,9 @@ func (c *Container) describe(err error) error {
 	return fault.As(fault.Retry, short)
 }
 
-// quiet strips what net/http adds to a transport's error: method and URL. A
+// withoutURL strips what net/http adds to a transport's error: method and URL. A
 // context's error stays recognisable.
-func quiet(err error) error {
+func withoutURL(err error) error {
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, known) {
 			return fmt.Errorf("reach storage: %w", known)

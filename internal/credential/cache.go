@@ -34,17 +34,17 @@ type cache struct {
 	flight singleflight.Group
 
 	mu     sync.Mutex
-	tokens map[string]held
+	tokens map[string]cachedToken
 }
 
-// held is a token and the instant from which it should be replaced.
-type held struct {
+// cachedToken is a token and the instant from which it should be replaced.
+type cachedToken struct {
 	token   azcore.AccessToken
 	refresh time.Time
 }
 
 func newCache(source azcore.TokenCredential, now func() time.Time) *cache {
-	return &cache{source: source, now: now, tokens: map[string]held{}}
+	return &cache{source: source, now: now, tokens: map[string]cachedToken{}}
 }
 
 // GetToken implements azcore.TokenCredential.
@@ -117,7 +117,7 @@ func (c *cache) keep(audience string, t azcore.AccessToken) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	life := t.ExpiresOn.Sub(c.now())
-	c.tokens[audience] = held{token: t, refresh: t.ExpiresOn.Add(-min(refreshAhead, life/10))}
+	c.tokens[audience] = cachedToken{token: t, refresh: t.ExpiresOn.Add(-min(refreshAhead, life/10))}
 }
 
 // stillGood returns the token that could not be replaced for as long as it lasts,

@@ -22,7 +22,7 @@ type watchdog struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	round int   // of the wait under way; a timer of an earlier one does nothing
-	bite  error // why the call was ended; nil if it was not
+	cause error // why the call was ended; nil if it was not
 }
 
 // newWatchdog returns the context that the watchdog ends.
@@ -40,8 +40,8 @@ func (w *watchdog) start(d time.Duration, what string) {
 	w.timer = time.AfterFunc(d, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.round == round && w.bite == nil {
-			w.bite = fmt.Errorf("%s from the service for %s", what, d)
+		if w.round == round && w.cause == nil {
+			w.cause = fmt.Errorf("%s from the service for %s", what, d)
 			w.cancel()
 		}
 	})
@@ -65,7 +65,7 @@ func (w *watchdog) stop() {
 func (w *watchdog) expired() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.bite
+	return w.cause
 }
 
 // body returns a body of which each read is watched.

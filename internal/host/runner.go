@@ -113,8 +113,8 @@ func (r *Runner) Forwarded(function string, next http.Handler) http.Handler {
 		if len(id) > maxInvocationID {
 			id = ""
 		}
-		work := func(ctx context.Context) *heldResponse {
-			held := newHeldResponse()
+		work := func(ctx context.Context) *bufferedResponse {
+			held := newBufferedResponse()
 			body, err := io.ReadAll(io.LimitReader(req.Body, r.limits.BodyBytes+1))
 			switch {
 			case err != nil:

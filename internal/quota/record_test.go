@@ -30,7 +30,7 @@ func TestRecord_StoredOnesAreTakenUp(t *testing.T) {
 		Minute: tally{Next: at(1, 0, 722_915_917), Start: at(0, 0, 507_000_000), Calls: 30},
 		Hour:   tally{Next: at(1, 30, 507_000_000), Start: at(0, 0, 507_000_000), Calls: 30},
 		Line: []place{
-			{Who: "DeviceTvmSoftwareInventory", Favoured: true, Since: at(1, 1, 134_249_250), At: at(6, 1, 101_249_250)},
+			{Who: "DeviceTvmSoftwareInventory", Priority: true, Since: at(1, 1, 134_249_250), At: at(6, 1, 101_249_250)},
 			{Who: "contoso/DeviceInfo", Since: at(1, 1, 181_249_250), At: at(6, 4, 101_249_250)},
 		},
 	}

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// patience is how many minutes a caller that is not urgent waits before it counts
+// agingAfter is how many minutes a caller that is not urgent waits before it counts
 // as one: snapshots without end must not keep events waiting until Defender holds
 // them no longer. With sixty tables in line it costs the urgent ones a sixth.
-const patience = 10
+const agingAfter = 10
 
 // maxPlaces bounds the blob; a tenant has about a hundred tables.
 const maxPlaces = 256
@@ -17,8 +17,8 @@ const maxPlaces = 256
 //
 // A slot is reserved some time before it is due. Whoever finds none within reach
 // gets a place in a line and comes back at its time: one caller for each slot,
-// those favoured first, so that nobody is asked in vain and nobody who is already
-// at work overtakes one who waits. The favoured may reserve a slot twice as long
+// those with priority first, so that nobody is asked in vain and nobody who is already
+// at work overtakes one who waits. Those may reserve a slot twice as long
 // before it is due; so they find one whenever they ask, and where they do not ask
 // nothing lies idle.
 type rules struct {
@@ -30,7 +30,7 @@ type rules struct {
 // place is one caller's in the line.
 type place struct {
 	Who      string    `json:"Who"`
-	Favoured bool      `json:"Favoured"`
+	Priority bool      `json:"Favoured"`
 	Since    time.Time `json:"Since"` // when it first asked
 	At       time.Time `json:"At"`    // when it may ask again
 }
@@ -50,19 +50,19 @@ func (u rules) turn(r *record, now time.Time, who string, urgent bool) (at time.
 		mine = r.Line[i]
 		r.Line = slices.Delete(r.Line, i, i+1)
 	}
-	favoured := urgent || now.Sub(mine.Since) >= patience*u.minute.window
-	behind := u.tail(r.Line, favoured)
-	if i < 0 || favoured != mine.Favoured {
+	priority := urgent || now.Sub(mine.Since) >= agingAfter*u.minute.window
+	behind := u.tail(r.Line, priority)
+	if i < 0 || priority != mine.Priority {
 		mine.At = behind // a newcomer does not overtake
 	}
-	mine.Favoured = favoured
+	mine.Priority = priority
 	if mine.At.After(now) && !mine.At.Before(r.NotBefore) {
 		u.lineUp(r, mine)
 		return mine.At, false
 	}
-	if r.NotBefore.After(now) || mine.At.After(now) || slot.Sub(now) > u.ahead(mine.Favoured) {
-		mine.At = u.begin(r, slot, mine.Favoured)
-		if i < 0 || !mine.Favoured {
+	if r.NotBefore.After(now) || mine.At.After(now) || slot.Sub(now) > u.ahead(mine.Priority) {
+		mine.At = u.begin(r, slot, mine.Priority)
+		if i < 0 || !mine.Priority {
 			mine.At = later(mine.At, behind)
 		}
 		u.lineUp(r, mine)
@@ -79,8 +79,8 @@ func (u rules) turn(r *record, now time.Time, who string, urgent bool) (at time.
 }
 
 // ahead is how long before it is due a slot may be reserved.
-func (u rules) ahead(favoured bool) time.Duration {
-	if favoured {
+func (u rules) ahead(priority bool) time.Duration {
+	if priority {
 		return u.reach
 	}
 	return u.reach / 2
@@ -88,15 +88,15 @@ func (u rules) ahead(favoured bool) time.Duration {
 
 // begin is the first place of a line: shortly after the slot comes within reach,
 // so that a wake-up that is a little late still finds it; after a hold its end.
-func (u rules) begin(r *record, slot time.Time, favoured bool) time.Time {
-	return later(slot.Add(u.reach/4-u.ahead(favoured)), r.NotBefore)
+func (u rules) begin(r *record, slot time.Time, priority bool) time.Time {
+	return later(slot.Add(u.reach/4-u.ahead(priority)), r.NotBefore)
 }
 
 // tail returns the place behind the last of those that go before a newcomer; the
 // zero time when nobody does.
-func (u rules) tail(line []place, favoured bool) (at time.Time) {
+func (u rules) tail(line []place, priority bool) (at time.Time) {
 	for _, p := range line {
-		if p.Favoured || !favoured {
+		if p.Priority || !priority {
 			at = later(at, p.At.Add(u.spacing()))
 		}
 	}

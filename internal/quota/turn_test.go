@@ -111,7 +111,7 @@ func TestTurn_SnapshotsGoFirstAndEventsAreNotForgotten(t *testing.T) {
 		for i, x := range all {
 			if x.urgent {
 				urgent += x.calls
-			} else if max(x.longest, end.Sub(later(x.last, epoch))) > 2*patience*time.Minute {
+			} else if max(x.longest, end.Sub(later(x.last, epoch))) > 2*agingAfter*time.Minute {
 				t.Fatalf("table %d waited %v, and %v at the end, behind snapshots without end", i, x.longest, end.Sub(x.last))
 			}
 		}
@@ -169,7 +169,7 @@ func TestTurn_AskingAgainKeepsThePlace(t *testing.T) {
 
 func TestTurn_APlaceFromAWrongClockIsForgotten(t *testing.T) {
 	u := tenantRules()
-	r := record{Line: []place{{Who: "a", Favoured: true, At: epoch.AddDate(1, 0, 0)}}}
+	r := record{Line: []place{{Who: "a", Priority: true, At: epoch.AddDate(1, 0, 0)}}}
 	if at, reserved := u.turn(&r, epoch, "b", false); !reserved {
 		t.Errorf("told to come back at %v", at)
 	}

@@ -63,7 +63,7 @@ type scanner struct {
 	open  [maxDepth]byte // brackets open around the current position
 	inRow bool           // the value being scanned is a row
 	name  []byte         // the last member name of the answer itself
-	names sequence
+	names namePredictor
 }
 
 func (s *scanner) reset(src io.Reader, emptyIsNull func(string) bool) {
@@ -377,7 +377,7 @@ name:
 		if next > 0 && known.begins(p[i:]) {
 			q.at = next
 		} else {
-			known = q.other(p[i:])
+			known = q.alternative(p[i:])
 		}
 		if known != nil {
 			i += len(known.raw)

@@ -13,18 +13,18 @@ const (
 	maxName  = 256
 )
 
-// The first entries of a sequence are no names.
+// The first entries of a namePredictor are no names.
 const (
 	rowStart = iota
 	unknown  // a name that is not remembered
 	firstName
 )
 
-// sequence remembers the member names of an answer and which one followed which.
+// namePredictor remembers the member names of an answer and which one followed which.
 // Rows of one answer nearly always have the same names in the same order, or one
 // of a few orders, so the next name is found by comparing it with the ones
 // expected rather than by scanning it. A wrong expectation costs a few comparisons.
-type sequence struct {
+type namePredictor struct {
 	at    int // the last name
 	names []memberName
 	known map[nameAt]int
@@ -56,7 +56,7 @@ type memberName struct {
 }
 
 // reset forgets all names: those of another table would only be in the way.
-func (q *sequence) reset(emptyIsNull func(string) bool) {
+func (q *namePredictor) reset(emptyIsNull func(string) bool) {
 	q.emptyIsNull = emptyIsNull
 	if q.known == nil {
 		q.known = make(map[nameAt]int)
@@ -66,13 +66,13 @@ func (q *sequence) reset(emptyIsNull func(string) bool) {
 	q.at = rowStart
 }
 
-// other returns the name that p begins with if it is one of the less likely ones
+// alternative returns the name that p begins with if it is one of the less likely ones
 // expected here; nil if not.
-func (q *sequence) other(p []byte) *memberName {
+func (q *namePredictor) alternative(p []byte) *memberName {
 	last := &q.names[q.at]
 	for k := 1; k < len(last.next) && last.next[k] > 0; k++ {
 		if n := &q.names[last.next[k]]; n.begins(p) {
-			q.follow(last.next[k])
+			q.observe(last.next[k])
 			return n
 		}
 	}
@@ -81,18 +81,18 @@ func (q *sequence) other(p []byte) *memberName {
 
 // find looks a scanned name up that was not expected here, and expects it from
 // now on.
-func (q *sequence) find(raw []byte, depth int) *memberName {
+func (q *namePredictor) find(raw []byte, depth int) *memberName {
 	i, found := q.known[nameAt{depth, string(raw)}]
 	if !found {
 		return nil
 	}
-	q.follow(i)
+	q.observe(i)
 	return &q.names[i]
 }
 
 // learn remembers a new name, unless it is too long or white space stands before
 // its colon.
-func (q *sequence) learn(raw []byte, depth int, drop bool) {
+func (q *namePredictor) learn(raw []byte, depth int, drop bool) {
 	i := len(q.names)
 	if len(raw) > maxName || i > maxNames || raw[len(raw)-2] != '"' {
 		q.at = unknown
@@ -103,11 +103,11 @@ func (q *sequence) learn(raw []byte, depth int, drop bool) {
 	name.nullable = !drop && q.isNullable(raw)
 	q.names = append(q.names, name)
 	q.known[nameAt{depth, string(raw)}] = i
-	q.follow(i)
+	q.observe(i)
 }
 
 // isNullable asks about a raw name, its colon included.
-func (q *sequence) isNullable(raw []byte) bool {
+func (q *namePredictor) isNullable(raw []byte) bool {
 	if q.emptyIsNull == nil {
 		return false
 	}
@@ -115,14 +115,14 @@ func (q *sequence) isNullable(raw []byte) bool {
 }
 
 // learnValue remembers the value of the annotation whose name came last.
-func (q *sequence) learnValue(value []byte) {
+func (q *namePredictor) learnValue(value []byte) {
 	if n := &q.names[q.at]; n.drop && n.value == nil && len(value) <= maxName {
 		n.value = bytes.Clone(value)
 	}
 }
 
-// follow notes that name i came after the last one.
-func (q *sequence) follow(i int) {
+// observe notes that name i came after the last one.
+func (q *namePredictor) observe(i int) {
 	next := &q.names[q.at].next
 	k := 0
 	for k < len(next)-1 && next[k] != i {
