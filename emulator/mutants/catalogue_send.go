@@ -30,6 +30,8 @@ func sendMutants() []mutant {
 		one("no-if-not-exists", "a blob taken in twice adds its rows twice",
 			"internal/adx/ingest.go", "		azkustoingest.IfNotExists(`[\"`+tag+`\"]`),\n", "",
 			suite{"internal/adx", "^TestEnqueue_SendsTheBlobWithTagMappingAndSize$"}),
+		one("send-said-twice", "an error of a send names the step and the slice twice",
+			runFile, "		return fmt.Errorf(\"send %s: %w\", s.Slice, err)", "		return fmt.Errorf(\"send %s: %w\", s.Slice, fmt.Errorf(\"send %s: %w\", s.Slice, err))", pipelineTests("^TestMigrate_ErrorsSayItOnce$")),
 		one("unsent-waits", "a blob that was surely never queued waits for the grace time",
 			runFile, "	if errors.Is(err, fault.ErrNotQueued) {", "	if false {", pipelineTests("^TestScenario_L13_")),
 		one("trouble-found-late", "what keeps a table from taking rows is found after all slices were fetched",
