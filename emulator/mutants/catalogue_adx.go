@@ -43,5 +43,14 @@ func adxMutants() []mutant {
 			"internal/adx/controltables.go", "const runsKept = 200", "const runsKept = 1 << 20", adxTests("^TestScenario_L19_")),
 		one("recut-keeps-large-rows", "a blob is staged again with its large rows as they were",
 			"internal/rowpath/recut.go", "		if len(row) > limit {", "		if len(row) > limit<<20 {", suite{"internal/rowpath", "^TestRecut_"}),
+		one("setup-says-one-cause-often", "setup goes on where the caller lacks the right for every step",
+			"internal/adx/setup.go", "known.refused {", "known.refused && false {",
+			suite{"internal/adx", "^TestSetup_WithoutTheRightNamesTheRemedy$"}),
+		one("setup-for-a-missing-database", "a missing database is to be mended by handler setup",
+			"internal/answer/cloud.go", `[]string{"kind 'database'"}`, `[]string{"no text of any service"}`,
+			suite{"internal/adx", "^TestSetup_OfAMissingDatabaseNamesTheRemedy$"}),
+		one("large-body-not-read", "a body too large is answered before the host has written it",
+			"internal/host/runner.go", "io.LimitReader(req.Body, maxDiscarded)", "io.LimitReader(req.Body, 0)",
+			suite{"internal/host", "^TestRunner_Forwarded_boundsTheBody$"}),
 	}
 }
