@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"math"
 	"sort"
 	"strconv"
 	"strings"
@@ -151,20 +152,34 @@ func Compare(source, arrived Rows) Result {
 func Of(text []byte) (Digest, error) { return digest(text, nil) }
 
 func digest(text []byte, p *passage) (Digest, error) {
+	value, err := parse(text, p)
+	if err != nil {
+		return Digest{}, err
+	}
+	return sum(value, len(text)), nil
+}
+
+// parse reads one JSON value as p passes it on; as it is if p is nil.
+func parse(text []byte, p *passage) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	var value any
 	if err := dec.Decode(&value); err != nil {
-		return Digest{}, fmt.Errorf("read JSON: %w", err)
+		return nil, fmt.Errorf("read JSON: %w", err)
 	}
 	if dec.More() {
-		return Digest{}, fmt.Errorf("read JSON: text after the value")
+		return nil, fmt.Errorf("read JSON: text after the value")
 	}
 	if p != nil {
 		value = p.apply(value)
 	}
-	sum := sha256.Sum256(canonical(make([]byte, 0, len(text)), value))
-	return Digest(sum[:16]), nil
+	return value, nil
+}
+
+// sum digests a value whose text has about size bytes.
+func sum(value any, size int) Digest {
+	sum := sha256.Sum256(canonical(make([]byte, 0, size), value))
+	return Digest(sum[:16])
 }
 
 func canonical(dst []byte, value any) []byte {
@@ -200,7 +215,7 @@ func canonical(dst []byte, value any) []byte {
 }
 
 // number writes an integer as it stands and any other number as the double that
-// ADX keeps.
+// ADX keeps; one beyond doubles is kept as the text Infinity or -Infinity.
 func number(dst []byte, text string) []byte {
 	if !strings.ContainsAny(text, ".eE") {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -208,12 +223,17 @@ func number(dst []byte, text string) []byte {
 		}
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
+	switch {
+	case math.IsInf(f, 1):
+		return strconv.AppendQuote(dst, "Infinity")
+	case math.IsInf(f, -1):
+		return strconv.AppendQuote(dst, "-Infinity")
+	case err != nil:
 		return append(dst, text...)
 	}
 	// A double has a point or an exponent here, so that 1 and 1.0 stay apart.
 	out := strconv.AppendFloat(nil, f, 'g', -1, 64)
-	if !bytes.ContainsAny(out, ".eI") {
+	if !bytes.ContainsAny(out, ".e") {
 		out = append(out, ".0"...)
 	}
 	return append(dst, out...)

@@ -14,6 +14,9 @@ func TestOf_ComparesByMeaning(t *testing.T) {
 		{`{"a":1e2}`, `{"a":100.0}`},
 		{`{"a":"\u00e9"}`, `{"a":"é"}`},
 		{`9007199254740993`, `9007199254740993`},
+		{`{"a":[1e400,-1E+400]}`, `{"a":["Infinity","-Infinity"]}`},
+		{`1e-400`, `0.0`},
+		{`123456789012345678901234567890`, `1.2345678901234568e+29`},
 	}
 	for _, p := range equal {
 		a, errA := compare.Of([]byte(p[0]))
@@ -66,6 +69,46 @@ func TestCollect_AsTheHandlerPassesRows(t *testing.T) {
 		if got := compare.Compare(source, arrived).OK(); errA != nil || errB != nil || got != tt.equal {
 			t.Errorf("%s: equal %v (%v, %v), want %v", tt.name, got, errA, errB, tt.equal)
 		}
+	}
+}
+
+func TestDifferences_NameRowAndMember(t *testing.T) {
+	rows := func(texts ...string) (b [][]byte) {
+		for _, s := range texts {
+			b = append(b, []byte(s))
+		}
+		return b
+	}
+	source := rows(
+		`{"DeviceId":"a","ReportId":1,"OSBuild":1,"OSVersion":"x"}`,
+		`{"DeviceId":"b","ReportId":2,"OSBuild":1,"@odata.type":"left out"}`,
+		`{"DeviceId":"c","ReportId":3,"OSBuild":5,"OSVersion":"y"}`,
+		`{"DeviceId":"d","New":{"k":1},"Other":2}`,
+	)
+	arrived := rows(
+		`{"DeviceId":"d","New":{"k":1},"Other":2}`,
+		`{"DeviceId":"d","New":{"k":1},"Other":2}`,
+		`{"OSBuild":1,"DeviceId":"b","ReportId":2}`,
+		`{"DeviceId":"a","ReportId":1,"OSBuild":2,"OSVersion":"x"}`,
+	)
+	got, err := compare.Differences("DeviceInfo", slices.Values(source), slices.Values(arrived), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, d := range got {
+		said = append(said, d.String())
+	}
+	want := []string{
+		"row 1 (ReportId=1, DeviceId=a): arrived with another OSBuild",
+		"row 3 (ReportId=3, DeviceId=c): did not arrive",
+		"row 2 (DeviceId=d): in ADX beyond what the source has",
+	}
+	if !slices.Equal(said, want) {
+		t.Errorf("differences %q, want %q", said, want)
+	}
+	if got, err := compare.Differences("DeviceInfo", slices.Values(source), slices.Values(arrived), 1); err != nil || len(got) != 1 {
+		t.Errorf("with a limit of 1: %v, %v", got, err)
 	}
 }
 

@@ -74,6 +74,15 @@ func (e *Emulators) Compare(c Configured) (compare.Result, error) {
 	return compare.Compare(source, arrived), nil
 }
 
+// Differences names the first rows of a table that differ, at most limit.
+func (e *Emulators) Differences(c Configured, limit int) ([]compare.Difference, error) {
+	visible, err := e.visible(c)
+	if err != nil {
+		return nil, err
+	}
+	return compare.Differences(c.Source, e.Data.Rows(c.Source), visible, limit)
+}
+
 // CompareAll compares every table, as many at a time as there are cores.
 func (e *Emulators) CompareAll(tables []Configured) ([]compare.Result, error) {
 	out := make([]compare.Result, len(tables))
