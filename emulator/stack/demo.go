@@ -109,9 +109,12 @@ func (d Demo) prepare(ctx context.Context, e *Emulators) ([]Configured, error) {
 			active = append(active, c)
 		}
 	}
-	d.Display.Say(fmt.Sprintf("%d tables are configured; the timer fires once", len(active)))
+	d.Display.Say(Counted(int64(len(active)), "table") + " configured; the timer fires once")
 	return active, nil
 }
+
+// firstDifferences of a table are named, row by row.
+const firstDifferences = 3
 
 // conclude compares every table row by row.
 func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began time.Time) (Outcome, error) {
@@ -129,8 +132,16 @@ func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began tim
 		if out.Arrived == "" && r.Arrived > 0 {
 			out.Arrived = tables[i].Destination
 		}
-		if !r.OK() {
-			d.Display.Say(fmt.Sprintf("%s: %d rows at the source, %d in ADX, %d missing, %d repeated", tables[i].Source, r.Source, r.Arrived, r.Missing, r.Repeated))
+		if r.OK() {
+			continue
+		}
+		d.Display.Say(fmt.Sprintf("%s: %s at the source, %d in ADX, %d missing, %d repeated", tables[i].Source, Counted(int64(r.Source), "row"), r.Arrived, r.Missing, r.Repeated))
+		differences, err := e.Differences(tables[i], firstDifferences)
+		if err != nil {
+			return Outcome{}, err
+		}
+		for _, x := range differences {
+			d.Display.Say("  " + tables[i].Source + " " + x.String())
 		}
 	}
 	out.Took = time.Since(began)
@@ -255,22 +266,7 @@ func (p Plain) Planned(string, int64) {}
 func (p Plain) Moved(string, int64) {}
 
 // Ended writes the table's line.
-func (p Plain) Ended(table string, e Ended) { fmt.Fprintln(p.Out, e.line(table)) }
+func (p Plain) Ended(table string, e Ended) { fmt.Fprintln(p.Out, e.line(table, PlainWidth)) }
 
 // Close does nothing.
 func (p Plain) Close() {}
-
-func (e Ended) line(table string) string {
-	if e.Problem != "" {
-		return fmt.Sprintf("%-42s %s: %s", table, e.Status, e.Problem)
-	}
-	return fmt.Sprintf("%-42s %-8s %9d rows %4d slices %3d calls %6.1f s", table, e.Status, e.Rows, e.Slices, e.Calls, e.Took.Seconds())
-}
-
-// Counted is a number with its noun, in the plural unless it is one.
-func Counted(n int64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprint(n, " ", noun)
-}

@@ -2,28 +2,36 @@ package stack
 
 import (
 	"fmt"
-	"io"
+	"os"
 	"sync"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 )
 
 // Terminal draws a bar for each table in work; a table that ended becomes a line
 // above the bars.
 type Terminal struct {
+	width    func() int // columns, now
 	progress *mpb.Progress
 	bars     map[string]*mpb.Bar
 	once     sync.Once
 }
 
 // NewTerminal draws on out, which must be a terminal.
-func NewTerminal(out io.Writer) *Terminal {
-	return &Terminal{progress: mpb.New(mpb.WithOutput(out), mpb.WithWidth(60)), bars: map[string]*mpb.Bar{}}
+func NewTerminal(out *os.File) *Terminal {
+	width := func() int {
+		if columns, _, err := term.GetSize(int(out.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+		return PlainWidth
+	}
+	return &Terminal{width: width, progress: mpb.New(mpb.WithOutput(out)), bars: map[string]*mpb.Bar{}}
 }
 
-// Say writes a line above the bars.
-func (t *Terminal) Say(line string) { fmt.Fprintln(t.progress, line) }
+// Say writes a line above the bars, folded where the terminal is narrower.
+func (t *Terminal) Say(line string) { fmt.Fprintln(t.progress, folded(line, t.width())) }
 
 // Planned begins or widens the table's bar.
 func (t *Terminal) Planned(table string, rows int64) {
@@ -31,8 +39,10 @@ func (t *Terminal) Planned(table string, rows int64) {
 		bar.SetTotal(rows, false)
 		return
 	}
-	t.bars[table] = t.progress.AddBar(max(rows, 1), mpb.BarRemoveOnComplete(),
-		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-42s ", table))),
+	width := t.width()
+	name := min(nameWidth, width/2)
+	t.bars[table] = t.progress.AddBar(max(rows, 1), mpb.BarRemoveOnComplete(), mpb.BarWidth(max(8, width/5)),
+		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-*s ", name, shortened(table, name)))),
 		mpb.AppendDecorators(decor.CountersNoUnit("%d / %d rows"), decor.Elapsed(decor.ET_STYLE_MMSS, decor.WCSyncSpace)))
 }
 
@@ -49,7 +59,11 @@ func (t *Terminal) Ended(table string, e Ended) {
 		bar.Abort(true)
 		delete(t.bars, table)
 	}
-	t.Say(e.line(table))
+	line := e.line(table, t.width())
+	if e.Problem != "" {
+		line = folded(line, t.width())
+	}
+	fmt.Fprintln(t.progress, line)
 }
 
 // Close waits until everything is drawn.

@@ -35,11 +35,24 @@ const loadChunk = 7
 // other table has the columns its rows show. A line that is no JSON object is an
 // error with its file and number.
 func Load(dir string, o LoadOptions) (*Tenant, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", dir, err)
 	}
+	var files []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".jsonl" {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
 	if len(files) == 0 {
+		skipped, err := Skipped(dir)
+		if err != nil {
+			return nil, err
+		}
+		if len(skipped) > 0 {
+			return nil, fmt.Errorf("load %s: it holds no .jsonl file, one JSON object a line; what it holds is not read: %s", dir, strings.Join(skipped, ", "))
+		}
 		return nil, fmt.Errorf("load %s: it holds no .jsonl file", dir)
 	}
 	t := New(o.Now)
@@ -81,6 +94,22 @@ func Load(dir string, o LoadOptions) (*Tenant, error) {
 		t.tables[name].segments = []segment{newKept(rows, times)}
 	}
 	return t, nil
+}
+
+// Skipped names the files of a directory that Load does not read, sorted; hidden
+// ones are left out.
+func Skipped(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", dir, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if name := e.Name(); !e.IsDir() && filepath.Ext(name) != ".jsonl" && !strings.HasPrefix(name, ".") {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // readLines gives a file's rows; they share the file's memory.

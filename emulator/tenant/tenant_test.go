@@ -2,9 +2,11 @@ package tenant_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -328,5 +330,28 @@ func TestTenant_Clock(t *testing.T) {
 	machine = machine.Add(time.Hour)
 	if got := tn.Now(); !got.Equal(now) {
 		t.Errorf("standing: %s", got)
+	}
+}
+
+func TestLoad_NamesWhatItSkips(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "with a blank [and more]")
+	write := func(name, text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("DeviceInfo.json", "[]")
+	write(".hidden", "")
+	if _, err := tenant.Load(dir, tenant.LoadOptions{}); err == nil || !strings.Contains(err.Error(), "DeviceInfo.json") || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("a folder of .json alone: %v, want an error that names the file", err)
+	}
+	write("DeviceEvents.jsonl", `{"DeviceId":"a"}`)
+	tn, err := tenant.Load(dir, tenant.LoadOptions{})
+	if err != nil || tn.Count("DeviceEvents") != 1 {
+		t.Fatalf("a folder with a blank and brackets in its path: %v", err)
+	}
+	if skipped, err := tenant.Skipped(dir); err != nil || !slices.Equal(skipped, []string{"DeviceInfo.json"}) {
+		t.Errorf("skipped %q, %v", skipped, err)
 	}
 }

@@ -56,7 +56,16 @@ func (s source) tenant(now time.Time) (*tenant.Tenant, error) {
 	var data *tenant.Tenant
 	var err error
 	if s.Data != "" {
-		data, err = tenant.Load(s.Data, tenant.LoadOptions{Now: now})
+		if data, err = tenant.Load(s.Data, tenant.LoadOptions{Now: now}); err != nil {
+			return nil, err
+		}
+		skipped, err := tenant.Skipped(s.Data)
+		if err != nil {
+			return nil, err
+		}
+		if len(skipped) > 0 {
+			fmt.Fprintf(os.Stderr, "devstack: only <Table>.jsonl files are served, one JSON object a line; skipped: %s\n", strings.Join(skipped, ", "))
+		}
 	} else {
 		data, err = tenant.Generate(tenant.Options{Seed: s.Seed, Scale: s.Scale, Now: now})
 	}
@@ -138,7 +147,10 @@ func (c demoCommand) Run(p *process) (err error) {
 	if c.Data != "" {
 		start += " DATA=" + quoted(c.Data)
 	}
-	fmt.Printf("the same stack, to stay until Ctrl-C:   %s\nthen, after its tick, what has arrived:  %s query '%sVisible() | take 5'\n", start, self(), outcome.Arrived)
+	fmt.Printf("to look around, in two terminals (the first prints how to fire its timer):\n  %s\n", start)
+	if outcome.Arrived != "" {
+		fmt.Printf("  %s query '%sVisible() | take 5'\n", self(), outcome.Arrived)
+	}
 	fmt.Println(outcome.Line())
 	if !outcome.OK() {
 		return errDifferent
