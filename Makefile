@@ -26,8 +26,8 @@ demo: $(APP)/handler $(STACK) $(NODE) ## Watch a sample tenant move into ADX (DA
 	@$(STACK) demo --app $(APP) $(if $(DATA),--data $(call quoted,$(DATA))) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: start
-start: $(APP)/handler $(STACK) $(NODE) ## Run the whole local stack until Ctrl-C (HOST=func uses Core Tools)
-	@HOST=$(HOST) $(STACK) up --app $(APP) $(if $(DATA),--data $(call quoted,$(DATA)))
+start: $(APP)/handler $(STACK) $(NODE) ## Run the whole local stack until Ctrl-C (DATA=dir; HOST=func uses Core Tools; IDENTITY=1 storage by token)
+	@HOST=$(HOST) $(STACK) up --app $(APP) $(if $(DATA),--data $(call quoted,$(DATA))) $(if $(IDENTITY),--identity)
 
 # Each line is a make command. The tests come last: what reads the outcome of a
 # run reads its closing lines.

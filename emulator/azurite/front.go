@@ -29,6 +29,7 @@ type Middleware func(service Service, next http.Handler) http.Handler
 // signatures made for the front's addresses are accepted by Azurite behind it.
 type Front struct {
 	account Account
+	plain   bool
 	urls    map[Service]string
 	servers []*http.Server
 	backend *http.Transport
@@ -39,7 +40,20 @@ type Front struct {
 // speaks https itself must be trusted by config's RootCAs. A nil middleware adds
 // nothing. The caller closes the front before it stops a.
 func NewTLSFront(a *Azurite, config *tls.Config, middleware Middleware) (*Front, error) {
+	return newFront(a, false, config, middleware)
+}
+
+// NewPlainFront speaks http on 127.0.0.1 in front of an Azurite that speaks https,
+// for clients that cannot be told to trust its certificate: signatures made with
+// the account's key cover neither scheme nor port. Azurite's certificate must be
+// trusted by config's RootCAs.
+func NewPlainFront(a *Azurite, config *tls.Config) (*Front, error) {
+	return newFront(a, true, config, nil)
+}
+
+func newFront(a *Azurite, plain bool, config *tls.Config, middleware Middleware) (*Front, error) {
 	f := &Front{
+		plain:   plain,
 		account: a.account,
 		urls:    make(map[Service]string, len(Services())),
 		backend: &http.Transport{
@@ -78,9 +92,13 @@ func (f *Front) serve(a *Azurite, service Service, config *tls.Config, middlewar
 	}
 	server.Protocols.SetHTTP1(true)
 	f.servers = append(f.servers, server)
-	f.urls[service] = "https://" + listener.Addr().String() + "/" + f.account.Name
+	scheme, serve := "https", func() error { return server.ServeTLS(listener, "", "") }
+	if f.plain {
+		scheme, serve = "http", func() error { return server.Serve(listener) }
+	}
+	f.urls[service] = scheme + "://" + listener.Addr().String() + "/" + f.account.Name
 	f.done.Go(func() {
-		_ = server.ServeTLS(listener, "", "") // always http.ErrServerClosed, after Close
+		_ = serve() // always http.ErrServerClosed, after Close
 	})
 	return nil
 }

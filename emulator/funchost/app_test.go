@@ -304,3 +304,17 @@ func TestRouteTemplate_Before(t *testing.T) {
 		}
 	}
 }
+
+func TestSettings_OfTheHostAloneStayWithIt(t *testing.T) {
+	s, err := readSettings(t.TempDir(), []string{"AzureWebJobsStorage=mine", "Other=x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := s.without([]string{"azurewebjobsSTORAGE", "Absent"})
+	if got := rest.environ(); len(got) != 1 || got[0] != "Other=x" {
+		t.Errorf("the handler gets %q, want Other alone", got)
+	}
+	if got, _ := s.lookup("AzureWebJobsStorage"); got != "mine" {
+		t.Errorf("the host reads %q, want its own setting", got)
+	}
+}

@@ -35,6 +35,10 @@ type Options struct {
 	// BaseEnv is the process's own environment if nil.
 	Env, BaseEnv []string
 
+	// HostOnly names settings that the host uses and the handler is not given, in any
+	// letter case: in Azure the host's own access to storage is none of the handler's.
+	HostOnly []string
+
 	// Addr is where to listen for HTTP; 127.0.0.1:0 if empty.
 	Addr string
 
@@ -253,7 +257,7 @@ func (h *Host) serve() error {
 			return err
 		}
 	}
-	command, err := newCommand(h.opts.AppRoot, h.config.handler, h.settings, port)
+	command, err := newCommand(h.opts.AppRoot, h.config.handler, h.settings.without(h.opts.HostOnly), port)
 	if err != nil {
 		return err
 	}

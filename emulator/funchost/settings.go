@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -88,6 +89,15 @@ func (s settings) lookup(name string) (string, bool) {
 func (s settings) enabled(name string) bool {
 	value, _ := s.lookup(name)
 	return value == "1" || strings.EqualFold(value, "true")
+}
+
+// without is a copy that lacks the named settings.
+func (s settings) without(names []string) settings {
+	rest := settings{byName: maps.Clone(s.byName)}
+	for _, name := range names {
+		delete(rest.byName, strings.ToLower(name))
+	}
+	return rest
 }
 
 // environ returns the settings as "K=V", sorted.

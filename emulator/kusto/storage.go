@@ -62,15 +62,18 @@ const (
 
 func containerNames() []string { return []string{"staging-0", "staging-1"} }
 
+// Account is a storage account that a client without our certificate reaches.
+type Account interface{ ConnectionString() string }
+
 // NewStorage makes a cluster's containers, queue and table in Azurite, unless they
 // exist, and signs addresses to them through the TLS front, good until expiry.
-func NewStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, expiry time.Time) (Storage, error) {
+func NewStorage(ctx context.Context, a Account, front *azurite.Front, expiry time.Time) (Storage, error) {
 	return newStorage(ctx, a, front, expiry, azurite.StagingRights)
 }
 
 // NewNarrowStorage is NewStorage with containers that may be written to and not
 // read: whether a blob is still there cannot be asked. The cluster itself reads.
-func NewNarrowStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, expiry time.Time) (Storage, error) {
+func NewNarrowStorage(ctx context.Context, a Account, front *azurite.Front, expiry time.Time) (Storage, error) {
 	s, err := newStorage(ctx, a, front, expiry, "cw")
 	for _, name := range containerNames() {
 		var own string
@@ -82,7 +85,7 @@ func NewNarrowStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Fr
 	return s, err
 }
 
-func newStorage(ctx context.Context, a *azurite.Azurite, front *azurite.Front, expiry time.Time, rights string) (Storage, error) {
+func newStorage(ctx context.Context, a Account, front *azurite.Front, expiry time.Time, rights string) (Storage, error) {
 	var s Storage
 	blobs, err := azblob.NewClientFromConnectionString(a.ConnectionString(), nil)
 	if err != nil {

@@ -82,6 +82,9 @@ func (e *Emulators) StartHost(ctx context.Context, app App, changes map[string]s
 	o.AppRoot = app.Root
 	o.BaseEnv = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	o.Env = Environment(settings)
+	if e.StorageByIdentity {
+		o.HostOnly = append(o.HostOnly, "AzureWebJobsStorage")
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -50,6 +50,10 @@ type Options struct {
 	LooseTies bool
 	// StorageMiddleware is put in front of Azurite, for faults.
 	StorageMiddleware azurite.Middleware
+	// StorageByIdentity gives the handler the addresses of its storage and no
+	// connection string: it signs in with the app's managed identity. The local host
+	// goes on with a connection string.
+	StorageByIdentity bool
 }
 
 // Emulators is the cloud on one machine.
@@ -66,16 +70,19 @@ type Emulators struct {
 
 	AuthorityURL, IdentityURL, VaultURL, ClusterURL, HuntingURL string
 	// StorageConnection reaches Azurite over plain http, as Core Tools does.
+	// StorageByIdentity: the handler does not get it.
 	StorageConnection string
+	StorageByIdentity bool
 	// Secret is the client secret in the vault; Header guards the managed identity.
 	Secret, Header string
 
+	account kusto.Account
 	closers []func() error
 }
 
 // Start brings the emulators up.
 func Start(ctx context.Context, o Options) (_ *Emulators, err error) {
-	e := &Emulators{Data: o.Data, Secret: rand.Text(), Header: rand.Text()}
+	e := &Emulators{Data: o.Data, StorageByIdentity: o.StorageByIdentity, Secret: rand.Text(), Header: rand.Text()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())
@@ -94,15 +101,9 @@ func Start(ctx context.Context, o Options) (_ *Emulators, err error) {
 	if err := e.startVault(); err != nil {
 		return nil, err
 	}
-	if e.Azurite, err = azurite.Start(ctx, azurite.Options{}); err != nil {
+	if err := e.startStorage(ctx, o); err != nil {
 		return nil, err
 	}
-	e.onClose(func() error { e.Azurite.Stop(); return nil })
-	e.StorageConnection = e.Azurite.ConnectionString()
-	if e.Front, err = azurite.NewTLSFront(e.Azurite, e.Certs.TLS(), o.StorageMiddleware); err != nil {
-		return nil, err
-	}
-	e.onClose(e.Front.Close)
 	if err := e.startCluster(ctx, o); err != nil {
 		return nil, err
 	}
@@ -169,8 +170,36 @@ func (e *Emulators) startVault() error {
 	return nil
 }
 
+// startStorage runs Azurite with TLS in front of it. Azurite takes tokens only over
+// TLS of its own; then plain http is put in front of that.
+func (e *Emulators) startStorage(ctx context.Context, o Options) (err error) {
+	var options azurite.Options
+	if o.StorageByIdentity {
+		options.CertFile, options.KeyFile = e.Certs.CertFile, e.Certs.KeyFile
+	}
+	if e.Azurite, err = azurite.Start(ctx, options); err != nil {
+		return err
+	}
+	e.onClose(func() error { e.Azurite.Stop(); return nil })
+	e.account = e.Azurite
+	if o.StorageByIdentity {
+		plain, err := azurite.NewPlainFront(e.Azurite, e.Certs.TLS())
+		if err != nil {
+			return err
+		}
+		e.onClose(plain.Close)
+		e.account = plain
+	}
+	e.StorageConnection = e.account.ConnectionString()
+	if e.Front, err = azurite.NewTLSFront(e.Azurite, e.Certs.TLS(), o.StorageMiddleware); err != nil {
+		return err
+	}
+	e.onClose(e.Front.Close)
+	return nil
+}
+
 func (e *Emulators) startCluster(ctx context.Context, o Options) error {
-	storage, err := kusto.NewStorage(ctx, e.Azurite, e.Front, time.Now().Add(7*24*time.Hour))
+	storage, err := kusto.NewStorage(ctx, e.account, e.Front, time.Now().Add(7*24*time.Hour))
 	if err != nil {
 		return err
 	}
@@ -208,9 +237,10 @@ func (e *Emulators) startCluster(ctx context.Context, o Options) error {
 
 func principal(clientID string) string { return "aadapp=" + clientID + ";" + TenantID }
 
-// Settings are the app settings of a handler that works against the emulators.
+// Settings are the app settings of a handler that works against the emulators, and
+// of its host.
 func (e *Emulators) Settings() map[string]string {
-	return map[string]string{
+	settings := map[string]string{
 		"FUNCTIONS_WORKER_RUNTIME": "custom",
 		"AzureWebJobsStorage":      e.StorageConnection,
 		"SSL_CERT_FILE":            e.Certs.CAFile,
@@ -229,6 +259,11 @@ func (e *Emulators) Settings() map[string]string {
 		"MIGRATION_SCHEDULE":       "0 0 * * * *",
 		"MIGRATION_INGEST_POLL":    "250ms",
 	}
+	if e.StorageByIdentity {
+		settings["AzureWebJobsStorage__blobServiceUri"] = e.Front.URL(azurite.Blob)
+		settings["AzureWebJobsStorage__queueServiceUri"] = e.Front.URL(azurite.Queue)
+	}
+	return settings
 }
 
 // Description is what `devstack emulators --json` prints: all that another

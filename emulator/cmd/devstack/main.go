@@ -163,12 +163,17 @@ type upCommand struct {
 	app
 	running
 	Host string `help:"own: the local Functions host; func: Core Tools on the PATH." enum:"own,func," default:"own" env:"HOST"`
+
+	Identity bool `help:"The handler signs in to storage with its managed identity and has no connection string."`
 }
 
 func (c upCommand) Run(p *process) error {
 	app, err := c.open()
 	if err != nil {
 		return err
+	}
+	if c.Identity && c.Host == "func" {
+		return errors.New("IDENTITY=1 needs the local Functions host: Core Tools hand their connection string to the handler")
 	}
 	given, err := stack.UserSettings(".", os.Environ())
 	if err != nil {
@@ -178,7 +183,7 @@ func (c upCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	e, err := stack.Start(p.ctx, stack.Options{Data: data})
+	e, err := stack.Start(p.ctx, stack.Options{Data: data, StorageByIdentity: c.Identity})
 	if err != nil {
 		return err
 	}
