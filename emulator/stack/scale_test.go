@@ -52,7 +52,7 @@ func TestScale_ManyInvocationsWithKills(t *testing.T) {
 	t.Parallel()
 	const table = "DeviceNetworkEvents"
 	rows, kills, between, delay := 48_000, 2, 6, 500*time.Millisecond
-	settings := map[string]string{"MIGRATION_TIME_BUDGET": "2s", "MIGRATION_INGEST_GRACE": "1m"}
+	settings := map[string]string{"MIGRATION_TIME_BUDGET": "2s", "MIGRATION_INGEST_GRACE": "1m", "MIGRATION_CALLS_IN_FLIGHT": "2"}
 	if text := os.Getenv("D2A_SCALE_ROWS"); text != "" {
 		var err error
 		if rows, err = strconv.Atoi(text); err != nil {
@@ -95,7 +95,7 @@ func TestScale_ManyInvocationsWithKills(t *testing.T) {
 		t.Error("no invocation spent its time budget: the table moved in those that were killed")
 	}
 	t.Logf("rows=%d slices=%d kills=%d put_off=%d fetched_again=%d", ended.RecordCount, s.count("slice verified"), kills, s.count("put off"), seen.again())
-	// Two slices are in flight; only those that were not frozen yet when the
+	// Two calls are in flight; only slices that were not frozen yet when the
 	// process was killed may be read again.
 	if n := seen.again(); n > 2*kills {
 		t.Errorf("%d fetches repeated another one, want %d at most", n, 2*kills)
