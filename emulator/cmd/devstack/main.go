@@ -238,7 +238,7 @@ func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App,
 }
 
 // coreTools runs `func start` in the app's folder.
-func coreTools(ctx context.Context, e *stack.Emulators, app stack.App, changes map[string]string) error {
+func coreTools(ctx context.Context, e *stack.Emulators, app stack.App, changes map[string]string) (err error) {
 	if _, err := exec.LookPath("func"); err != nil {
 		return errors.New("HOST=func: Azure Functions Core Tools (func) are not on the PATH")
 	}
@@ -246,7 +246,7 @@ func coreTools(ctx context.Context, e *stack.Emulators, app stack.App, changes m
 	if err != nil {
 		return err
 	}
-	defer remove()
+	defer func() { err = errors.Join(err, remove()) }()
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 15 * time.Second
