@@ -89,7 +89,7 @@ fuzz: ## Fuzz everything that reads foreign bytes, FUZZTIME (1m) for each target
 
 .PHONY: scale
 scale: $(NODE) ## Move 5 million rows over many invocations with kills between them (ROWS=n)
-	D2A_SCALE_ROWS=$(or $(ROWS),5000000) $(GO) test ./emulator/stack -count=1 -timeout 60m -run TestScale -v
+	D2A_SCALE_ROWS=$(or $(ROWS),5000000) $(GO) test ./emulator/stack -count=1 -timeout 60m -run 'TestScale|TestScenario_R5' -v
 
 .PHONY: lint
 lint: ## Check format, vet, and the rules of .golangci.yml

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,11 @@ import (
 // configuration row a page, a view that goes by the greatest watermark. What it
 // copied is not copied again, and nothing newer is missing.
 func TestScenario_R5_TakeoverOfTwelvePages(t *testing.T) {
-	const table, pages, pageRows = "DeviceEvents", 12, 1000
+	const table, pages = "DeviceEvents", 12
+	pageRows := 1000
+	if os.Getenv("D2A_SCALE_ROWS") != "" {
+		pageRows = 10_000 // as the script has them
+	}
 	data := events(t, table, pages*pageRows)
 	s := start(t, data, stack.Options{})
 	for _, text := range []string{
