@@ -293,8 +293,7 @@ func (r *run) rewrite(ctx context.Context, no int, l plan.Landed) error {
 		return fmt.Errorf("cut rows of %s: %w", s.Slice, err)
 	}
 	if cut == 0 {
-		r.ledger.Note(fmt.Sprintf("slice %d: %d rows are null in ADX, which could not take them in", no, l.Nulls))
-		return r.verify(s, l)
+		return r.verify(s, l) // which notes the nulls
 	}
 	r.log.Warn("rows too large for ADX are cut", "slice", no, "null_records", l.Nulls, "cut", cut, "limit", limit)
 	r.ledger.Note(fmt.Sprintf("slice %d: %d rows were null in ADX; hidden and sent again with %d large rows cut, marked _truncated", no, l.Nulls, cut))
