@@ -65,12 +65,12 @@ func (b *Bench) oneTable(ctx context.Context) (fetching, chain float64, provoked
 			err = context.Cause(ctx)
 		}
 	}
-	readout := s.Hunting.Readout()
+	stats := s.Hunting.Stats()
 	if err = errors.Join(err, stop(ctx, host), s.Close()); err != nil {
 		return 0, 0, 0, err
 	}
-	fetching, chain = f.shares(readout.Log)
-	return fetching, chain, readout.QuotaRefusals, nil
+	fetching, chain = f.shares(stats.Log)
+	return fetching, chain, stats.QuotaRefusals, nil
 }
 
 // chainWatcher notes when runs were planned and ended. It takes lines from the host's

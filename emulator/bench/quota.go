@@ -96,7 +96,7 @@ func (b *Bench) contend(ctx context.Context, processes int) (used float64, provo
 func (s *site) share(ctx context.Context, length time.Duration) (used float64, provoked int64, err error) {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	for s.Hunting.Readout().Calls < 8 {
+	for s.Hunting.Stats().Calls < 8 {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -115,9 +115,9 @@ func (s *site) share(ctx context.Context, length time.Duration) (used float64, p
 	if err := pause(ctx, 2*scaledLatency); err != nil {
 		return 0, 0, err
 	}
-	readout := s.Hunting.Readout()
+	stats := s.Hunting.Stats()
 	calls := 0
-	for _, e := range readout.Log {
+	for _, e := range stats.Log {
 		if e.At.After(end.Add(-length)) && !e.At.After(end) && e.Status != http.StatusTooManyRequests {
 			calls++
 		}
@@ -126,5 +126,5 @@ func (s *site) share(ctx context.Context, length time.Duration) (used float64, p
 	if allowed == 0 {
 		return 0, 0, fmt.Errorf("nothing is allowed in %v", length)
 	}
-	return float64(calls) / allowed, readout.QuotaRefusals, nil
+	return float64(calls) / allowed, stats.QuotaRefusals, nil
 }

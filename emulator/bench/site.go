@@ -84,7 +84,7 @@ func stop(ctx context.Context, host *funchost.Host) error {
 }
 
 func (s *site) measure(ctx context.Context, host *funchost.Host, f *watcher) (work, error) {
-	before := s.Hunting.Readout()
+	before := s.Hunting.Stats()
 	pid := host.HandlerPID()
 	all, err := familyCPU()
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *site) measure(ctx context.Context, host *funchost.Host, f *watcher) (wo
 		return w, context.Cause(ctx)
 	}
 	w.took = time.Since(began)
-	after := s.Hunting.Readout()
+	after := s.Hunting.Stats()
 	w.calls, w.bytes = after.Calls-before.Calls, after.Bytes-before.Bytes
 	if host.Stats().Restarts > 0 || host.HandlerPID() != pid {
 		return w, errors.New("the handler was started more than once")

@@ -2,7 +2,7 @@
 // schedules of faults over the product's real adapters and the emulators, and
 // judges them by content.
 //
-// A schedule is a function of a seed: tables and rows, which faults strike at
+// A schedule is a function of a seed: tables and rows, which faults are injected at
 // which boundary and how often, a number of ticks. Then the faults stop, and
 // within a bounded number of ticks everything must be well without anybody's
 // help. What is decided is decided by the seed; the order in which goroutines
@@ -54,7 +54,7 @@ type Failure struct {
 	Hosted   bool
 	Schedule string
 	Verdict  Verdict
-	Story    []string
+	LogTail  []string
 }
 
 // OK reports whether nothing went wrong, and whether enough could be judged.
@@ -70,8 +70,8 @@ func (r Report) Line() string {
 		r.Schedules, faults, r.Kills, r.Total.Rows, r.Total.Missing, r.Total.Repeated, r.Total.FalseSuccess, r.Total.Stuck)
 }
 
-// Run plays the schedules on the ground.
-func Run(ctx context.Context, g *Ground, o Options) (Report, error) {
+// Run plays the schedules in an environment.
+func Run(ctx context.Context, e *Env, o Options) (Report, error) {
 	began := time.Now()
 	report := Report{Faults: map[string]int{}}
 	var mu sync.Mutex
@@ -95,7 +95,7 @@ func Run(ctx context.Context, g *Ground, o Options) (Report, error) {
 		hosted := o.HostOnly || o.HostEvery > 0 && seed%uint64(o.HostEvery) == 0
 		wait.Go(func() {
 			defer func() { <-seats }()
-			one, err := play(ctx, g, scriptOf(seed, hosted), o)
+			one, err := play(ctx, e, scriptOf(seed, hosted), o)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -124,18 +124,18 @@ type played struct {
 	faults  map[string]int
 	stalled bool
 	took    time.Duration
-	story   []string
+	logTail []string
 }
 
 // patience bounds one schedule: what hangs is a failure.
 const patience = 6 * time.Minute
 
-func play(ctx context.Context, g *Ground, s script, o Options) (played, error) {
+func play(ctx context.Context, e *Env, s script, o Options) (played, error) {
 	began := time.Now()
 	out := played{plan: s}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	w, err := newWorld(ctx, g, s)
+	w, err := newWorld(ctx, e, s)
 	if err != nil {
 		return out, err
 	}
@@ -146,13 +146,13 @@ func play(ctx context.Context, g *Ground, s script, o Options) (played, error) {
 		out.verdict, err = w.runInProcess(ctx)
 	}
 	if err != nil {
-		return out, fmt.Errorf("%s: %w\n%s", s, err, strings.Join(w.story.last(40), "\n"))
+		return out, fmt.Errorf("%s: %w\n%s", s, err, strings.Join(w.logTail.last(40), "\n"))
 	}
-	out.faults = w.dice.done()
+	out.faults = w.faults.done()
 	out.took = time.Since(began)
 	out.stalled = w.source.stalled >= settle
 	if !out.verdict.OK() {
-		out.story = w.tell()
+		out.logTail = w.tell()
 	}
 	return out, nil
 }
@@ -167,7 +167,7 @@ func (w *world) tell() []string {
 	for _, a := range audits {
 		out = append(out, fmt.Sprintf("audit %-8s %s run=%s rows=%d %s %s", a.Status, a.SourceTable, a.RunID, a.RecordCount, a.FailureReason, a.Note))
 	}
-	return append(out, w.story.last(told)...)
+	return append(out, w.logTail.last(kept)...)
 }
 
 func (r *Report) add(p played) {
@@ -203,7 +203,7 @@ func (r *Report) add(p played) {
 	r.Total.Stuck += v.Stuck
 	if !v.OK() {
 		r.Failed++
-		r.Failures = append(r.Failures, Failure{p.plan.seed, p.plan.hosted, p.plan.String(), v, p.story})
+		r.Failures = append(r.Failures, Failure{p.plan.seed, p.plan.hosted, p.plan.String(), v, p.logTail})
 	}
 }
 

@@ -16,13 +16,13 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
-// shared is the ground of all tests.
-var shared = sync.OnceValues(func() (*Ground, error) { return NewGround(context.Background()) })
+// shared is the environment of all tests.
+var shared = sync.OnceValues(func() (*Env, error) { return NewEnv(context.Background()) })
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if g, err := shared(); err == nil { // all tests are over
-		if err := g.Close(); err != nil {
+	if e, err := shared(); err == nil { // all tests are over
+		if err := e.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -30,16 +30,16 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func ground(t *testing.T) *Ground {
+func env(t *testing.T) *Env {
 	t.Helper()
-	g, err := shared()
+	e, err := shared()
 	if errors.Is(err, azurite.ErrNotInstalled) {
 		azuritetest.SkipNotInstalled(t, err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g
+	return e
 }
 
 func report(t *testing.T, r Report, err error) {
@@ -48,7 +48,7 @@ func report(t *testing.T, r Report, err error) {
 		t.Fatal(err)
 	}
 	for _, f := range r.Failures {
-		t.Errorf("%s\n%s\nreplay: make chaos SEED=%d N=1\n%s", f.Schedule, strings.Join(f.Verdict.Complaints, "\n"), f.Seed, strings.Join(f.Story, "\n"))
+		t.Errorf("%s\n%s\nreplay: make chaos SEED=%d N=1\n%s", f.Schedule, strings.Join(f.Verdict.Complaints, "\n"), f.Seed, strings.Join(f.LogTail, "\n"))
 	}
 	t.Logf("%s\n%s", r.Line(), r.Table())
 }
@@ -60,7 +60,7 @@ func TestSchedules_EndWithEveryRowOnce(t *testing.T) {
 	}
 	t.Parallel()
 	const n = 6 // fewer may end without a promise to judge
-	r, err := Run(t.Context(), ground(t), Options{Schedules: n, Seed: 1, Parallel: n})
+	r, err := Run(t.Context(), env(t), Options{Schedules: n, Seed: 1, Parallel: n})
 	report(t, r, err)
 	if r.Kills == 0 || len(r.Faults) < 10 || r.Total.Promises == 0 {
 		t.Errorf("%d kills, %d kinds of faults, %d promises judged: the schedules proved little", r.Kills, len(r.Faults), r.Total.Promises)
@@ -72,12 +72,12 @@ func TestSchedules_UnderTheFunctionsHost(t *testing.T) {
 		t.Skip("long: not with -short")
 	}
 	t.Parallel()
-	g := ground(t)
+	e := env(t)
 	app, err := stack.BuildApp(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Run(t.Context(), g, Options{Schedules: 1, Seed: 21, HostOnly: true, App: app})
+	r, err := Run(t.Context(), e, Options{Schedules: 1, Seed: 21, HostOnly: true, App: app})
 	report(t, r, err)
 	if r.Kills == 0 {
 		t.Error("no handler was killed")
@@ -88,17 +88,17 @@ func TestSchedules_UnderTheFunctionsHost(t *testing.T) {
 func calm(t *testing.T, tables ...table) *world {
 	t.Helper()
 	s := scriptOf(7, false)
-	s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+	s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 	s.outage, s.quota, s.skew, s.ticks, s.tables = false, 0, 0, 1, tables
 	s.lies = lies{}
-	w, err := newWorld(t.Context(), ground(t), s)
+	w, err := newWorld(t.Context(), env(t), s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.close)
-	w.dice.rest()
+	w.faults.rest()
 	if v, err := w.runInProcess(t.Context()); err != nil || !v.OK() {
-		t.Fatalf("without faults: %+v, %v\n%s", v, err, strings.Join(w.story.last(50), "\n"))
+		t.Fatalf("without faults: %+v, %v\n%s", v, err, strings.Join(w.logTail.last(50), "\n"))
 	}
 	return w
 }
@@ -157,11 +157,11 @@ func TestOracle_SeesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestDice_DecideBySeedKindAndCount(t *testing.T) {
+func TestFaults_DecideBySeedKindAndCount(t *testing.T) {
 	rolls := func(seed uint64, kinds ...string) map[string][]int {
-		d, out := newDice(seed), map[string][]int{}
+		f, out := newFaults(seed), map[string][]int{}
 		for _, k := range kinds {
-			out[k] = append(out[k], d.roll(k).IntN(1000))
+			out[k] = append(out[k], f.roll(k).IntN(1000))
 		}
 		return out
 	}

@@ -1,227 +1,85 @@
 package chaos
 
 import (
+	"hash/fnv"
+	"maps"
 	"math/rand/v2"
-	"net/http"
-	"regexp"
-	"strings"
 	"sync"
-	"time"
-
-	"github.com/defender2adx/defender2adx/emulator/hunting"
-	"github.com/defender2adx/defender2adx/emulator/kusto"
-	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
-// hook puts the faults into the emulators.
-func (w *world) hook() {
-	w.struck = time.Now()
-	w.Hunting.SetFault(w.huntingFault)
-	w.Cluster.SetFaults(kusto.Faults{
-		Query: func(_, text string) error { return w.kustoFault("query", text) },
-		Command: func(_, text string) error {
-			// The oracle looks first: a command that is refused was meant all the same.
-			w.oracle.command(text)
-			return w.kustoFault("command", text)
-		},
-		Ingestion: w.verdict,
-	})
+// faults decide what goes wrong. The n-th decision of a kind is a function of seed,
+// kind and n, so that a seed keeps its faults although goroutines take turns in
+// another order.
+type faults struct {
+	seed uint64
+
+	mu       sync.Mutex
+	rolled   map[string]uint64
+	off      bool
+	injected map[string]int
 }
 
-// living changes the source between two calls, never under one: a query sees the
-// tables of one moment, but the emulator fixes its now() before it reads them.
-func (w *world) living(next http.Handler) http.Handler {
-	var gate sync.RWMutex
-	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		if r, ok := w.dice.strikes("live", w.plan.live); ok {
-			gate.Lock()
-			err := w.source.live(r, true)
-			gate.Unlock()
-			if err != nil {
-				w.log.Error("change the source", "error", err.Error())
-			}
-		}
-		gate.RLock()
-		defer gate.RUnlock()
-		next.ServeHTTP(rw, req)
-	})
+func newFaults(seed uint64) *faults {
+	return &faults{seed: seed, rolled: map[string]uint64{}, injected: map[string]int{}}
 }
 
-// huntingFault spoils a call.
-func (w *world) huntingFault(c hunting.Call) hunting.Fault {
-	if r, ok := w.dice.strikes("merge", w.plan.ingestion/10); ok {
-		t := w.plan.tables[r.IntN(len(w.plan.tables))]
-		w.dice.count("ADX: extents merged")
-		if err := w.Cluster.MergeExtents(stack.Database, t.destination()); err != nil {
-			w.log.Error("merge extents", "error", err.Error())
-		}
-	}
-	counting := strings.Contains(c.Query, "summarize")
-	f := w.wrong(c, counting)
-	if !counting && f.Cut == nil && f.Refuse == hunting.Unharmed {
-		f.Cut = &w.plan.rowLimit
-	}
-	if counting && f.Results == hunting.AsTheyAre && f.DropRow == 0 && f.Refuse == hunting.Unharmed {
-		w.counted(c.Table)
-	}
-	return f
+// roll returns the source of the next decision of a kind.
+func (f *faults) roll(kind string) *rand.Rand {
+	f.mu.Lock()
+	n := f.rolled[kind]
+	f.rolled[kind]++
+	f.mu.Unlock()
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(kind)) // a hash takes everything
+	return rand.New(rand.NewPCG(f.seed^h.Sum64(), n))
 }
 
-// wrong is what goes wrong with a call, if anything does.
-func (w *world) wrong(c hunting.Call, counting bool) hunting.Fault {
-	if r, ok := w.dice.strikes("lie", w.plan.lies.hunting); ok {
-		name, f := w.lie(r, c, counting)
-		w.dice.count("hunting: " + name)
-		return f
+// inject reports whether the next decision of a kind is a fault, and returns
+// the source of what else is to be decided about it.
+func (f *faults) inject(kind string, chance float64) (*rand.Rand, bool) {
+	if chance <= 0 || f.calm() {
+		return nil, false
 	}
-	r, ok := w.dice.strikes("hunting", w.plan.hunting)
-	if ok {
-		name, f := w.spoil(r, counting)
-		w.dice.count("hunting: " + name)
-		return f
-	}
-	return hunting.Fault{}
+	r := f.roll(kind)
+	return r, r.Float64() < chance
 }
 
-// spoil picks what goes wrong with a call. An answer to a count is never cut
-// without a word: it is far below any limit.
-func (w *world) spoil(r *rand.Rand, counting bool) (string, hunting.Fault) {
-	soon, form := time.Second, hunting.RetrySeconds
-	if !w.plan.hosted {
-		soon = time.Duration(between(r, 1, 600)) * time.Second
-		form = []hunting.RetryAfter{hunting.RetrySeconds, hunting.RetryNone, hunting.RetryDate}[r.IntN(3)]
-	}
-	throttle := func(kind hunting.Refusal) hunting.Fault {
-		return hunting.Fault{Refuse: kind, RetryAfter: &form, Wait: soon}
-	}
-	suffix := [...]string{" with Retry-After", " without Retry-After", " with a date"}[form]
-	switch r.IntN(16) {
-	case 0:
-		return "429 calls of a minute" + suffix, throttle(hunting.ThrottleMinute)
-	case 1:
-		return "429 calls of an hour" + suffix, throttle(hunting.ThrottleHour)
-	case 2:
-		return "429 processing resources" + suffix, throttle(hunting.ThrottleCPU)
-	case 3:
-		return "400 too large", hunting.Fault{Refuse: hunting.TooLarge}
-	case 4:
-		return "400 preempted", hunting.Fault{Refuse: hunting.Preempted}
-	case 5:
-		return "401 token expired", hunting.Fault{Refuse: hunting.ExpiredToken}
-	case 6:
-		return "500", hunting.Fault{Refuse: hunting.ServerError}
-	case 7:
-		return "502 page of HTML", hunting.Fault{Refuse: hunting.BadGateway}
-	case 8:
-		return "504", hunting.Fault{Refuse: hunting.GatewayTimeout}
-	case 9:
-		return "504 without a body", hunting.Fault{Refuse: hunting.EmptyTimeout}
-	case 10:
-		return "connection reset in mid-answer", hunting.Fault{ResetAt: 1 + r.Int64N(30_000)}
-	case 11:
-		return "answer ends in the middle", hunting.Fault{EndAt: 1 + r.Int64N(30_000)}
-	case 12:
-		return "hangs", hunting.Fault{Delay: pauseOf(r, 400*time.Millisecond)}
-	case 13:
-		if !w.plan.hosted && r.IntN(4) == 0 {
-			return "hangs beyond every patience", hunting.Fault{Delay: 4 * time.Second}
-		}
-		return "slow drip", hunting.Fault{Drip: 5 * time.Millisecond, DripBytes: 2048}
-	default:
-		if counting {
-			return "500", hunting.Fault{Refuse: hunting.ServerError}
-		}
-		n := r.IntN(w.plan.rowLimit)
-		return "cut without a word", hunting.Fault{Cut: &n}
-	}
+// count records a fault that was done.
+func (f *faults) count(fault string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.injected[fault]++
 }
 
-// kustoFault refuses a query or a command.
-func (w *world) kustoFault(kind, text string) error {
-	if strings.HasPrefix(text, ".get kusto identity token") {
-		return nil
+// atMost counts a fault unless it was done often enough.
+func (f *faults) atMost(n int, fault string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.injected[fault] >= n {
+		return false
 	}
-	r, ok := w.dice.strikes("kusto "+kind, w.plan.kusto)
-	if !ok {
-		return nil
-	}
-	switch r.IntN(5) {
-	case 0:
-		w.dice.count("ADX: " + kind + " throttled, 429")
-		return kusto.Throttled(429)
-	case 1:
-		w.dice.count("ADX: " + kind + " throttled, 503")
-		return kusto.Throttled(503)
-	case 2:
-		w.dice.count("ADX: " + kind + " failed after it began to answer")
-		return &kusto.Error{Status: 200, Code: "LimitsExceeded", Message: "Query execution lacks memory resources", Text: "a fault", Late: true}
-	case 3:
-		w.dice.count("ADX: " + kind + " refused for good")
-		return &kusto.Error{Status: 400, Code: "General_BadRequest", Message: "Request is invalid and cannot be executed.", Text: "a fault", Permanent: true}
-	default:
-		w.dice.count("ADX: " + kind + " failed, 500")
-		return &kusto.Error{Status: 500, Code: "Internal service error", Message: "Request aborted due to an internal service error.", Text: "a fault"}
-	}
+	f.injected[fault]++
+	return true
 }
 
-var sliceTag = regexp.MustCompile(`^ingest-by:([0-9A-Za-z]+)s([0-9]{6})$`)
-
-// verdict decides what becomes of an ingestion.
-func (w *world) verdict(d kusto.Delivery) kusto.Verdict {
-	if w.plan.outage && !w.dice.calm() {
-		w.dice.count("ingestion: failed for good, as all do")
-		return kusto.Verdict{Fail: &kusto.Failed{Code: "BadRequest_DatabaseNotExist", Details: "an outage", Status: "Permanent"}}
-	}
-	r, ok := w.dice.strikes("ingestion", w.plan.ingestion)
-	if !ok {
-		return kusto.Verdict{}
-	}
-	name, v := w.misfortune(r)
-	if v.Twin {
-		for _, tag := range d.Tags {
-			if m := sliceTag.FindStringSubmatch(tag); m != nil {
-				w.oracle.twin(d.Table, m[1], m[2])
-			}
-		}
-	}
-	w.dice.count("ingestion: " + name)
-	return v
+// rest ends all faults.
+func (f *faults) rest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.off = true
 }
 
-func (w *world) misfortune(r *rand.Rand) (string, kusto.Verdict) {
-	some := func(of int) func(int) bool {
-		at := r.IntN(of)
-		return func(row int) bool { return row%of == at }
-	}
-	failed := func(status string) *kusto.Failed {
-		return &kusto.Failed{Code: "BadRequest_NoRecordsOrWrongFormat", Details: "a fault", Status: status}
-	}
-	switch r.IntN(16) {
-	case 14, 15:
-		return blunder(r, some)
-	case 0, 1, 2:
-		return "delayed", kusto.Verdict{Delay: pauseOf(r, 800*time.Millisecond)}
-	case 3:
-		return "delayed beyond the grace time", kusto.Verdict{Delay: w.plan.grace + pauseOf(r, time.Second)}
-	case 4:
-		return "failed for good", kusto.Verdict{Fail: failed("Permanent")}
-	case 5:
-		return "failed after its own retries", kusto.Verdict{Fail: failed("Exhausted")}
-	case 6:
-		return "rows dropped", kusto.Verdict{Drop: some(between(r, 2, 50))}
-	case 7:
-		return "null Records", kusto.Verdict{Null: some(between(r, 2, 50))}
-	case 8:
-		return "lost", kusto.Verdict{Lose: true}
-	case 9:
-		return "twins", kusto.Verdict{Twin: true}
-	case 10:
-		return "handled again", kusto.Verdict{Again: between(r, 1, 2)}
-	case 11:
-		return "visible late", kusto.Verdict{Invisible: pauseOf(r, time.Second)}
-	case 12:
-		return "visible after the grace time", kusto.Verdict{Invisible: w.plan.grace + pauseOf(r, time.Second)}
-	default:
-		return "never reported", kusto.Verdict{Unreported: true}
-	}
+func (f *faults) calm() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.off
 }
+
+// done returns the faults so far by name.
+func (f *faults) done() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.injected)
+}
+
+func between(r *rand.Rand, low, high int) int { return low + r.IntN(high-low+1) }

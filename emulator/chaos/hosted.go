@@ -50,7 +50,7 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	w.hook()
 	faulty, stop := context.WithCancel(ctx)
 	struck := make(chan struct{})
-	go func() { defer close(struck); w.strike(faulty, hosts) }()
+	go func() { defer close(struck); w.killAndFreeze(faulty, hosts) }()
 	for range w.plan.ticks {
 		if err := stack.Tick(ctx, hosts[0].Host); err != nil {
 			w.log.Warn("tick", "error", err.Error())
@@ -63,7 +63,7 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	}
 	stop()
 	<-struck
-	w.dice.rest()
+	w.faults.rest()
 	w.log.Info("CHAOS faults end")
 	var stuck []string
 	for range healTicks {
@@ -98,7 +98,7 @@ func (w *world) startHost(ctx context.Context, app stack.App, name string) (*ins
 	var started atomic.Pointer[funchost.Host]
 	kill := func(where string) {
 		if h := started.Load(); h != nil && h.KillHandler(syscall.SIGKILL) == nil {
-			w.dice.count("process: killed " + where)
+			w.faults.count("process: killed " + where)
 			log.Info("CHAOS killed", "where", where)
 		}
 	}
@@ -109,33 +109,33 @@ func (w *world) startHost(ctx context.Context, app stack.App, name string) (*ins
 		Timing: funchost.Timing{QueueLease: 3 * time.Second, QueuePolling: 200 * time.Millisecond, QueueVisibility: 300 * time.Millisecond, RestartWindow: time.Millisecond},
 		Faults: funchost.Faults{
 			BeforeCall: func(_ context.Context, inv funchost.Invocation) {
-				if _, ok := w.dice.strikes("kill before an invocation", w.plan.kill*4); ok && inv.Function == "migrate" {
+				if _, ok := w.faults.inject("kill before an invocation", w.plan.kill*4); ok && inv.Function == "migrate" {
 					kill("before an invocation")
 				}
 			},
 			AfterCall: func(_ context.Context, inv funchost.Invocation, err error) error {
-				if _, ok := w.dice.strikes("kill after an invocation", w.plan.kill*4); ok && inv.Function == "migrate" {
+				if _, ok := w.faults.inject("kill after an invocation", w.plan.kill*4); ok && inv.Function == "migrate" {
 					kill("after an invocation")
 				}
 				return err
 			},
 			Deliver: func(funchost.Invocation) funchost.Delivery {
-				if _, ok := w.dice.strikes("deliver", w.plan.queue); ok {
-					w.dice.count("queue: delivered twice")
+				if _, ok := w.faults.inject("deliver", w.plan.queue); ok {
+					w.faults.count("queue: delivered twice")
 					return funchost.DeliverTwice
 				}
 				return funchost.DeliverOnce
 			},
 			Complete: func(funchost.Invocation, bool) funchost.Completion {
-				r, ok := w.dice.strikes("complete", w.plan.queue)
+				r, ok := w.faults.inject("complete", w.plan.queue)
 				switch {
 				case !ok:
 					return funchost.CompleteNormally
 				case r.IntN(2) == 0:
-					w.dice.count("queue: delete lost")
+					w.faults.count("queue: delete lost")
 					return funchost.DropCompletion
 				}
-				w.dice.count("queue: receipt overtaken")
+				w.faults.count("queue: receipt overtaken")
 				return funchost.StaleReceipt
 			},
 		},
@@ -147,20 +147,20 @@ func (w *world) startHost(ctx context.Context, app stack.App, name string) (*ins
 	return &instance{host, name}, nil
 }
 
-// strike kills and freezes handlers until ctx ends.
-func (w *world) strike(ctx context.Context, hosts []*instance) {
-	r := w.dice.roll("strike")
+// killAndFreeze kills and freezes handlers until ctx ends.
+func (w *world) killAndFreeze(ctx context.Context, hosts []*instance) {
+	r := w.faults.roll("strike")
 	for ctx.Err() == nil {
 		if sleep(ctx, 200*time.Millisecond+pauseOf(r, 2500*time.Millisecond)) != nil {
 			return
 		}
 		h := hosts[r.IntN(len(hosts))]
-		if w.plan.freeze > 0 && r.IntN(2) == 0 && w.dice.atMost(1, "process: frozen beyond its lease") {
+		if w.plan.freeze > 0 && r.IntN(2) == 0 && w.faults.atMost(1, "process: frozen beyond its lease") {
 			w.freezeHost(ctx, h)
 			continue
 		}
 		if w.plan.kill > 0 && h.KillHandler(syscall.SIGKILL) == nil {
-			w.dice.count("process: killed in mid-work")
+			w.faults.count("process: killed in mid-work")
 			w.log.Info("CHAOS killed", "host", h.name)
 		}
 		if sleep(ctx, pauseOf(r, 4*time.Second)) != nil {

@@ -27,29 +27,29 @@ const (
 
 // runInProcess plays a schedule over the real adapters in this process.
 func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
-	mail := newMailbox(w)
+	local := newLocalQueue(w)
 	serving, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
-	go func() { defer close(done); mail.serve(serving) }()
-	defer func() { stop(); <-done; mail.stop() }()
+	go func() { defer close(done); local.serve(serving) }()
+	defer func() { stop(); <-done; local.stop() }()
 
 	w.hook()
-	for i := 0; i < w.plan.ticks || w.calls.Load() < enoughCalls && i < mostTicks && !w.dice.calm(); i++ {
-		if i > 0 && mail.idle() {
-			if r, ok := w.dice.strikes("between ticks", 0.7); ok {
+	for i := 0; i < w.plan.ticks || w.calls.Load() < enoughCalls && i < mostTicks && !w.faults.calm(); i++ {
+		if i > 0 && local.idle() {
+			if r, ok := w.faults.inject("between ticks", 0.7); ok {
 				if err := w.source.live(r, false); err != nil {
 					return Verdict{}, err
 				}
 			}
 		}
-		if err := mail.tick(ctx); err != nil {
+		if err := local.tick(ctx); err != nil {
 			w.log.Warn("tick", "error", err.Error())
 		}
-		if err := mail.rest(ctx, tickPatience); err != nil {
+		if err := local.rest(ctx, tickPatience); err != nil {
 			return Verdict{}, err
 		}
 	}
-	w.dice.rest()
+	w.faults.rest()
 	w.log.Info("CHAOS faults end")
 	var stuck []string
 	for range healTicks {
@@ -60,10 +60,10 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 		if err != nil {
 			return Verdict{}, err
 		}
-		if err := mail.tick(ctx); err != nil {
+		if err := local.tick(ctx); err != nil {
 			w.log.Warn("tick", "error", err.Error())
 		}
-		if err := mail.rest(ctx, healPatience); err != nil {
+		if err := local.rest(ctx, healPatience); err != nil {
 			return Verdict{}, err
 		}
 		if stuck, err = w.stuck(ctx, before); err != nil {
@@ -73,7 +73,7 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 			return w.oracle.judge(ctx)
 		}
 		w.hours.Add(1)
-		if mail.idle() {
+		if local.idle() {
 			// Ticks are hours apart: a lease that nobody works under, left by a lost
 			// answer, has run out before the next one.
 			for _, t := range w.plan.tables {
@@ -93,8 +93,8 @@ func (w *world) judgeStuck(ctx context.Context, stuck []string) (Verdict, error)
 }
 
 // tick runs the timer function in the first process.
-func (m *mailbox) tick(ctx context.Context) error {
-	p, err := m.process(0)
+func (q *localQueue) tick(ctx context.Context) error {
+	p, err := q.process(0)
 	if err != nil {
 		return err
 	}
@@ -109,8 +109,8 @@ func (m *mailbox) tick(ctx context.Context) error {
 }
 
 // rest returns when nothing is left to do, or after patience.
-func (m *mailbox) rest(ctx context.Context, patience time.Duration) error {
-	for deadline := time.Now().Add(patience); !m.idle() && time.Now().Before(deadline); {
+func (q *localQueue) rest(ctx context.Context, patience time.Duration) error {
+	for deadline := time.Now().Add(patience); !q.idle() && time.Now().Before(deadline); {
 		if err := sleep(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}

@@ -75,7 +75,7 @@ func (o *oracle) judge(ctx context.Context) (Verdict, error) {
 		}
 	}
 	o.mu.Unlock()
-	if n := w.Hunting.Readout().QuotaRefusals; n > 0 {
+	if n := w.Hunting.Stats().QuotaRefusals; n > 0 {
 		v.complain("%d calls over the quota of %d in %v", n, w.plan.quota, quotaWindow)
 	}
 	return v, nil

@@ -72,7 +72,7 @@ func liesOf(seed uint64, hosted bool) lies {
 		l.jump = 0.01 * (0.2 + 0.8*r.Float64())
 	}
 	if hosted {
-		l.dark, l.jump = "", 0 // both act on the line of a process inside this one
+		l.dark, l.jump = "", 0 // both act on the transport of a process inside this one
 	}
 	return l
 }
@@ -100,7 +100,7 @@ func (l lies) String() string {
 }
 
 // count notes the kinds that last for a whole schedule.
-func (l lies) count(d *dice) {
+func (l lies) count(f *faults) {
 	for name, on := range map[string]bool{
 		"ADX: skipped reported as Failed": l.skippedAsFailed, "ADX: known tag refused": l.refuseTags,
 		"ADX: signatures without read": l.narrow, "ADX: few ingestions at a time": l.capacity > 0,
@@ -108,7 +108,7 @@ func (l lies) count(d *dice) {
 		"hunting: few branches in a union": l.branches > 0, "hunting: small requests": l.request > 0,
 	} {
 		if on {
-			d.count(name)
+			f.count(name)
 		}
 	}
 }
@@ -177,33 +177,33 @@ func (w *world) counted(source string) {
 // darkNow reports whether a place is out of reach.
 func (w *world) darkNow(at place) bool {
 	l := w.plan.lies
-	if l.dark != at || w.dice.calm() {
+	if l.dark != at || w.faults.calm() {
 		return false
 	}
 	since := time.Since(w.struck) - l.darkFrom
 	if since < 0 || since > l.darkFor {
 		return false
 	}
-	w.dice.count("outage: " + string(at))
+	w.faults.count("outage: " + string(at))
 	return true
 }
 
 // trouble is Entra's own, by the number of its code.
 func (w *world) trouble() int {
-	r, ok := w.dice.strikes("sign-in", w.plan.lies.signIn)
+	r, ok := w.faults.inject("sign-in", w.plan.lies.signIn)
 	if !ok {
 		return 0
 	}
-	w.dice.count("sign-in: Entra's own trouble")
+	w.faults.count("sign-in: Entra's own trouble")
 	return []int{90033, 50196}[r.IntN(2)]
 }
 
 // refusedToken refuses a token that is good.
 func (w *world) refusedToken() error {
-	if _, ok := w.dice.strikes("token", w.plan.lies.token); !ok {
+	if _, ok := w.faults.inject("token", w.plan.lies.token); !ok {
 		return nil
 	}
-	w.dice.count("ADX: good token refused")
+	w.faults.count("ADX: good token refused")
 	return errRefusedToken
 }
 

@@ -18,14 +18,14 @@ import (
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 )
 
-// process is the handler inside this process: its program as it is, over a line
+// process is the handler inside this process: its program as it is, over a transport
 // that can be cut.
 type process struct {
-	world *world
-	line  *line
-	clock *skewedClock
-	ctx   context.Context // ends when the process is killed
-	end   context.CancelFunc
+	world     *world
+	transport *faultTransport
+	clock     *skewedClock
+	ctx       context.Context // ends when the process is killed
+	end       context.CancelFunc
 
 	app    *app.App
 	routes http.Handler
@@ -35,20 +35,20 @@ type process struct {
 	work   map[string]int // deliveries under way by table
 }
 
-func (w *world) newProcess(mail *mailbox, place int) (*process, error) {
+func (w *world) newProcess(local *localQueue, place int) (*process, error) {
 	p := &process{world: w, work: map[string]int{}, clock: &skewedClock{world: w, ahead: w.plan.skewOf(place)}}
 	p.ctx, p.end = context.WithCancel(context.Background())
-	p.line = newLine(p)
-	if err := p.wire(mail); err != nil {
+	p.transport = newFaultTransport(p)
+	if err := p.wire(local); err != nil {
 		p.end()
 		return nil, err
 	}
 	return p, nil
 }
 
-// wire makes the handler's own program, with every client on the line, wake-ups
-// into the mailbox and waits shortened.
-func (p *process) wire(mail *mailbox) error {
+// wire makes the handler's own program, with every client on the transport, wake-ups
+// into the local queue and waits shortened.
+func (p *process) wire(local *localQueue) error {
 	w := p.world
 	settings := w.settings()
 	cfg, err := config.Read(func(name string) string { return settings[name] })
@@ -62,14 +62,14 @@ func (p *process) wire(mail *mailbox) error {
 		cfg.Defender.CallsPerMinute, cfg.Defender.QuotaMinute = w.plan.quota, quotaWindow
 	}
 	p.app, err = app.New(cfg, app.Options{
-		Version: "chaos", Log: w.log, Transport: p.line, Clock: p.clock,
+		Version: "chaos", Log: w.log, Transport: p.transport, Clock: p.clock,
 		Waits: app.Waits{
 			Nearby: 300 * time.Millisecond, PutOff: 10 * time.Millisecond, Waiting: 100 * time.Millisecond,
 			Answer: 3 * time.Second, Idle: 2 * time.Second,
 			Storage: policy.RetryOptions{MaxRetries: 3, TryTimeout: 10 * time.Second, RetryDelay: 2 * time.Millisecond, MaxRetryDelay: 20 * time.Millisecond},
 		},
 		Ports: func(ports *pipeline.Ports) {
-			ports.Quota, ports.Waker = hurried{ports.Quota, p.clock}, waker{p, mail}
+			ports.Quota, ports.Waker = shortHold{ports.Quota, p.clock}, waker{p, local}
 		},
 	})
 	if err != nil {
@@ -99,11 +99,11 @@ func (p *process) kill(where string) {
 		return
 	}
 	w := p.world
-	w.dice.count("process: killed " + where)
+	w.faults.count("process: killed " + where)
 	w.log.Info("CHAOS killed", "where", where)
 	p.end()
 	tables := p.tables()
-	wait := pauseOf(w.dice.roll("lease runs out"), 200*time.Millisecond)
+	wait := pauseOf(w.faults.roll("lease runs out"), 200*time.Millisecond)
 	w.tasks.Go(func() {
 		time.Sleep(wait)
 		for _, source := range tables {
@@ -115,17 +115,17 @@ func (p *process) kill(where string) {
 // freeze stops the process until somebody else may hold its tables.
 func (p *process) freeze() {
 	w := p.world
-	r := w.dice.roll("frozen for")
+	r := w.faults.roll("frozen for")
 	wait := 100*time.Millisecond + pauseOf(r, 700*time.Millisecond)
 	w.log.Info("CHAOS frozen", "for", wait)
-	p.line.freeze()
+	p.transport.freeze()
 	tables := p.tables()
 	w.tasks.Go(func() {
 		for _, source := range tables {
 			w.breakLease(context.Background(), source)
 		}
 		time.Sleep(wait)
-		p.line.thaw()
+		p.transport.thaw()
 	})
 }
 
@@ -154,15 +154,15 @@ func (p *process) anyTable() (string, bool) {
 	if len(tables) == 0 {
 		return "", false
 	}
-	return tables[p.world.dice.roll("whose lease").IntN(len(tables))], true
+	return tables[p.world.faults.roll("whose lease").IntN(len(tables))], true
 }
 
 // stop ends a process that lives and waits for its background.
 func (p *process) stop() {
-	p.line.thaw()
+	p.transport.thaw()
 	_ = p.app.Close() // it only gives connections back
 	p.end()
-	if t, ok := p.line.next.(interface{ CloseIdleConnections() }); ok {
+	if t, ok := p.transport.next.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }
@@ -179,14 +179,14 @@ func (p *process) working(table string) (end func()) {
 	return func() { add(-1) }
 }
 
-// hurried keeps nobody from calling for long: an instant that the service named
+// shortHold keeps nobody from calling for long: an instant that the service named
 // in minutes comes in a fraction of a second.
-type hurried struct {
+type shortHold struct {
 	pipeline.Quota
 	clock *skewedClock
 }
 
-func (h hurried) PauseUntil(ctx context.Context, until time.Time) error {
+func (h shortHold) PauseUntil(ctx context.Context, until time.Time) error {
 	return h.Quota.PauseUntil(ctx, h.clock.Now().Add(min(until.Sub(h.clock.Now()), 250*time.Millisecond)))
 }
 
@@ -200,7 +200,7 @@ type skewedClock struct {
 
 func (c *skewedClock) Now() time.Time {
 	ahead := c.ahead
-	if c.world.dice.calm() {
+	if c.world.faults.calm() {
 		ahead += time.Duration(c.world.hours.Load()) * time.Hour
 	} else {
 		ahead += time.Duration(c.jumped.Load())

@@ -60,7 +60,7 @@ type script struct {
 	lies       lies
 
 	// Chances of a fault, by boundary.
-	hunting, live, storage, line, kusto, ingestion, kill, freeze, lease, queue, timeout float64
+	hunting, live, storage, connection, kusto, ingestion, kill, freeze, lease, queue, timeout float64
 }
 
 const quotaWindow = 3 * time.Second
@@ -117,7 +117,7 @@ func scriptOf(seed uint64, hosted bool) script {
 		return most * (0.2 + 0.8*r.Float64())
 	}
 	s.hunting, s.live = chance(0.3), chance(0.3)
-	s.storage, s.line = chance(0.06), chance(0.03)
+	s.storage, s.connection = chance(0.06), chance(0.03)
 	s.kusto, s.ingestion = chance(0.12), chance(0.4)
 	s.kill, s.freeze, s.lease = chance(0.025), chance(0.008), chance(0.02)
 	s.queue = chance(0.4)
@@ -185,7 +185,7 @@ func (s script) String() string {
 	if s.outage {
 		mode += " outage"
 	}
-	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f line=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f | %s | %s",
+	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f connection=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f | %s | %s",
 		s.seed, mode, s.api, s.rowLimit, s.rowTarget, s.processes, s.parallel, s.budget, s.quota, quotaWindow, s.skew,
-		s.hunting, s.live, s.storage, s.line, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.lies, strings.Join(tables, ", "))
+		s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.lies, strings.Join(tables, ", "))
 }

@@ -17,8 +17,8 @@ const span = 5 * 24 * time.Hour
 
 // source is the tenant and, kept apart from it, what the oracle believes of it.
 type source struct {
-	data *tenant.Tenant
-	dice *dice
+	data   *tenant.Tenant
+	faults *faults
 
 	mu      sync.Mutex
 	nextID  int64
@@ -55,11 +55,11 @@ func (f *fingerprint) add(id int64) {
 	f.sum += x ^ x>>32
 }
 
-func newSource(s script, d *dice) (*source, error) {
-	out := &source{data: tenant.New(time.Now()), dice: d, tables: map[string]*truth{}}
+func newSource(s script, f *faults) (*source, error) {
+	out := &source{data: tenant.New(time.Now()), faults: f, tables: map[string]*truth{}}
 	out.data.Stand(time.Now()) // making the catalogue took a while
 	out.data.Run(time.Now)
-	r := d.roll("source")
+	r := f.roll("source")
 	for _, t := range s.tables {
 		tr := &truth{table: t, marks: map[int64]time.Time{}, expired: map[int64]string{}}
 		out.tables[t.source] = tr
@@ -149,7 +149,7 @@ func (s *source) live(r *rand.Rand, midRun bool) error {
 	names := slices.Sorted(maps.Keys(s.tables))
 	t := s.tables[names[r.IntN(len(names))]]
 	if t.kind == snapshot {
-		if midRun && !s.dice.atMost(3, "source: snapshot changed under way") {
+		if midRun && !s.faults.atMost(3, "source: snapshot changed under way") {
 			return nil
 		}
 		return s.refresh(r, t)
@@ -158,16 +158,16 @@ func (s *source) live(r *rand.Rand, midRun bool) error {
 	case 5:
 		return s.expire(r, t)
 	case 0:
-		s.dice.count("source: rows at one instant")
+		s.faults.count("source: rows at one instant")
 		return s.arrive(r, t, between(r, 20, 150), s.data.Now())
 	case 1:
-		s.dice.count("source: late rows")
+		s.faults.count("source: late rows")
 		return s.arrive(r, t, between(r, 1, 10), s.data.Now().Add(-time.Duration(r.Int64N(int64(latest)))))
 	case 2:
-		s.dice.count("source: order changed")
+		s.faults.count("source: order changed")
 		return s.data.Reorder(t.source, r.Uint64())
 	default:
-		s.dice.count("source: new rows")
+		s.faults.count("source: new rows")
 		return s.arrive(r, t, between(r, 1, 40), s.data.Now())
 	}
 }
@@ -175,7 +175,7 @@ func (s *source) live(r *rand.Rand, midRun bool) error {
 // expire drops the oldest rows of an event table, as the service does after thirty
 // days. What nobody has copied by then nobody will.
 func (s *source) expire(r *rand.Rand, t *truth) error {
-	if !s.dice.atMost(3, "source: rows expired") {
+	if !s.faults.atMost(3, "source: rows expired") {
 		return nil
 	}
 	s.mu.Lock()
@@ -211,7 +211,7 @@ func (s *source) refresh(r *rand.Rand, t *truth) error {
 	defer s.mu.Unlock()
 	share := r.Float64() * 0.2
 	gone := map[int64]bool{}
-	s.dice.count("source: snapshot refreshed")
+	s.faults.count("source: snapshot refreshed")
 	// In three steps, each of which a query may see: each is a version.
 	if _, err := s.data.Delete(t.source, func(_ int, text []byte) bool {
 		id, ok := idOf(text)

@@ -24,16 +24,16 @@ import (
 )
 
 // world is the surroundings of one schedule: a tenant, its hunting API, a
-// cluster, a storage container, on the shared ground.
+// cluster, a storage container, in the shared environment.
 type world struct {
 	*stack.Emulators // a copy with this schedule's cluster, tenant and addresses
-	ground           *Ground
+	env              *Env
 	plan             script
 	name             string // of container and queues
-	dice             *dice
+	faults           *faults
 	source           *source
 	oracle           *oracle
-	story            *story
+	logTail          *logTail
 	log              *slog.Logger
 
 	admin *azkustodata.Client
@@ -51,24 +51,24 @@ type world struct {
 }
 
 // newWorld makes the surroundings and the configuration; nothing runs yet.
-func newWorld(ctx context.Context, g *Ground, s script) (_ *world, err error) {
+func newWorld(ctx context.Context, e *Env, s script) (_ *world, err error) {
 	w := &world{
-		ground: g, plan: s, name: fmt.Sprintf("c%d%s", s.seed, suffix()), dice: newDice(s.seed), story: &story{began: time.Now()},
-		tokens: g.Identity, miscounted: map[string]bool{},
+		env: e, plan: s, name: fmt.Sprintf("c%d%s", s.seed, suffix()), faults: newFaults(s.seed), logTail: &logTail{},
+		tokens: e.Identity, miscounted: map[string]bool{},
 	}
-	s.lies.count(w.dice)
+	s.lies.count(w.faults)
 	if s.skew > 0 {
-		w.dice.count("clock: processes differ")
+		w.faults.count("clock: processes differ")
 	}
-	w.log = slog.New(slog.NewTextHandler(w.story, nil))
-	shared := *g.Emulators
+	w.log = slog.New(slog.NewTextHandler(w.logTail, nil))
+	shared := *e.Emulators
 	w.Emulators = &shared
 	defer func() {
 		if err != nil {
 			w.close()
 		}
 	}()
-	if w.source, err = newSource(s, w.dice); err != nil {
+	if w.source, err = newSource(s, w.faults); err != nil {
 		return nil, err
 	}
 	w.Data = w.source.data
@@ -82,7 +82,7 @@ func newWorld(ctx context.Context, g *Ground, s script) (_ *world, err error) {
 	if err := w.startHunting(); err != nil {
 		return nil, err
 	}
-	if w.blobs, err = container.NewClientFromConnectionString(g.Azurite.ConnectionString(), w.name, nil); err != nil {
+	if w.blobs, err = container.NewClientFromConnectionString(e.Azurite.ConnectionString(), w.name, nil); err != nil {
 		return nil, err
 	}
 	return w, w.prepare(ctx)
@@ -107,10 +107,10 @@ func (w *world) startAuthority() error {
 		life = briefLife
 	}
 	var err error
-	if w.tokens, err = w.ground.authority(life, w.trouble); err != nil {
+	if w.tokens, err = w.env.authority(life, w.trouble); err != nil {
 		return err
 	}
-	address, end, err := w.ground.serve(w.tokens.Authority())
+	address, end, err := w.env.serve(w.tokens.Authority())
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ var errRefusedToken = errors.New("the token is not taken")
 
 func (w *world) startCluster(ctx context.Context) error {
 	l := w.plan.lies
-	storage, err := w.ground.storage(ctx, w.name, l.narrow)
+	storage, err := w.env.storage(ctx, w.name, l.narrow)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (w *world) startCluster(ctx context.Context) error {
 		SkippedAsFailed: l.skippedAsFailed, RefuseKnownTags: l.refuseTags, IngestionCapacity: l.capacity, StaleReads: l.stale,
 		NoIndexedEncoding: l.narrow, LooseTies: l.loose,
 		Authorize: func(bearer string) (string, error) {
-			claims, err := w.ground.Identity.Verify(bearer, identity.AudienceKusto)
+			claims, err := w.env.Identity.Verify(bearer, identity.AudienceKusto)
 			if err != nil {
 				return "", err
 			}
@@ -191,7 +191,7 @@ func (w *world) startHunting() error {
 	if err != nil {
 		return err
 	}
-	address, end, err := w.ground.serve(w.living(w.Hunting))
+	address, end, err := w.env.serve(w.living(w.Hunting))
 	if err != nil {
 		return err
 	}

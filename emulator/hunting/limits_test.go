@@ -77,7 +77,7 @@ func TestQuota_IsASlidingWindow(t *testing.T) {
 	if code, message := failure(t, refused); refused.status != 429 || code != "429" || message != "API calls quota exceeded! maximum allowed 3 per 00:01:00" {
 		t.Errorf("%d %s", refused.status, refused.body)
 	}
-	if r := w.server.Readout(); r.Calls != 11 || r.QuotaRefusals != 4 || len(r.Log) != 11 || r.Log[0].Table != "AlertInfo" || r.Log[3].Status != 429 {
+	if r := w.server.Stats(); r.Calls != 11 || r.QuotaRefusals != 4 || len(r.Log) != 11 || r.Log[0].Table != "AlertInfo" || r.Log[3].Status != 429 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -309,7 +309,7 @@ func TestServer_ServesManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if r := w.server.Readout(); r.Calls != 40 || r.Rows != 40 {
+	if r := w.server.Stats(); r.Calls != 40 || r.Rows != 40 {
 		t.Errorf("%d calls, %d rows", r.Calls, r.Rows)
 	}
 }

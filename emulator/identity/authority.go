@@ -235,7 +235,7 @@ func (s *Server) grant(r *http.Request, form url.Values, resource string, unclea
 	}
 	signed, claims, err := s.issue(p, audience, how)
 	if err == nil {
-		s.readout.Issued[audience]++
+		s.stats.Issued[audience]++
 	}
 	return signed, claims, nil, err
 }

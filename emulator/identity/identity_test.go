@@ -248,7 +248,7 @@ func TestAuthority_RefusalsCarryEntraCodes(t *testing.T) {
 			if test.field != "" {
 				form.Set(test.field, test.value)
 			}
-			before := d.Readout()
+			before := d.Stats()
 			resp, err := d.certs.Client().PostForm(d.authority.URL+"/"+test.tenant+"/oauth2/v2.0/token", form)
 			if err != nil {
 				t.Fatal(err)
@@ -278,13 +278,13 @@ func TestAuthority_RefusalsCarryEntraCodes(t *testing.T) {
 			if strings.Contains(got.Description, secret) {
 				t.Errorf("description shows the secret: %s", got.Description)
 			}
-			after := d.Readout()
+			after := d.Stats()
 			if after.Refused[test.code] != before.Refused[test.code]+1 {
 				t.Errorf("refusals of AADSTS%d went from %d to %d", test.code, before.Refused[test.code], after.Refused[test.code])
 			}
 		})
 	}
-	if got, want := d.Readout().Issued, map[string]int{identity.AudienceGraph: 3, identity.AudienceVault: 1}; !cmp.Equal(got, want) {
+	if got, want := d.Stats().Issued, map[string]int{identity.AudienceGraph: 3, identity.AudienceVault: 1}; !cmp.Equal(got, want) {
 		t.Errorf("tokens issued: got %v, want %v", got, want)
 	}
 }

@@ -60,7 +60,7 @@ func (s *Server) managedToken(w http.ResponseWriter, query url.Values) {
 		refuseManaged(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	s.readout.Issued[audience]++
+	s.stats.Issued[audience]++
 	writeJSON(w, http.StatusOK, map[string]string{
 		"access_token": signed,
 		"expires_on":   strconv.FormatInt(claims.Expires, 10),

@@ -89,7 +89,7 @@ func (r *refusal) text() string { return fmt.Sprintf("AADSTS%d: %s", r.code, r.m
 // refuse counts and writes a refusal.
 func (s *Server) refuse(w http.ResponseWriter, req *http.Request, r *refusal) {
 	s.mu.Lock()
-	s.readout.Refused[r.code]++
+	s.stats.Refused[r.code]++
 	s.mu.Unlock()
 
 	timestamp := s.now().UTC().Format("2006-01-02 15:04:05Z")

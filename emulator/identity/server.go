@@ -75,11 +75,11 @@ type Server struct {
 	tenants    map[string]string // lower-case id or domain -> id
 	resources  map[string]string // normalized identifier -> audience
 	principals map[string]*principal
-	readout    Readout
+	stats    Stats
 }
 
-// Readout counts the requests served so far.
-type Readout struct {
+// Stats counts the requests served so far.
+type Stats struct {
 	Issued  map[string]int // tokens by audience, from either endpoint
 	Refused map[int]int    // refusals of the token endpoint by AADSTS code
 }
@@ -99,7 +99,7 @@ func New(opts Options) (*Server, error) {
 		tenants:    make(map[string]string),
 		resources:  make(map[string]string),
 		principals: make(map[string]*principal),
-		readout:    Readout{Issued: make(map[string]int), Refused: make(map[int]int)},
+		stats:    Stats{Issued: make(map[string]int), Refused: make(map[int]int)},
 	}
 	if s.life == 0 {
 		s.life = time.Hour
@@ -119,11 +119,11 @@ func (s *Server) SetTokenLife(life time.Duration) {
 	s.life = life
 }
 
-// Readout returns the counters as they stand.
-func (s *Server) Readout() Readout {
+// Stats returns the counters as they stand.
+func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Readout{Issued: maps.Clone(s.readout.Issued), Refused: maps.Clone(s.readout.Refused)}
+	return Stats{Issued: maps.Clone(s.stats.Issued), Refused: maps.Clone(s.stats.Refused)}
 }
 
 // RegisterResource makes audience something tokens can be asked for. Aliases are

@@ -161,7 +161,7 @@ func TestQueuedIngestion_TakesBlobsIn(t *testing.T) {
 			}
 		}
 		if n != 2 {
-			t.Errorf("readout has %d rows, want 2", n)
+			t.Errorf("the table has %d rows, want 2", n)
 		}
 
 		res, err = q.ingest.FromFile(t.Context(), blob, azkustoingest.Table("ByURL"), json, inline, report, azkustoingest.IfNotExists(`["s1"]`))

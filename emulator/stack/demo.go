@@ -123,7 +123,7 @@ func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began tim
 	if err != nil {
 		return Outcome{}, err
 	}
-	out := Outcome{Tables: len(tables), Calls: int(e.Hunting.Readout().Calls), Failed: f.failed()}
+	out := Outcome{Tables: len(tables), Calls: int(e.Hunting.Stats().Calls), Failed: f.failed()}
 	for i, r := range results {
 		out.SourceRows += r.Source
 		out.ADXRows += r.Arrived

@@ -298,7 +298,7 @@ func TestMDE_IsTheFallback(t *testing.T) {
 	s.successes(table, 1)
 	s.equal()
 	s.waitLine("change to graph")
-	for _, call := range s.Hunting.Readout().Log {
+	for _, call := range s.Hunting.Stats().Log {
 		if call.API != hunting.MDE {
 			t.Fatalf("a call went to API %v", call.API)
 		}

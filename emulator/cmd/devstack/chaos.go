@@ -32,12 +32,12 @@ func (c chaosCommand) Run(p *process) (err error) {
 			return err
 		}
 	}
-	ground, err := chaos.NewGround(ctx)
+	env, err := chaos.NewEnv(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, ground.Close()) }()
-	report, err := chaos.Run(ctx, ground, chaos.Options{
+	defer func() { err = errors.Join(err, env.Close()) }()
+	report, err := chaos.Run(ctx, env, chaos.Options{
 		Schedules: c.N, Seed: c.Seed, HostEvery: c.HostEvery, App: app, Parallel: c.Parallel, Verbose: c.Verbose, Out: os.Stdout,
 	})
 	fmt.Print(report.Table())
@@ -59,18 +59,18 @@ func (c chaosCommand) Run(p *process) (err error) {
 }
 
 // tell prints the audit log of a schedule that failed, and keeps the rest of its
-// story in a file.
+// log in a file.
 func tell(f chaos.Failure) error {
 	file, err := os.CreateTemp("", fmt.Sprintf("chaos-%d-*.log", f.Seed))
 	if err != nil {
 		return err
 	}
-	for _, line := range f.Story {
+	for _, line := range f.LogTail {
 		if strings.HasPrefix(line, "audit ") {
 			fmt.Println("  " + line)
 		}
 		fmt.Fprintln(file, line)
 	}
-	fmt.Println("story:", file.Name())
+	fmt.Println("log:", file.Name())
 	return file.Close()
 }

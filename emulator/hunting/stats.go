@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Readout is what the server has done so far.
-type Readout struct {
+// Stats is what the server has done so far.
+type Stats struct {
 	Calls         int64 // requests that reached a hunting path
 	Rows, Bytes   int64 // of results, before compression
 	QuotaRefusals int64 // 429 that a quota brought about, faults left out
@@ -30,20 +30,20 @@ const logged = 100_000
 
 type counters struct {
 	mu      sync.Mutex
-	readout Readout
+	stats Stats
 }
 
 func (c *counters) begin() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.readout.Calls++
-	return c.readout.Calls
+	c.stats.Calls++
+	return c.stats.Calls
 }
 
 func (c *counters) end(e Entry, quotaRefused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := &c.readout
+	r := &c.stats
 	r.Rows += int64(e.Rows)
 	r.Bytes += e.Bytes
 	if quotaRefused {
@@ -55,11 +55,11 @@ func (c *counters) end(e Entry, quotaRefused bool) {
 	r.Log = append(r.Log, e)
 }
 
-// Readout returns the counters and the log of the last calls.
-func (s *Server) Readout() Readout {
+// Stats returns the counters and the log of the last calls.
+func (s *Server) Stats() Stats {
 	s.counters.mu.Lock()
 	defer s.counters.mu.Unlock()
-	r := s.counters.readout
+	r := s.counters.stats
 	r.Log = slices.Clone(r.Log)
 	return r
 }

@@ -22,16 +22,16 @@ const (
 	workers = 3
 )
 
-// mailbox is the queue of wake-ups with the host's side of it: redelivery,
+// localQueue is the queue of wake-ups with the host's side of it: redelivery,
 // duplicates, lost deletes, poison. Delays are shortened.
-type mailbox struct {
+type localQueue struct {
 	world *world
 
 	mu        sync.Mutex
 	messages  []*message
 	inWork    int
 	processes []*process
-	change    chan struct{} // signals mail or the end of a delivery
+	change    chan struct{} // signals a message or the end of a delivery
 }
 
 // message is one wake-up in the queue.
@@ -42,69 +42,69 @@ type message struct {
 	dequeues int
 }
 
-func newMailbox(w *world) *mailbox {
-	return &mailbox{world: w, processes: make([]*process, w.plan.processes), change: make(chan struct{}, 1)}
+func newLocalQueue(w *world) *localQueue {
+	return &localQueue{world: w, processes: make([]*process, w.plan.processes), change: make(chan struct{}, 1)}
 }
 
 // process returns the living process in a place, starting one where it is dead.
-func (m *mailbox) process(i int) (*process, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if p := m.processes[i]; p != nil && !p.dead() {
+func (q *localQueue) process(i int) (*process, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if p := q.processes[i]; p != nil && !p.dead() {
 		return p, nil
 	}
-	if old := m.processes[i]; old != nil {
-		m.world.tasks.Go(old.stop)
+	if old := q.processes[i]; old != nil {
+		q.world.tasks.Go(old.stop)
 	}
-	p, err := m.world.newProcess(m, i)
+	p, err := q.world.newProcess(q, i)
 	if err == nil {
-		m.processes[i] = p
+		q.processes[i] = p
 	}
 	return p, err
 }
 
-func (m *mailbox) stop() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, p := range m.processes {
+func (q *localQueue) stop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, p := range q.processes {
 		if p != nil {
 			p.stop()
 		}
 	}
 }
 
-func (m *mailbox) put(text string, delay time.Duration) {
-	m.requeue(&message{text: text, inserted: time.Now()}, delay)
+func (q *localQueue) put(text string, delay time.Duration) {
+	q.requeue(&message{text: text, inserted: time.Now()}, delay)
 }
 
-func (m *mailbox) requeue(x *message, delay time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (q *localQueue) requeue(x *message, delay time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	x.visible = time.Now().Add(min(delay, longestWait))
-	m.messages = append(m.messages, x)
-	m.signal()
+	q.messages = append(q.messages, x)
+	q.signal()
 }
 
-func (m *mailbox) signal() {
+func (q *localQueue) signal() {
 	select {
-	case m.change <- struct{}{}:
+	case q.change <- struct{}{}:
 	default:
 	}
 }
 
 // take returns the next message that shows, or how long until one does.
-func (m *mailbox) take() (*message, time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (q *localQueue) take() (*message, time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	wait := 20 * time.Millisecond
 	now := time.Now()
-	for i, x := range m.messages {
+	for i, x := range q.messages {
 		if until := x.visible.Sub(now); until > 0 {
 			wait = min(wait, until)
 			continue
 		}
-		m.messages = append(m.messages[:i:i], m.messages[i+1:]...)
-		m.inWork++
+		q.messages = append(q.messages[:i:i], q.messages[i+1:]...)
+		q.inWork++
 		x.dequeues++
 		return x, 0
 	}
@@ -112,27 +112,27 @@ func (m *mailbox) take() (*message, time.Duration) {
 }
 
 // idle reports whether nothing waits and nothing is handled.
-func (m *mailbox) idle() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.messages) == 0 && m.inWork == 0
+func (q *localQueue) idle() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.messages) == 0 && q.inWork == 0
 }
 
 // serve hands messages out until ctx ends, and waits for those handed out.
-func (m *mailbox) serve(ctx context.Context) {
+func (q *localQueue) serve(ctx context.Context) {
 	var g sync.WaitGroup
 	for range workers {
 		g.Go(func() {
 			for ctx.Err() == nil {
-				x, wait := m.take()
+				x, wait := q.take()
 				if x == nil {
 					time.Sleep(wait)
 					continue
 				}
-				m.deliver(x)
-				m.mu.Lock()
-				m.inWork--
-				m.mu.Unlock()
+				q.deliver(x)
+				q.mu.Lock()
+				q.inWork--
+				q.mu.Unlock()
 			}
 		})
 	}
@@ -140,50 +140,50 @@ func (m *mailbox) serve(ctx context.Context) {
 }
 
 // deliver is one invocation and what becomes of its message.
-func (m *mailbox) deliver(x *message) {
-	d, s := m.world.dice, m.world.plan
-	r, odd := d.strikes("queue", s.queue)
+func (q *localQueue) deliver(x *message) {
+	f, s := q.world.faults, q.world.plan
+	r, odd := f.inject("queue", s.queue)
 	what := 0
 	if odd {
 		what = 1 + r.IntN(3)
 	}
 	if what == 1 {
-		d.count("queue: delivered twice")
-		m.put(x.text, pauseOf(r, longestWait))
+		f.count("queue: delivered twice")
+		q.put(x.text, pauseOf(r, longestWait))
 	}
 	place := 0
 	if s.processes > 1 {
-		place = d.roll("which process").IntN(s.processes)
+		place = f.roll("which process").IntN(s.processes)
 	}
-	p, err := m.process(place)
+	p, err := q.process(place)
 	if err != nil {
-		m.world.log.Error("start a process", "error", err.Error())
-		m.requeue(x, longestWait)
+		q.world.log.Error("start a process", "error", err.Error())
+		q.requeue(x, longestWait)
 		return
 	}
 	again := p.serve(x)
 	switch {
 	case p.dead():
-		m.requeue(x, longestWait)
+		q.requeue(x, longestWait)
 	case again && x.dequeues >= maxDequeues:
-		d.count("queue: poisoned")
+		f.count("queue: poisoned")
 		p.bury(x)
 	case again:
-		m.requeue(x, 30*time.Millisecond)
+		q.requeue(x, 30*time.Millisecond)
 	case what == 2:
-		d.count("queue: delete lost")
-		m.requeue(x, pauseOf(r, longestWait))
+		f.count("queue: delete lost")
+		q.requeue(x, pauseOf(r, longestWait))
 	case what == 3 && x.dequeues < maxDequeues:
-		d.count("queue: delayed and handled again")
-		m.requeue(x, longestWait)
+		f.count("queue: delayed and handled again")
+		q.requeue(x, longestWait)
 	}
 }
 
 // serve runs the migrate function on a message.
 func (p *process) serve(x *message) (again bool) {
 	limit := 2 * time.Minute
-	if r, ok := p.world.dice.strikes("timeout", p.world.plan.timeout); ok {
-		p.world.dice.count("clock: functionTimeout")
+	if r, ok := p.world.faults.inject("timeout", p.world.plan.timeout); ok {
+		p.world.faults.count("clock: functionTimeout")
 		limit = pauseOf(r, 800*time.Millisecond)
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, limit)
@@ -209,27 +209,27 @@ func (p *process) invocation(x *message) []byte {
 	return text
 }
 
-// waker puts wake-ups into the mailbox. A dead process sends none.
+// waker puts wake-ups into the local queue. A dead process sends none.
 type waker struct {
 	process *process
-	mail    *mailbox
+	local   *localQueue
 }
 
 func (w waker) Wake(ctx context.Context, up plan.WakeUp, delay time.Duration) error {
-	if err := w.process.line.ready(ctx); err != nil {
+	if err := w.process.transport.ready(ctx); err != nil {
 		return err
 	}
 	text, err := queue.Text(up)
 	if err != nil {
 		return err
 	}
-	d := w.process.world.dice
-	killer, kill := d.strikes("kill at a wake-up", w.process.world.plan.kill)
+	f := w.process.world.faults
+	killer, kill := f.inject("kill at a wake-up", w.process.world.plan.kill)
 	if kill && len(w.process.tables()) > 0 && killer.IntN(2) == 0 {
 		w.process.kill("before a wake-up")
 		return errDead
 	}
-	w.mail.put(text, delay)
+	w.local.put(text, delay)
 	if kill && len(w.process.tables()) > 0 {
 		w.process.kill("after a wake-up")
 		return errDead

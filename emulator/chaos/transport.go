@@ -31,10 +31,10 @@ const (
 
 var errDead = errors.New("the process is dead")
 
-// line is all that a process knows of the outside: every request of every
+// faultTransport is all that a process knows of the outside: every request of every
 // adapter goes through it. It breaks requests on either side of their effect,
 // ends with its process, and stands still with it.
-type line struct {
+type faultTransport struct {
 	process *process
 	next    http.RoundTripper
 
@@ -42,43 +42,43 @@ type line struct {
 	frozen chan struct{} // closed when the process goes on; nil: it runs
 }
 
-func newLine(p *process) *line {
+func newFaultTransport(p *process) *faultTransport {
 	transport := p.world.Certs.Client().Transport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 16
-	return &line{process: p, next: transport}
+	return &faultTransport{process: p, next: transport}
 }
 
-// Do lets the storage and identity SDKs use the line.
-func (l *line) Do(req *http.Request) (*http.Response, error) { return l.client().Do(req) }
+// Do lets the storage and identity SDKs use the transport.
+func (t *faultTransport) Do(req *http.Request) (*http.Response, error) { return t.client().Do(req) }
 
-func (l *line) client() *http.Client {
-	return &http.Client{Transport: l, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+func (t *faultTransport) client() *http.Client {
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // RoundTrip sends a request, or not.
-func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
-	p, d, s := l.process, l.process.world.dice, l.process.world.plan
-	at := l.place(req.URL)
+func (t *faultTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	p, f, s := t.process, t.process.world.faults, t.process.world.plan
+	at := t.place(req.URL)
 	p.world.calls.Add(1)
-	if r, ok := d.strikes("clock", s.lies.jump); ok && d.atMost(8, "clock: jumps") {
+	if r, ok := f.inject("clock", s.lies.jump); ok && f.atMost(8, "clock: jumps") {
 		p.clock.jump(r)
 	}
-	if err := l.ready(req.Context()); err != nil {
+	if err := t.ready(req.Context()); err != nil {
 		return nil, refuse(req, err)
 	}
-	if _, ok := d.strikes("freeze", s.freeze); ok && at != toElsewhere && d.atMost(3, "process: frozen beyond its lease") {
+	if _, ok := f.inject("freeze", s.freeze); ok && at != toElsewhere && f.atMost(3, "process: frozen beyond its lease") {
 		p.freeze()
-		if err := l.ready(req.Context()); err != nil {
+		if err := t.ready(req.Context()); err != nil {
 			return nil, refuse(req, err)
 		}
 	}
-	if _, ok := d.strikes("lease", s.lease); ok && at == toState {
+	if _, ok := f.inject("lease", s.lease); ok && at == toState {
 		if source, working := p.anyTable(); working {
-			d.count("storage: lease broken")
+			f.count("storage: lease broken")
 			p.world.breakLease(context.WithoutCancel(req.Context()), source)
 		}
 	}
-	killer, kill := d.strikes("kill", s.kill)
+	killer, kill := f.inject("kill", s.kill)
 	kill = kill && at != toElsewhere && len(p.tables()) > 0
 	when := 0
 	if kill {
@@ -88,13 +88,13 @@ func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
 		p.kill("before a call to " + string(at))
 		return nil, refuse(req, errDead)
 	}
-	if resp, err, struck := l.before(req, at); struck {
+	if resp, err, struck := t.before(req, at); struck {
 		return resp, err
 	}
 	ctx, cancel := context.WithCancel(req.Context())
 	stop := context.AfterFunc(p.ctx, cancel)
 	end := func() { stop(); cancel() }
-	resp, err := l.next.RoundTrip(req.WithContext(ctx))
+	resp, err := t.next.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		end()
 		if p.dead() {
@@ -112,20 +112,20 @@ func (l *line) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = &body{ReadCloser: resp.Body, end: func() {}, left: int64(killer.IntN(20_000)), last: func() { p.kill("in an answer of " + string(at)) }}
 	}
 	// A freeze begins on this side of an effect as well.
-	if err := l.ready(req.Context()); err != nil {
+	if err := t.ready(req.Context()); err != nil {
 		_ = resp.Body.Close() // nobody reads it
 		return nil, err
 	}
-	return l.after(resp, at)
+	return t.after(resp, at)
 }
 
 // ready waits while the process is frozen, and ends when it is dead.
-func (l *line) ready(ctx context.Context) error {
+func (t *faultTransport) ready(ctx context.Context) error {
 	for {
-		l.mu.Lock()
-		frozen := l.frozen
-		l.mu.Unlock()
-		if l.process.dead() {
+		t.mu.Lock()
+		frozen := t.frozen
+		t.mu.Unlock()
+		if t.process.dead() {
 			return errDead
 		}
 		if frozen == nil {
@@ -133,18 +133,18 @@ func (l *line) ready(ctx context.Context) error {
 		}
 		select {
 		case <-frozen:
-		case <-l.process.ctx.Done():
+		case <-t.process.ctx.Done():
 		}
 	}
 }
 
 // before breaks a request that then never reaches its server.
-func (l *line) before(req *http.Request, at place) (*http.Response, error, bool) {
-	d, s := l.process.world.dice, l.process.world.plan
-	if p := l.process; p.world.darkNow(at) {
+func (t *faultTransport) before(req *http.Request, at place) (*http.Response, error, bool) {
+	f, s := t.process.world.faults, t.process.world.plan
+	if p := t.process; p.world.darkNow(at) {
 		return nil, refuse(req, reset("dial")), true
 	}
-	if r, ok := d.strikes("storage "+string(at), s.storage); ok && (at == toState || at == toStaging || at == toQueue) {
+	if r, ok := f.inject("storage "+string(at), s.storage); ok && (at == toState || at == toStaging || at == toQueue) {
 		codes := []struct {
 			status int
 			code   string
@@ -153,37 +153,38 @@ func (l *line) before(req *http.Request, at place) (*http.Response, error, bool)
 		if c.status == 412 && (req.Method != http.MethodPut || at != toState || req.URL.Query().Get("comp") != "") {
 			c = codes[0]
 		}
-		d.count(fmt.Sprintf("storage: %d", c.status))
+		f.count(fmt.Sprintf("storage: %d", c.status))
 		discard(req)
 		return storageError(req, c.status, c.code), nil, true
 	}
-	if r, ok := d.strikes("line "+string(at), s.line); ok && at != toElsewhere && r.IntN(2) == 0 {
-		d.count("line: cut before the call to " + string(at))
+	// The kind is part of what a seed means.
+	if r, ok := f.inject("line "+string(at), s.connection); ok && at != toElsewhere && r.IntN(2) == 0 {
+		f.count("connection: cut before the call to " + string(at))
 		return nil, refuse(req, reset("write")), true
 	}
 	return nil, nil, false
 }
 
 // after loses the answer to a request that was done.
-func (l *line) after(resp *http.Response, at place) (*http.Response, error) {
-	d, s := l.process.world.dice, l.process.world.plan
-	r, ok := d.strikes("reply "+string(at), s.line)
+func (t *faultTransport) after(resp *http.Response, at place) (*http.Response, error) {
+	f, s := t.process.world.faults, t.process.world.plan
+	r, ok := f.inject("reply "+string(at), s.connection)
 	if !ok || at == toElsewhere {
 		return resp, nil
 	}
 	if r.IntN(3) == 0 {
-		d.count("line: answer cut off by " + string(at))
+		f.count("connection: answer cut off by " + string(at))
 		resp.Body = &body{ReadCloser: resp.Body, end: func() {}, left: int64(r.IntN(2000)), failure: reset("read")}
 		return resp, nil
 	}
-	d.count("line: answer lost by " + string(at))
+	f.count("connection: answer lost by " + string(at))
 	_, _ = io.Copy(io.Discard, resp.Body) // the server did its part
 	_ = resp.Body.Close()                 // nothing of it is used
 	return nil, reset("read")
 }
 
-func (l *line) place(u *url.URL) place {
-	w := l.process.world
+func (t *faultTransport) place(u *url.URL) place {
+	w := t.process.world
 	switch address := u.Scheme + "://" + u.Host; {
 	case strings.HasPrefix(w.ClusterURL, address):
 		return toKusto
@@ -201,21 +202,21 @@ func (l *line) place(u *url.URL) place {
 	return toElsewhere
 }
 
-// freeze stops the line until thaw.
-func (l *line) freeze() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.frozen == nil {
-		l.frozen = make(chan struct{})
+// freeze stops the transport until thaw.
+func (t *faultTransport) freeze() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.frozen == nil {
+		t.frozen = make(chan struct{})
 	}
 }
 
-func (l *line) thaw() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.frozen != nil {
-		close(l.frozen)
-		l.frozen = nil
+func (t *faultTransport) thaw() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.frozen != nil {
+		close(t.frozen)
+		t.frozen = nil
 	}
 }
 

@@ -23,17 +23,17 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 )
 
-// Ground is what all schedules share: Azurite, certificates, identities, a vault.
-type Ground struct {
+// Env is what all schedules share: Azurite, certificates, identities, a vault.
+type Env struct {
 	*stack.Emulators
 }
 
 // briefLife is the life of Defender's tokens in some schedules.
 const briefLife = 4 * time.Second
 
-// NewGround starts what is shared. It sets the variables in which App Service
+// NewEnv starts what is shared. It sets the variables in which App Service
 // names the managed identity, since azidentity reads them from the process.
-func NewGround(ctx context.Context) (*Ground, error) {
+func NewEnv(ctx context.Context) (*Env, error) {
 	shared, err := stack.Start(ctx, stack.Options{Data: tenant.New(time.Now())})
 	if err != nil {
 		return nil, err
@@ -42,12 +42,12 @@ func NewGround(ctx context.Context) (*Ground, error) {
 	if err != nil {
 		return nil, errors.Join(err, shared.Close())
 	}
-	return &Ground{shared}, nil
+	return &Env{shared}, nil
 }
 
 // authority makes a token service for Defender's tokens of one schedule. A life of
 // zero is the usual one.
-func (g *Ground) authority(life time.Duration, trouble func() int) (*identity.Server, error) {
+func (e *Env) authority(life time.Duration, trouble func() int) (*identity.Server, error) {
 	s, err := identity.New(identity.Options{TokenLife: life, Now: time.Now, Trouble: trouble})
 	if err != nil {
 		return nil, err
@@ -59,14 +59,14 @@ func (g *Ground) authority(life time.Duration, trouble func() int) (*identity.Se
 	return s, errors.Join(
 		s.AddTenant(stack.TenantID, "sample.example"),
 		s.RegisterApplication(identity.Principal{Tenant: stack.TenantID, ClientID: stack.ClientID, ObjectID: stack.ClientID, Roles: roles},
-			identity.Secret{Value: g.Secret, Expires: time.Now().AddDate(1, 0, 0)}),
+			identity.Secret{Value: e.Secret, Expires: time.Now().AddDate(1, 0, 0)}),
 	)
 }
 
 // serve listens on a free port with TLS under the shared certificate. end breaks
 // every connection and waits for nobody.
-func (g *Ground) serve(h http.Handler) (address string, end func(), err error) {
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", g.Certs.TLS())
+func (e *Env) serve(h http.Handler) (address string, end func(), err error) {
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", e.Certs.TLS())
 	if err != nil {
 		return "", nil, fmt.Errorf("listen: %w", err)
 	}
@@ -78,10 +78,10 @@ func (g *Ground) serve(h http.Handler) (address string, end func(), err error) {
 
 // storage makes a cluster's own containers, queue and status table. Where it is
 // narrow, what others are given for the containers may not read.
-func (g *Ground) storage(ctx context.Context, name string, narrow bool) (kusto.Storage, error) {
+func (e *Env) storage(ctx context.Context, name string, narrow bool) (kusto.Storage, error) {
 	var out kusto.Storage
 	expiry := time.Now().Add(24 * time.Hour)
-	connection := g.Azurite.ConnectionString()
+	connection := e.Azurite.ConnectionString()
 	blobs, err := azblob.NewClientFromConnectionString(connection, nil)
 	if err != nil {
 		return out, err
@@ -94,13 +94,13 @@ func (g *Ground) storage(ctx context.Context, name string, narrow bool) (kusto.S
 		rights := azurite.StagingRights
 		if narrow {
 			rights = "cw"
-			own, err := g.Front.ContainerSAS(container, expiry, "r")
+			own, err := e.Front.ContainerSAS(container, expiry, "r")
 			if err != nil {
 				return out, err
 			}
 			out.Own = append(out.Own, own)
 		}
-		address, err := g.Front.ContainerSAS(container, expiry, rights)
+		address, err := e.Front.ContainerSAS(container, expiry, rights)
 		if err != nil {
 			return out, err
 		}
@@ -113,7 +113,7 @@ func (g *Ground) storage(ctx context.Context, name string, narrow bool) (kusto.S
 	if _, err := queues.CreateQueue(ctx, name+"-ingestions", nil); err != nil {
 		return out, err
 	}
-	if out.Queue, err = g.Front.QueueSAS(name+"-ingestions", expiry); err != nil {
+	if out.Queue, err = e.Front.QueueSAS(name+"-ingestions", expiry); err != nil {
 		return out, err
 	}
 	tables, err := aztables.NewServiceClientFromConnectionString(connection, nil)
@@ -123,6 +123,6 @@ func (g *Ground) storage(ctx context.Context, name string, narrow bool) (kusto.S
 	if _, err := tables.CreateTable(ctx, name, nil); err != nil {
 		return out, err
 	}
-	out.Table, err = g.Front.TableSAS(name, expiry)
+	out.Table, err = e.Front.TableSAS(name, expiry)
 	return out, err
 }
