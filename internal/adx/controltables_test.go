@@ -12,7 +12,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-func TestJournal_AppliesUnderATagOnceAndReadsBack(t *testing.T) {
+func TestControlTables_AppliesUnderATagOnceAndReadsBack(t *testing.T) {
 	w := newWorld(t)
 	w.setUp(t, adx.Options{Load: adx.LoadOriginal})
 	app := w.client(t, "app")
@@ -73,7 +73,7 @@ func TestJournal_AppliesUnderATagOnceAndReadsBack(t *testing.T) {
 	}
 }
 
-func TestJournal_ReadsAndWritesTheSixColumnsOfAnOldConfiguration(t *testing.T) {
+func TestControlTables_ReadsAndWritesTheSixColumnsOfAnOldConfiguration(t *testing.T) {
 	w := newWorld(t)
 	w.run(t,
 		".create table MigrationConfiguration (LoadType: string, IsActive: bool, SourceTable: string, DestinationTable: string, WatermarkColumn: string, LastRefreshedTime: datetime)",

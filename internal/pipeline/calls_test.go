@@ -45,7 +45,7 @@ func (c *crowd) Stage(ctx context.Context, name string, produce func(io.Writer) 
 	return c.Stager.Stage(ctx, name, produce)
 }
 
-func (w *world) lane(p *process, change func(*pipeline.Ports)) *pipeline.Pipeline {
+func (w *world) pipe(p *process, change func(*pipeline.Ports)) *pipeline.Pipeline {
 	ports := p.ports()
 	if change != nil {
 		change(&ports)
@@ -63,8 +63,8 @@ func TestCalls_BoundWhatIsInFlight(t *testing.T) {
 			w.cfg.CallsInFlight = want
 			p := &process{world: w}
 			c := &crowd{Stager: p, want: want, gathered: make(chan struct{})}
-			lane := w.lane(p, func(ports *pipeline.Ports) { ports.Stager = c })
-			if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
+			pipe := w.pipe(p, func(ports *pipeline.Ports) { ports.Stager = c })
+			if err := pipe.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
 				t.Fatal(err)
 			}
 			if got := w.last(); got.Slices < 10 {
@@ -105,18 +105,18 @@ func silence(calls int) (*world, *silent, *pipeline.Pipeline) {
 	w.table("Silent")
 	w.cfg.CallsInFlight = calls
 	s := &silent{process: &process{world: w}, table: "Silent", waiting: make(chan struct{})}
-	return w, s, w.lane(s.process, func(ports *pipeline.Ports) { ports.Source = s })
+	return w, s, w.pipe(s.process, func(ports *pipeline.Ports) { ports.Source = s })
 }
 
 func TestCalls_ATableWithoutAnAnswerHoldsOnlyItsOwn(t *testing.T) {
-	w, s, lane := silence(2)
+	w, s, pipe := silence(2)
 	ctx, end := context.WithCancel(t.Context())
 	var other sync.WaitGroup
 	other.Go(func() {
-		_ = lane.Migrate(ctx, pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: s.table}, Trigger: plan.Scheduled}})
+		_ = pipe.Migrate(ctx, pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: s.table}, Trigger: plan.Scheduled}})
 	})
 	<-s.waiting
-	if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
+	if err := pipe.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
 		t.Error(err)
 	}
 	end()
@@ -130,14 +130,14 @@ func TestCalls_ATableWithoutAnAnswerHoldsOnlyItsOwn(t *testing.T) {
 // keep one of the host's slots.
 func TestCalls_WithoutAPlaceTheMessageWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s, lane := silence(1)
+		w, s, pipe := silence(1)
 		ctx, end := context.WithCancel(t.Context())
 		go func() {
-			_ = lane.Migrate(ctx, pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: s.table}, Trigger: plan.Scheduled}})
+			_ = pipe.Migrate(ctx, pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: s.table}, Trigger: plan.Scheduled}})
 		}()
 		<-s.waiting
 		began := time.Now()
-		if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
+		if err := pipe.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(began); took != time.Minute {
@@ -157,10 +157,10 @@ func TestCalls_NoPlaceIsKeptWhileTheQuotaMakesWait(t *testing.T) {
 	w := newWorld(1)
 	w.fill(30, 10)
 	p := &process{world: w}
-	lane := w.lane(p, nil)
+	pipe := w.pipe(p, nil)
 	w.before(1, "take", throttled(time.Hour))
 	for _, trigger := range []string{plan.Scheduled, plan.Manual} {
-		if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: trigger}}); err != nil {
+		if err := pipe.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: trigger}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -26,7 +26,7 @@ func (r *run) confirmAll(ctx context.Context) error {
 			// ADX takes its time: that is for the message to wait.
 			return &snooze{delay: r.m.cfg.Waiting, reason: "waiting for ADX"}
 		}
-		if r.m.budget.spent(pause) {
+		if r.m.budget.endsWithin(pause) {
 			return &snooze{delay: r.m.cfg.Waiting, reason: "waiting for ADX"}
 		}
 		if err := r.ports.Clock.Sleep(ctx, pause); err != nil {

@@ -60,8 +60,8 @@ func TestMigrate_RowsExpireWhileTheyAreCopied(t *testing.T) {
 			}
 			p := &process{world: w}
 			a := ageing{p}
-			lane := pipeline.New(w.cfg, pipeline.Ports{Source: a, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
-			if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
+			pipe := pipeline.New(w.cfg, pipeline.Ports{Source: a, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+			if err := pipe.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
 				t.Fatal(err)
 			}
 			last := w.last()

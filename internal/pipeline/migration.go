@@ -45,11 +45,11 @@ type budget struct {
 	end   time.Time
 }
 
-// spent reports whether nothing more should begin d from now.
-func (b budget) spent(d time.Duration) bool { return !b.clock.Now().Add(d).Before(b.end) }
+// endsWithin reports whether the working time is over d from now.
+func (b budget) endsWithin(d time.Duration) bool { return !b.clock.Now().Add(d).Before(b.end) }
 
 // outOfTime reports whether the invocation should begin nothing more.
-func (b budget) outOfTime() bool { return b.spent(0) }
+func (b budget) outOfTime() bool { return b.endsWithin(0) }
 
 // work takes up the table and runs until nothing is left or something stops it.
 func (m *migration) work(ctx context.Context) error {

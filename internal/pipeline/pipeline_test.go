@@ -35,8 +35,8 @@ func (w *world) deliver(m message) (*process, error) {
 		out = os.Stderr
 	}
 	p := &process{world: w}
-	lane := pipeline.New(w.cfg, p.ports(), slog.New(slog.NewTextHandler(out, nil)))
-	err := lane.Migrate(context.Background(), m.req)
+	pipe := pipeline.New(w.cfg, p.ports(), slog.New(slog.NewTextHandler(out, nil)))
+	err := pipe.Migrate(context.Background(), m.req)
 	if p.dead {
 		w.mu.Lock()
 		for _, b := range w.states {

@@ -37,8 +37,8 @@ func TestMigrate_TakesACallOnlyWhenItCanBegin(t *testing.T) {
 	w := newWorld(1)
 	w.fill(60, 10)
 	d := &diary{process: &process{world: w}}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: d, Quota: d, Stager: d.process, Ingester: d.process, Verifier: d.process, ControlTables: d, Store: d, Waker: d, Clock: d}, slog.New(slog.DiscardHandler))
-	if err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil || w.last().Status != plan.Success {
+	pipe := pipeline.New(w.cfg, pipeline.Ports{Source: d, Quota: d, Stager: d.process, Ingester: d.process, Verifier: d.process, ControlTables: d, Store: d, Waker: d, Clock: d}, slog.New(slog.DiscardHandler))
+	if err := pipe.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil || w.last().Status != plan.Success {
 		t.Fatalf("%v: %s", err, w.story())
 	}
 	w.check(t, w.now.Add(-2*time.Hour))

@@ -435,8 +435,8 @@ func TestMigrate_TheDeadlineLeavesAnAuditRow(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.before(3, "fetch", func(*process) error { cancel(); return ctx.Err() })
 	p := &process{world: w}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(io.Discard, nil)))
-	if err := lane.Migrate(ctx, pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); fault.KindOf(err) != fault.Retry || len(w.audits) == 0 {
+	pipe := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err := pipe.Migrate(ctx, pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); fault.KindOf(err) != fault.Retry || len(w.audits) == 0 {
 		t.Errorf("%v with %d audit rows, want a retry and its row", err, len(w.audits))
 	}
 }

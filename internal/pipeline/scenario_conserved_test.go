@@ -42,10 +42,10 @@ func (w *world) lie(t *testing.T, d time.Duration, l *liar) {
 	t.Helper()
 	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(time.Hour) {
 		l.process = &process{world: w}
-		lane := w.lane(l.process, func(ports *pipeline.Ports) { ports.Source = l })
+		pipe := w.pipe(l.process, func(ports *pipeline.Ports) { ports.Source = l })
 		w.messages = nil
 		for range 50 {
-			err := lane.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}})
+			err := pipe.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}})
 			if err == nil && len(w.messages) == 0 {
 				break
 			}

@@ -247,11 +247,11 @@ func TestScenario_P21_TwoTablesInOneProcess(t *testing.T) {
 		w.add(w.now.Add(-time.Hour)).source = "DeviceProcessEvents"
 	}
 	p := &process{world: w}
-	lane := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
+	pipe := pipeline.New(w.cfg, pipeline.Ports{Source: p, Quota: p, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}, slog.New(slog.DiscardHandler))
 	var both sync.WaitGroup
 	for _, source := range w.sources() {
 		both.Go(func() {
-			if err := lane.Migrate(context.Background(), pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: source}, Trigger: plan.Scheduled}}); err != nil {
+			if err := pipe.Migrate(context.Background(), pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: source}, Trigger: plan.Scheduled}}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -250,7 +250,7 @@ func joins(a, b Slice) bool {
 
 // Pack joins neighbouring cells into slices of at most target rows, numbered
 // from first; a single cell above the target stays one slice. Slices without
-// rows are kept, since they cover ground, but cost no query.
+// rows are kept, since they cover a range, but cost no query.
 func Pack(cells []Slice, target int64, first int) []Slice {
 	var out []Slice
 	for _, c := range cells {
@@ -333,7 +333,7 @@ func Within(cells []Slice, w Window) []Slice {
 	return slices.Clone(cells[from : to+1])
 }
 
-// Coalesce returns the ground of window slices as the fewest windows.
+// Coalesce returns the range of window slices as the fewest windows.
 func Coalesce(windows []Slice) []Window {
 	var out []Window
 	for _, s := range windows {

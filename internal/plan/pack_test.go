@@ -350,7 +350,7 @@ func TestBin_IsFineWithFewLines(t *testing.T) {
 	}
 }
 
-func TestOverfull_CountsAgainOnlyWhereItSavesCalls(t *testing.T) {
+func TestOversized_CountsAgainOnlyWhereItSavesCalls(t *testing.T) {
 	from := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	cells := func(rows ...int64) (out []plan.Slice) {
 		for i, n := range rows {

@@ -139,13 +139,13 @@ func (l *Ledger) replaceByParts(s *LedgerSlice, parts ...Slice) {
 }
 
 // DivideCounted divides a planned slice in parts that were counted, which hold exactly
-// its ground: planned -> retired, and planned parts under fresh numbers.
+// its range: planned -> retired, and planned parts under fresh numbers.
 func (l *Ledger) DivideCounted(no int, parts []Slice) error {
 	s, err := l.step("divide", no, Planned)
 	if err != nil {
 		return err
 	}
-	var whole, sum ground
+	var whole, sum sliceRange
 	whole.add(s.Slice)
 	for _, p := range parts {
 		sum.add(p)
@@ -164,7 +164,7 @@ func (l *Ledger) DivideCounted(no int, parts []Slice) error {
 // planned under fresh numbers. packed must hold exactly what the planned slices
 // hold; what has no rows stands there as a slice without rows.
 func (l *Ledger) Repack(packed []Slice) error {
-	var before, after ground
+	var before, after sliceRange
 	for i := range l.Slices {
 		if s := &l.Slices[i]; s.State == Planned {
 			before.add(s.Slice)
@@ -306,23 +306,23 @@ func (l *Ledger) prune() {
 	})
 }
 
-// ground is the extent of slices: ticks times buckets of windows, buckets of the
-// other parts. Slices are disjoint, so equal extents tell a loss.
-type ground struct {
+// sliceRange measures what slices cover: ticks times buckets of windows, buckets of the
+// other parts. Slices are disjoint, so what differs tells a loss.
+type sliceRange struct {
 	hi, lo     uint64 // 128 bits: the ticks to year 9999 take 62, buckets 16
 	nulls, all int
 }
 
-func (g *ground) add(s Slice) {
+func (r *sliceRange) add(s Slice) {
 	switch s.Part {
 	case PartNull:
-		g.nulls += s.Hi - s.Lo
+		r.nulls += s.Hi - s.Lo
 	case PartAll:
-		g.all += s.Hi - s.Lo
+		r.all += s.Hi - s.Lo
 	default:
 		hi, lo := bits.Mul64(uint64(max(0, ticksOf(s.Window.To)-ticksOf(s.Window.From))), uint64(s.Hi-s.Lo))
 		var carry uint64
-		g.lo, carry = bits.Add64(g.lo, lo, 0)
-		g.hi, _ = bits.Add64(g.hi, hi, carry)
+		r.lo, carry = bits.Add64(r.lo, lo, 0)
+		r.hi, _ = bits.Add64(r.hi, hi, carry)
 	}
 }
