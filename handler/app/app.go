@@ -129,7 +129,9 @@ func New(cfg config.Config, o Options) (*App, error) {
 	errs = append(errs, err)
 	a.adx, err = NewADX(cfg, creds.adx, o)
 	errs = append(errs, err)
-	source, err := newSource(cfg, creds.defender, o)
+	defaults, err := cfg.Instance("")
+	errs = append(errs, err)
+	source, err := newSource(defaults, creds.own, o)
 	errs = append(errs, err)
 	for _, name := range []string{cfg.Migration.Queue, cfg.Migration.Queue + "-poison"} {
 		sender, err := newSender(cfg, creds.storage, name, o)
@@ -186,13 +188,17 @@ func NewADX(cfg config.Config, cred azcore.TokenCredential, o Options) (*adx.Cli
 	})
 }
 
-func newSource(cfg config.Config, cred azcore.TokenCredential, o Options) (*defender.Client, error) {
-	api, e, err := endpoint(cfg)
+func newSource(i config.Instance, own azcore.TokenCredential, o Options) (*defender.Client, error) {
+	api, e, err := endpoint(i.Defender)
+	if err != nil {
+		return nil, err
+	}
+	cred, err := sourceCredential(i, own, o)
 	if err != nil {
 		return nil, err
 	}
 	return defender.New(defender.Config{
-		API: api, BaseURL: e.BaseURL, Version: cfg.Defender.GraphVersion, Scope: e.Scope, Credential: cred, Transport: o.Transport,
+		API: api, BaseURL: e.BaseURL, Version: i.Defender.GraphVersion, Scope: e.Scope, Credential: cred, Transport: o.Transport,
 		AnswerTimeout: o.Waits.Answer, IdleTimeout: o.Waits.Idle, Now: o.Clock.Now, Logger: o.Log,
 	})
 }

@@ -12,20 +12,20 @@ import (
 )
 
 type credentials struct {
-	defender, adx, storage azcore.TokenCredential
+	own, adx, storage azcore.TokenCredential
 }
 
-// newCredentials makes the identities. The vault and storage are reached with
-// the identity of ADX, which is the app's own.
+// newCredentials makes the identities that all instances share. The vaults and
+// storage are reached with the app's own.
 func newCredentials(cfg config.Config, o Options) (credentials, error) {
 	own := OwnIdentity(cfg)
 	own.Transport = o.transporter()
 	var out credentials
-	self, err := credential.New(own)
-	if err != nil {
+	var err error
+	if out.own, err = credential.New(own); err != nil {
 		return out, fmt.Errorf("ADX_CREDENTIAL: %w", err)
 	}
-	out.adx = self
+	out.adx = out.own
 	storage := own
 	if cfg.Storage.ClientID != "" {
 		storage.ClientID = cfg.Storage.ClientID
@@ -33,27 +33,36 @@ func newCredentials(cfg config.Config, o Options) (credentials, error) {
 	if out.storage, err = credential.New(storage); err != nil {
 		return out, fmt.Errorf("AzureWebJobsStorage: %w", err)
 	}
-	_, e, err := endpoint(cfg)
-	if err != nil {
-		return out, err
-	}
-	source := credential.Config{Kind: credential.Kind(cfg.Defender.Credential), TenantID: cfg.Defender.TenantID, ClientID: cfg.Defender.ClientID,
-		AuthorityHost: e.Authority, Loopback: address.IsLoopbackURL(e.Authority) || address.IsLoopbackURL(cfg.KeyVault), Transport: o.transporter()}
-	secret := source
-	secret.Kind, secret.VaultCredential = credential.KindSecret, self
-	secret.Vault = &credential.VaultRef{URL: cfg.KeyVault, Secret: cfg.Defender.SecretName}
-	if source.Kind == credential.KindSecret {
-		source = secret
-	}
-	if out.defender, err = credential.New(source); err != nil {
-		return out, fmt.Errorf("DEFENDER_CREDENTIAL: %w", err)
-	}
 	if cfg.ADX.Credential == "secret" {
-		if out.adx, err = credential.New(secret); err != nil {
+		i, err := cfg.Instance("")
+		if err == nil {
+			i.Defender.Credential = string(credential.KindSecret)
+			out.adx, err = sourceCredential(i, out.own, o)
+		}
+		if err != nil {
 			return out, fmt.Errorf("ADX_CREDENTIAL: %w", err)
 		}
 	}
 	return out, nil
+}
+
+// sourceCredential is what signs in to Defender for the instance; its vault is
+// opened with own.
+func sourceCredential(i config.Instance, own azcore.TokenCredential, o Options) (azcore.TokenCredential, error) {
+	_, e, err := endpoint(i.Defender)
+	if err != nil {
+		return nil, err
+	}
+	c := credential.Config{Kind: credential.Kind(i.Defender.Credential), TenantID: i.Defender.TenantID, ClientID: i.Defender.ClientID,
+		AuthorityHost: e.Authority, Loopback: address.IsLoopbackURL(e.Authority) || address.IsLoopbackURL(i.KeyVault), Transport: o.transporter()}
+	if c.Kind == credential.KindSecret {
+		c.VaultCredential, c.Vault = own, &credential.VaultRef{URL: i.KeyVault, Secret: i.Defender.SecretName}
+	}
+	cred, err := credential.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("DEFENDER_CREDENTIAL: %w", err)
+	}
+	return cred, nil
 }
 
 // OwnIdentity is the app's identity, or the person's who runs a command.
@@ -64,19 +73,19 @@ func OwnIdentity(cfg config.Config) credential.Config {
 	return credential.Config{Kind: credential.KindManagedIdentity, ClientID: cfg.ADX.ClientID}
 }
 
-// endpoint returns the hunting API in cfg and where it is.
-func endpoint(cfg config.Config) (defender.API, defender.Endpoint, error) {
-	api, _, err := defender.ParseAPI(cfg.Defender.API)
+// endpoint returns the hunting API in d and where it is.
+func endpoint(d config.Defender) (defender.API, defender.Endpoint, error) {
+	api, _, err := defender.ParseAPI(d.API)
 	if err != nil {
 		return "", defender.Endpoint{}, err
 	}
-	e, err := defender.Endpoints(cfg.Defender.Cloud, api)
+	e, err := defender.Endpoints(d.Cloud, api)
 	if err != nil {
 		return "", defender.Endpoint{}, err
 	}
-	override(&e.BaseURL, cfg.Defender.BaseURL)
-	override(&e.Scope, cfg.Defender.Scope)
-	override(&e.Authority, cfg.Defender.Authority)
+	override(&e.BaseURL, d.BaseURL)
+	override(&e.Scope, d.Scope)
+	override(&e.Authority, d.Authority)
 	return api, e, nil
 }
 

@@ -4,14 +4,15 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/secret"
@@ -19,8 +20,11 @@ import (
 
 // Config holds every setting, checked.
 type Config struct {
+	// Defender and KeyVault are the settings without an instance's name, whether or
+	// not they are complete; Instances are what is copied through.
 	Defender  Defender
-	KeyVault  string // URL; "" when no credential needs it
+	KeyVault  string     // URL; "" when no credential needs it
+	Instances []Instance // at least one, the default instance first where there is one
 	ADX       ADX
 	Migration Migration
 	Storage   Storage
@@ -30,7 +34,8 @@ type Config struct {
 	FunctionTimeout time.Duration
 }
 
-// Defender is the source: one tenant, its interface, credential and quota.
+// Defender is the source, one tenant with its interface, credential and quota; and
+// where its tables go.
 type Defender struct {
 	API            string // graph or mde, aliases resolved
 	Cloud          string // global, gcc, gcchigh or dod
@@ -49,6 +54,8 @@ type Defender struct {
 	QuotaHour      time.Duration // length of the hour window
 	LookBack       time.Duration // how far back event tables reach
 	Pause          time.Duration // after a 5xx answer
+	Database       string        // of the ADX cluster, for the raw tables; "": that of the control tables
+	TablePrefix    string        // before the name of every destination table
 }
 
 // ADX is the destination cluster.
@@ -161,30 +168,37 @@ func Settings(c *Config) []Setting {
 
 // Read reads every setting through getenv. The error joins all faults found,
 // one line each, beginning with the setting's name. A value is quoted in it
-// only where it can hold no secret.
+// only where it can hold no secret. Faults of one instance among several that are
+// whole stand in Instance.Fault and are no error: the others go on.
 func Read(getenv func(string) string) (Config, error) {
-	c, errs := read(getenv, func(Setting) bool { return true })
-	given := func(name string) bool { return strings.TrimSpace(getenv(name)) != "" }
-	if c.Defender.API == "mde" && strings.TrimSpace(getenv("DEFENDER_CALLS_PER_HOUR")) == "" {
-		// Source: run-advanced-query-api, 1,500 calls an hour.
-		c.Defender.CallsPerHour = 1500
+	instances, errs := readInstances(getenv)
+	c, more := source{getenv, ""}.read(func(s Setting) bool { return !ofInstance(s.Name) })
+	unnamed, _ := source{getenv, ""}.read(func(s Setting) bool { return ofInstance(s.Name) })
+	errs = append(errs, more...)
+	c.Instances, c.Defender, c.KeyVault = instances, unnamed.Defender, unnamed.KeyVault
+	if i, err := c.Instance(""); err == nil {
+		c.Defender = i.Defender
 	}
-	if c.Defender.Credential == "secret" || c.ADX.Credential == "secret" {
-		if !given("DEFENDER_CLIENT_ID") {
-			errs = append(errs, errors.New("DEFENDER_CLIENT_ID: is not set; a client secret needs the application's id"))
-		}
-		if !given("KEY_VAULT_URL") {
-			errs = append(errs, errors.New("KEY_VAULT_URL: is not set; the client secret is read from a Key Vault"))
+	given := func(name string) bool { return strings.TrimSpace(getenv(name)) != "" }
+	if c.ADX.Credential == "secret" {
+		if i, err := c.Instance(""); err != nil {
+			errs = append(errs, errors.New("ADX_CREDENTIAL: secret is that of the instance without a name: set DEFENDER_TENANT_ID and what it needs, or choose managed-identity"))
+		} else if i.Fault != nil {
+			errs = append(errs, i.Fault)
+		} else if i.Defender.Credential != "secret" {
+			errs = append(errs, source{getenv, ""}.secretFaults()...)
 		}
 	}
 	if c.Migration.AppID == "" {
-		c.Migration.AppID = deriveAppID(siteName(getenv), c.Defender.TenantID)
+		tenant := c.Defender.TenantID
+		for _, i := range c.Instances {
+			tenant = cmp.Or(tenant, i.Defender.TenantID)
+		}
+		c.Migration.AppID = deriveAppID(siteName(getenv), tenant)
 	}
-	if c.Defender.API == "graph" && c.Migration.ByteTarget > 50_000_000 {
+	graph := slices.ContainsFunc(c.Instances, func(i Instance) bool { return i.Defender.API == "graph" })
+	if graph && c.Migration.ByteTarget > 50_000_000 {
 		errs = append(errs, fmt.Errorf("MIGRATION_BYTE_TARGET: want at most 50000000 with graph, which refuses larger answers, got %d", c.Migration.ByteTarget))
-	}
-	if (c.Defender.QuotaMinute != time.Minute && c.Defender.QuotaMinute != 0 || c.Defender.QuotaHour != time.Hour && c.Defender.QuotaHour != 0) && !address.IsLoopbackURL(c.Defender.BaseURL) {
-		errs = append(errs, errors.New("DEFENDER_QUOTA_MINUTE, DEFENDER_QUOTA_HOUR: only tests against an emulator may change them"))
 	}
 	var err error
 	if c.FunctionTimeout, err = functionTimeout(getenv(functionTimeoutOverride)); err != nil {
@@ -196,15 +210,47 @@ func Read(getenv func(string) string) (Config, error) {
 		!(given("AzureWebJobsStorage__blobServiceUri") && given("AzureWebJobsStorage__queueServiceUri")) {
 		errs = append(errs, errors.New("AzureWebJobsStorage: is not set; give a connection string, or with an identity AzureWebJobsStorage__accountName, or both AzureWebJobsStorage__blobServiceUri and __queueServiceUri"))
 	}
-	return c, errors.Join(errs...)
+	return c, joined(errs)
+}
+
+// joined joins faults, each once: instances may have one of a setting that they
+// share.
+func joined(errs []error) error {
+	said := map[string]bool{}
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool {
+		if err == nil || said[err.Error()] {
+			return true
+		}
+		said[err.Error()] = true
+		return false
+	})...)
+}
+
+// readInstances reads all instances. The faults are those of the list, and where no
+// instance is whole those of all.
+func readInstances(getenv func(string) string) (out []Instance, errs []error) {
+	whole := false
+	var faults []error
+	for _, name := range instanceList(getenv) {
+		i := readInstance(getenv, name)
+		whole = whole || i.Fault == nil
+		faults = append(faults, i.Fault)
+		i.Defender.Database = cmp.Or(i.Defender.Database, strings.TrimSpace(getenv("ADX_DATABASE")))
+		out = append(out, i)
+	}
+	if whole {
+		faults = nil
+	}
+	return out, faults
 }
 
 // ReadADX reads what a command needs that works on ADX alone: no setting of
 // another group must be there.
 func ReadADX(getenv func(string) string) (Config, error) {
-	c, errs := read(getenv, func(s Setting) bool {
-		return strings.HasPrefix(s.Name, "ADX_") || s.Need != "always" && s.Default != ""
+	c, errs := source{getenv, ""}.read(func(s Setting) bool {
+		return strings.HasPrefix(s.Name, "ADX_") || s.Name == instancesSetting || s.Need != "always" && s.Default != ""
 	})
+	c.Instances, _ = readInstances(getenv)
 	if c.ADX.Credential == "secret" {
 		errs = append(errs, errors.New("ADX_CREDENTIAL: secret works for the app only; sign in with azure-cli or managed-identity here"))
 	}
@@ -212,26 +258,26 @@ func ReadADX(getenv func(string) string) (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// read reads the wanted settings and returns every fault found.
-func read(getenv func(string) string, want func(Setting) bool) (Config, []error) {
+// read reads the wanted settings of the instance and returns every fault found.
+func (from source) read(want func(Setting) bool) (Config, []error) {
 	var c Config
 	var errs []error
 	for _, s := range Settings(&c) {
 		if !want(s) {
 			continue
 		}
-		value := strings.TrimSpace(getenv(s.Name))
+		name, value := from.find(s.Name)
 		if value == "" {
 			value = s.Default
 		}
 		if value == "" {
 			if s.Need == "always" {
-				errs = append(errs, fmt.Errorf("%s: is not set; %s", s.Name, firstSentence(s.Doc)))
+				errs = append(errs, fmt.Errorf("%s: is not set; %s", name, firstSentence(s.Doc)))
 			}
 			continue
 		}
 		if err := s.set(value); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", s.Name, err))
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
 	return c, errs

@@ -125,6 +125,18 @@ func duration(to *time.Duration, low, high time.Duration) func(string) error {
 	}
 }
 
+var tablePrefixForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,31}$`)
+
+func tablePrefix(to *string) func(string) error {
+	return func(v string) error {
+		if !tablePrefixForm.MatchString(v) {
+			return fmt.Errorf("want letters, digits and underscores, at most 32, the first no digit, got %q", v)
+		}
+		*to = v
+		return nil
+	}
+}
+
 var queue = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 
 // queueName leaves room for "-poison": Azure allows 63 characters.

@@ -18,11 +18,18 @@ var prefixes = []string{"DEFENDER_", "ADX_", "MIGRATION_", "KEY_VAULT_"}
 // are none. It quotes no value.
 func Warnings(getenv func(string) string, environ []string) []string {
 	var out []string
-	switch api := strings.ToLower(strings.TrimSpace(getenv("DEFENDER_API"))); api {
-	case "m365d":
-		out = append(out, "DEFENDER_API: M365D is retired by Microsoft; the Defender for Endpoint API (mde) is used instead, which ends on 2027-02-01: change to graph")
-	case "mde", "mdatp":
-		out = append(out, "DEFENDER_API: the Defender for Endpoint hunting API ends on 2027-02-01: change to graph")
+	for _, instance := range instanceList(getenv) {
+		name, api := source{getenv, instance}.find("DEFENDER_API")
+		warning := ""
+		switch strings.ToLower(api) {
+		case "m365d":
+			warning = name + ": M365D is retired by Microsoft; the Defender for Endpoint API (mde) is used instead, which ends on 2027-02-01: change to graph"
+		case "mde", "mdatp":
+			warning = name + ": the Defender for Endpoint hunting API ends on 2027-02-01: change to graph"
+		}
+		if warning != "" && !slices.Contains(out, warning) {
+			out = append(out, warning)
+		}
 	}
 	switch schedule, err := ncrontab.Parse(getenv("MIGRATION_SCHEDULE")); {
 	case getenv("MIGRATION_SCHEDULE") == "":
@@ -56,11 +63,14 @@ func hostOf(raw string) string {
 // are no setting, each with the setting that is spelled most like it. It quotes
 // no value.
 func Unknown(environ []string) []string {
-	var c Config
-	var names []string
-	for _, s := range Settings(&c) {
-		names = append(names, s.Name)
-	}
+	names := Names(func(name string) string {
+		for _, variable := range environ {
+			if n, value, _ := strings.Cut(variable, "="); n == name {
+				return value
+			}
+		}
+		return ""
+	})
 	var out []string
 	for _, variable := range environ {
 		name, _, _ := strings.Cut(variable, "=")
@@ -77,6 +87,22 @@ func Unknown(environ []string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Names are the names of all settings, those of the instances too.
+func Names(getenv func(string) string) []string {
+	instances, _ := instanceNames(getenv(instancesSetting))
+	var c Config
+	var names []string
+	for _, s := range Settings(&c) {
+		names = append(names, s.Name)
+		for _, i := range instances {
+			if ofInstance(s.Name) {
+				names = append(names, source{getenv, i}.names(s.Name)...)
+			}
+		}
+	}
+	return names
 }
 
 // distance is how many letters must be put in, taken out or changed to make b of

@@ -1,0 +1,216 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/address"
+)
+
+// Instance is one connection to Defender: a tenant with its interface and
+// credential, its share of the calls, and where its tables go. Two of them may name
+// one tenant, and then share what it allows.
+type Instance struct {
+	// Name is spelled as DEFENDER_INSTANCES has it; "" is the default instance, that
+	// of the settings without a name.
+	Name     string
+	Defender Defender
+	KeyVault string // URL; "" when the credential needs none
+	// Fault says why nothing can be copied through the instance, each line with the
+	// setting to be changed; nil: it is complete.
+	Fault error
+}
+
+// Key is the instance's name as states, wake-ups and ledgers have it: names are
+// compared without regard to case.
+func (i Instance) Key() string { return InstanceKey(i.Name) }
+
+// InstanceKey is a name that a person wrote as Key gives it.
+func InstanceKey(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+// DefaultInstance is what people call the default instance where a name must be
+// given, as in a query string.
+const DefaultInstance = "default"
+
+const (
+	instancesSetting = "DEFENDER_INSTANCES"
+	defenderPrefix   = "DEFENDER_"
+	vaultSetting     = "KEY_VAULT_URL"
+)
+
+// ofInstance reports whether each instance may have the setting for itself.
+func ofInstance(setting string) bool {
+	return strings.HasPrefix(setting, defenderPrefix) && setting != instancesSetting || setting == vaultSetting
+}
+
+// source reads the settings of one instance.
+type source struct {
+	getenv   func(string) string
+	instance string // as spelled in DEFENDER_INSTANCES; "" is the default instance
+}
+
+// Lookup returns getenv for one instance: DEFENDER_<NAME>_X where it asks for
+// DEFENDER_X, and DEFENDER_<NAME>_KEY_VAULT_URL for KEY_VAULT_URL; what is not set
+// under the instance's name falls back to the setting without one. Every other
+// setting is getenv's own.
+func Lookup(getenv func(string) string, instance string) func(string) string {
+	return source{getenv, instance}.value
+}
+
+// names are the setting's names for a named instance: in capital letters and, since
+// on Linux the names of variables have a case of their own, as the list spells it.
+func (s source) names(setting string) []string {
+	rest := "_" + strings.TrimPrefix(setting, defenderPrefix)
+	return []string{defenderPrefix + strings.ToUpper(s.instance) + rest, defenderPrefix + s.instance + rest}
+}
+
+// find returns the variable that gives the setting, and its value; the variable to
+// be set where there is none.
+func (s source) find(setting string) (name, value string) {
+	if s.instance == "" || !ofInstance(setting) {
+		return setting, strings.TrimSpace(s.getenv(setting))
+	}
+	own := s.names(setting)
+	for _, name := range own {
+		if v := strings.TrimSpace(s.getenv(name)); v != "" {
+			return name, v
+		}
+	}
+	if v := strings.TrimSpace(s.getenv(setting)); v != "" {
+		return setting, v
+	}
+	return own[0], ""
+}
+
+func (s source) value(setting string) string { _, v := s.find(setting); return v }
+
+// fault is an error of the setting, under the name of the variable that gives it or
+// should.
+func (s source) fault(setting, format string, args ...any) error {
+	name, _ := s.find(setting)
+	return fmt.Errorf("%s: "+format, append([]any{name}, args...)...)
+}
+
+var instanceForm = regexp.MustCompile(`^[A-Za-z0-9]{1,24}$`)
+
+// instanceNames reads DEFENDER_INSTANCES: names between commas.
+func instanceNames(text string) ([]string, error) {
+	var names []string
+	var faults []string
+	for name := range strings.SplitSeq(text, ",") {
+		name = strings.TrimSpace(name)
+		refuse := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+		switch {
+		case name == "":
+		case !instanceForm.MatchString(name):
+			refuse("want names of 1 to 24 letters and digits with commas between them, got %q", clip(name))
+		case strings.EqualFold(name, DefaultInstance):
+			refuse("%q is what the instance without a name is called: choose another name", name)
+		case slices.Contains(firstWords(), strings.ToUpper(name)):
+			refuse("%q begins the name of a setting (%s%s...): choose another name", name, defenderPrefix, strings.ToUpper(name))
+		case slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }):
+			refuse("%q is there twice; names are compared without regard to case", name)
+		default:
+			names = append(names, name)
+		}
+	}
+	if len(faults) > 0 {
+		return names, errors.New(strings.Join(faults, "; "))
+	}
+	return names, nil
+}
+
+func clip(s string) string {
+	if len(s) > 40 {
+		return strings.ToValidUTF8(s[:40], "") + "…"
+	}
+	return s
+}
+
+// firstWords are the words after DEFENDER_ with which settings begin: no name of an
+// instance may be one of them, or its settings could be those.
+func firstWords() []string {
+	var c Config
+	var words []string
+	for _, s := range Settings(&c) {
+		if rest, ok := strings.CutPrefix(s.Name, defenderPrefix); ok {
+			word, _, _ := strings.Cut(rest, "_")
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+// instanceList is DEFENDER_INSTANCES as far as it can be read, for what only warns.
+func instanceList(getenv func(string) string) []string {
+	names, _ := instanceNames(getenv(instancesSetting))
+	if len(names) == 0 || strings.TrimSpace(getenv("DEFENDER_TENANT_ID")) != "" {
+		names = append([]string{""}, names...)
+	}
+	return names
+}
+
+// readInstance reads and checks one instance.
+func readInstance(getenv func(string) string, name string) Instance {
+	s := source{getenv, name}
+	c, errs := s.read(func(s Setting) bool { return ofInstance(s.Name) })
+	i := Instance{Name: name, Defender: c.Defender, KeyVault: c.KeyVault}
+	d := &i.Defender
+	if d.API == "mde" && s.value("DEFENDER_CALLS_PER_HOUR") == "" {
+		// Source: run-advanced-query-api, 1,500 calls an hour.
+		d.CallsPerHour = 1500
+	}
+	if d.Credential == "secret" {
+		errs = append(errs, s.secretFaults()...)
+	}
+	if (d.QuotaMinute != time.Minute && d.QuotaMinute != 0 || d.QuotaHour != time.Hour && d.QuotaHour != 0) && !address.IsLoopbackURL(d.BaseURL) {
+		errs = append(errs, errors.New("DEFENDER_QUOTA_MINUTE, DEFENDER_QUOTA_HOUR: only tests against an emulator may change them"))
+	}
+	i.Fault = errors.Join(errs...)
+	return i
+}
+
+// secretFaults is what a client secret needs and does not have.
+func (s source) secretFaults() (errs []error) {
+	if s.value("DEFENDER_CLIENT_ID") == "" {
+		errs = append(errs, s.fault("DEFENDER_CLIENT_ID", "is not set; a client secret needs the application's id"))
+	}
+	if s.value(vaultSetting) == "" {
+		errs = append(errs, s.fault(vaultSetting, "is not set; the client secret is read from a Key Vault"))
+	}
+	return errs
+}
+
+// Instance returns the instance that a person's text names, in any letter case; ""
+// and DefaultInstance are the one without a name. The error lists the names.
+func (c Config) Instance(name string) (Instance, error) {
+	key := InstanceKey(name)
+	if key == DefaultInstance {
+		key = ""
+	}
+	for _, i := range c.Instances {
+		if i.Key() == key {
+			return i, nil
+		}
+	}
+	if key == "" {
+		return Instance{}, fmt.Errorf("instance is not named, and the settings without a name are no instance (DEFENDER_TENANT_ID is not set): want one of %s", c.InstanceNames())
+	}
+	return Instance{}, fmt.Errorf("Instance %q: no setting names it: want one of %s, or add it to %s", clip(name), c.InstanceNames(), instancesSetting)
+}
+
+// InstanceNames lists the instances' names for people.
+func (c Config) InstanceNames() string {
+	names := make([]string, len(c.Instances))
+	for i, instance := range c.Instances {
+		names[i] = instance.Name
+		if instance.Name == "" {
+			names[i] = DefaultInstance
+		}
+	}
+	return strings.Join(names, ", ")
+}
