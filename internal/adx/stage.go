@@ -47,8 +47,9 @@ func (c *Client) Ready(ctx context.Context) error {
 }
 
 // Stage uploads what produce writes as one blob of ADX's staging storage and
-// commits it only after produce returned nil. name must be new and needs no more
-// than letters, digits, dots and dashes; it ends in .json.gz.
+// commits it only after produce returned nil. The container that is next in turn
+// refuses a name that it has; the others are not asked. name needs no more than
+// letters, digits, dots and dashes; it ends in .json.gz.
 //
 // When produce fails its error is returned as it is and nothing is committed. When
 // the upload fails first, produce sees that in its next write and the upload's

@@ -51,9 +51,11 @@ type Quota interface {
 type Stager interface {
 	// Ready gets what Stage needs beforehand: the containers that ADX lends.
 	Ready(ctx context.Context) error
-	// Stage uploads what produce writes as one blob and commits it, under a name
-	// that must not exist yet, only after produce returned nil. Rows and Bytes of
-	// the result are left zero.
+	// Stage uploads what produce writes as one blob and commits it only after produce
+	// returned nil. A committed blob is never written over: its name is refused by the
+	// container that holds it, while another container that ADX lends may take the same
+	// name, under a path of its own. Callers use no name twice. Rows and Bytes of the
+	// result are left zero.
 	Stage(ctx context.Context, name string, produce func(io.Writer) error) (plan.Blob, error)
 	// BlobState reports whether a committed blob still exists, as far as can be told.
 	BlobState(ctx context.Context, b plan.Blob) (plan.BlobState, error)

@@ -56,7 +56,7 @@ func Sink(t *testing.T, open func(t *testing.T) SinkWorld) {
 	}{
 		{"a staged blob is there, and one never staged is gone", stagedIsThere},
 		{"an error of produce comes back as it is and nothing is committed", produceFails},
-		{"a name that is taken is refused, and the first blob stays", nameIsTaken},
+		{"a blob is never written over: its name is refused, or stands elsewhere", nameIsTaken},
 		{"rows land by slice and run and destination", landBySlice},
 		{"a slice enqueued twice lands once", enqueueTwice},
 		{"rows that came in since the run began are counted", landedSince},
@@ -159,17 +159,41 @@ func produceFails(t *testing.T, w SinkWorld) {
 	if err != cause { //nolint:errorlint // as it is, not wrapped
 		t.Errorf("Stage = %v, %v; want the error of produce itself", b, err)
 	}
-	b = w.stage(t, "fails2.json.gz", 1)
-	b.Path = strings.Replace(b.Path, "fails2", "fails1", 1)
-	w.wantState(t, "the blob that failed", b, plan.BlobGone)
+	for _, other := range []string{"fails2", "fails3"} { // they may lie in two containers
+		b = w.stage(t, other+".json.gz", 1)
+		b.Path = strings.Replace(b.Path, other, "fails1", 1)
+		w.wantState(t, "the blob that failed", b, plan.BlobGone)
+	}
 	w.stage(t, "fails1.json.gz", 1)
+}
+
+// wantRefused stages under one name until it is refused, which every container does
+// that has it: no blob may come to stand where one stood.
+func wantRefused(t *testing.T, what string, stage func() (plan.Blob, error), stood ...plan.Blob) {
+	t.Helper()
+	const containers = 10 // more than a world lends
+	paths := map[string]bool{}
+	for _, b := range stood {
+		paths[b.Path] = true
+	}
+	for range containers {
+		b, err := stage()
+		switch {
+		case err != nil:
+			return
+		case paths[b.Path]:
+			t.Fatalf("%s under a name that is taken = %v, where a blob stood", what, b)
+		}
+		paths[b.Path] = true
+	}
+	t.Errorf("%s takes one name %d times", what, containers)
 }
 
 func nameIsTaken(t *testing.T, w SinkWorld) {
 	b := w.stage(t, "taken1.json.gz", 3)
-	if again, err := w.Stage(t.Context(), w.names+"taken1.json.gz", w.Rows(5)); err == nil {
-		t.Errorf("Stage under a name that is taken = %v", again)
-	}
+	wantRefused(t, "Stage", func() (plan.Blob, error) {
+		return w.Stage(t.Context(), w.names+"taken1.json.gz", w.Rows(5))
+	}, b)
 	w.send(t, w.Destination, ownRun, 1, b)
 	w.wait(t, w.Destination, ownRun, 1, 3)
 }
@@ -405,10 +429,10 @@ func recutWide(t *testing.T, w SinkWorld) {
 
 func recutRefused(t *testing.T, w SinkWorld) {
 	b := w.stage(t, "refused1.json.gz", 2)
-	w.stage(t, "refused2.json.gz", 3)
-	if copied, _, err := w.Recut(t.Context(), b, w.names+"refused2.json.gz", w.Limit); err == nil {
-		t.Errorf("Recut under a name that is taken = %+v", copied)
-	}
+	wantRefused(t, "Recut", func() (plan.Blob, error) {
+		copied, _, err := w.Recut(t.Context(), b, w.names+"refused2.json.gz", w.Limit)
+		return copied, err
+	}, w.stage(t, "refused2.json.gz", 3))
 	b.Path = strings.Replace(b.Path, "refused1", "refused3", 1)
 	if copied, _, err := w.Recut(t.Context(), b, w.names+"refused4.json.gz", w.Limit); err == nil {
 		t.Errorf("Recut of a blob that is gone = %+v", copied)
