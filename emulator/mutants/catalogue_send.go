@@ -62,6 +62,8 @@ func sendMutants() []mutant {
 			},
 			tests: pipelineTests("^TestMigrate_PartOfASlice"),
 		},
+		one("row-limit-asked-again", "a run asks ADX again what its ledger knows",
+			"internal/pipeline/run.go", "	if r.table.RowLimit > 0 {", "	if r.table.RowLimit < 0 {", pipelineTests("^TestScenario_R7_")),
 		one("blob-overwritten", "a staged blob can be written over",
 			"internal/adx/stage.go", "IfNoneMatch: to.Ptr(azcore.ETagAny)", "IfNoneMatch: to.Ptr(azcore.ETag(\"other\"))", suite{"internal/adx", "^TestStage_"}),
 	}

@@ -279,9 +279,9 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 func (r *run) rewrite(ctx context.Context, no int, l plan.Landed) error {
 	s := r.ledger.Slice(no)
 	name := r.blobName(s.Slice)
-	limit, err := r.ports.Verifier.RowLimit(ctx, r.table.Destination)
+	limit, err := r.rowLimit(ctx)
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", r.table.Destination, err)
+		return err
 	}
 	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
 	cut := int64(0)

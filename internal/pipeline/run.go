@@ -138,18 +138,28 @@ func (r *run) fetchAll(ctx context.Context) error {
 	return nil
 }
 
-// askRowLimit asks once a run how large a row of the destination may be: what is
-// larger is cut on its way.
+// askRowLimit asks, before the first rows are fetched, how large a row of the
+// destination may be: what is larger is cut on its way.
 func (r *run) askRowLimit(ctx context.Context) error {
-	if r.table.RowLimit > 0 || len(r.plannedNumbers(true)) == 0 {
+	if len(r.plannedNumbers(true)) == 0 {
 		return nil
+	}
+	_, err := r.rowLimit(ctx)
+	return err
+}
+
+// rowLimit returns that size in bytes, which the ledger keeps; one of an earlier
+// version may lack it.
+func (r *run) rowLimit(ctx context.Context) (int64, error) {
+	if r.table.RowLimit > 0 {
+		return r.table.RowLimit, nil
 	}
 	limit, err := r.ports.Verifier.RowLimit(ctx, r.table.Destination)
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", r.table.Destination, err)
+		return 0, fmt.Errorf("look at %s: %w", r.table.Destination, err)
 	}
 	r.table.RowLimit, r.ledger.Table.RowLimit = limit, limit
-	return r.save(ctx)
+	return limit, r.save(ctx)
 }
 
 // checkDestination looks, after the first slice sent of a run that has none in ADX

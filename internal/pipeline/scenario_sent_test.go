@@ -79,8 +79,15 @@ func TestScenario_R7_RowsTooLargeForADX(t *testing.T) {
 			w.run(2 * time.Hour)
 			w.whole(t, w.now.Add(-2*time.Hour))
 			slices := 0
+			runs := map[string]bool{}
 			for _, a := range w.audits {
 				slices += a.Slices
+				if a.Slices > 0 {
+					runs[a.RunID] = true
+				}
+			}
+			if asked := w.tried["row limit"]; asked != len(runs) {
+				t.Errorf("%d runs asked %d times how large a row may be; the ledger knows: %s", len(runs), asked, w.story())
 			}
 			if len(w.voids) != 1 || w.count(key.Source, plan.Failed) > 0 || w.tried["fetch"] != slices {
 				t.Errorf("%d slices hidden, %d fetches: %s", len(w.voids), w.tried["fetch"], w.story())
