@@ -2,14 +2,16 @@ package chaos
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/blobstore"
-	"github.com/defender2adx/defender2adx/internal/secret"
-	"github.com/defender2adx/defender2adx/internal/state"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 const (
@@ -20,9 +22,10 @@ const (
 	enoughCalls  = 400
 	mostTicks    = 10
 	// healTicks is within how many ticks everything must be well again once the
-	// faults have stopped; healPatience bounds each.
+	// faults have stopped. They are an hour apart, in which all that waits is done;
+	// healPatience bounds each, on a machine that many schedules share.
 	healTicks    = 4
-	healPatience = 25 * time.Second
+	healPatience = time.Minute
 )
 
 // runInProcess plays a schedule over the real adapters in this process.
@@ -51,6 +54,10 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 	}
 	w.faults.rest()
 	w.log.Info("CHAOS faults end")
+	// What the last tick began ends first: the next one is an hour later.
+	if err := local.rest(ctx, healPatience); err != nil {
+		return Verdict{}, err
+	}
 	var stuck []string
 	for range healTicks {
 		if err := sleep(ctx, time.Until(w.source.lastChange().Add(settle+w.plan.skew))); err != nil {
@@ -118,9 +125,10 @@ func (q *localQueue) rest(ctx context.Context, patience time.Duration) error {
 	return ctx.Err()
 }
 
-// runs returns the runs that are open or have ended.
+// runs returns the runs that are open or have ended. Those that ended last are asked of
+// the states: their audit rows may still be on their way.
 func (w *world) runs(ctx context.Context) (map[string]bool, error) {
-	open, err := w.open(ctx)
+	states, err := w.states(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +136,8 @@ func (w *world) runs(ctx context.Context) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, run := range open {
-		known[run] = true
+	for _, s := range states {
+		known[s.OpenRun], known[s.LastRun] = true, true
 	}
 	return known, nil
 }
@@ -137,7 +145,7 @@ func (w *world) runs(ctx context.Context) (map[string]bool, error) {
 // stuck returns the tables that have an open run, or no Success of a run that is not
 // one of those before: clocks may have been wrong then, so times prove nothing.
 func (w *world) stuck(ctx context.Context, before map[string]bool) (tables []string, err error) {
-	open, err := w.open(ctx)
+	states, err := w.states(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -146,28 +154,38 @@ func (w *world) stuck(ctx context.Context, before map[string]bool) (tables []str
 		return nil, err
 	}
 	for _, t := range w.plan.tables {
-		if open[t.source] != "" || !well[t.source] {
+		if states[t.source].OpenRun != "" || !well[t.source] {
 			tables = append(tables, t.source)
 		}
 	}
 	return tables, nil
 }
 
-// open returns the open run of each table that has a state, empty where none is.
-func (w *world) open(ctx context.Context) (map[string]string, error) {
-	store, err := state.New(state.Config{Storage: blobstore.Config{ConnectionString: secret.New(w.StorageConnection), Container: w.name}})
-	if err != nil {
-		return nil, err
+// states returns the state of each table that has one, by source.
+func (w *world) states(ctx context.Context) (map[string]plan.TableState, error) {
+	out := map[string]plan.TableState{}
+	for _, t := range w.plan.tables {
+		answer, err := w.blobs.NewBlobClient(stateBlob(t.source)).DownloadStream(ctx, nil)
+		if bloberror.HasCode(err, bloberror.BlobNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look at the state of %s: %w", t.source, err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		if err := errors.Join(err, answer.Body.Close()); err != nil {
+			return nil, fmt.Errorf("look at the state of %s: %w", t.source, err)
+		}
+		var s plan.TableState
+		if len(body) == 0 { // made for its lease alone
+			continue
+		}
+		if err := json.Unmarshal(body, &s); err != nil {
+			return nil, fmt.Errorf("look at the state of %s: %w", t.source, err)
+		}
+		out[t.source] = s
 	}
-	states, err := store.List(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("look at the states: %w", err)
-	}
-	runs := map[string]string{}
-	for _, s := range states {
-		runs[s.Key.Source] = s.OpenRun
-	}
-	return runs, nil
+	return out, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

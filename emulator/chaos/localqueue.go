@@ -16,8 +16,12 @@ import (
 const (
 	// maxDequeues is the host's maxDequeueCount.
 	maxDequeues = 5
-	// longestWait is what any visibility delay comes down to.
-	longestWait = 150 * time.Millisecond
+	// shortestWait is up to where a delay is kept; a longer one is divided by hurry,
+	// down to it, and none is longer than longestWait. Messages that wait for a table
+	// in work must not keep the machine from working.
+	shortestWait = 150 * time.Millisecond
+	hurry        = 25
+	longestWait  = 600 * time.Millisecond
 	// workers is how many messages are handled at a time.
 	workers = 3
 )
@@ -80,7 +84,7 @@ func (q *localQueue) put(text string, delay time.Duration) {
 func (q *localQueue) requeue(x *message, delay time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	x.visible = time.Now().Add(min(delay, longestWait))
+	x.visible = time.Now().Add(min(delay, max(shortestWait, delay/hurry), longestWait))
 	q.messages = append(q.messages, x)
 	q.signal()
 }
@@ -149,7 +153,7 @@ func (q *localQueue) deliver(x *message) {
 	}
 	if what == 1 {
 		f.count("queue: delivered twice")
-		q.put(x.text, pauseOf(r, longestWait))
+		q.put(x.text, pauseOf(r, shortestWait))
 	}
 	place := 0
 	if s.processes > 1 {
@@ -158,13 +162,13 @@ func (q *localQueue) deliver(x *message) {
 	p, err := q.process(place)
 	if err != nil {
 		q.world.log.Error("start a process", "error", err.Error())
-		q.requeue(x, longestWait)
+		q.requeue(x, shortestWait)
 		return
 	}
 	again := p.serve(x)
 	switch {
 	case p.dead():
-		q.requeue(x, longestWait)
+		q.requeue(x, shortestWait)
 	case again && x.dequeues >= maxDequeues:
 		f.count("queue: poisoned")
 		p.bury(x)
@@ -172,10 +176,10 @@ func (q *localQueue) deliver(x *message) {
 		q.requeue(x, 30*time.Millisecond)
 	case what == 2:
 		f.count("queue: delete lost")
-		q.requeue(x, pauseOf(r, longestWait))
+		q.requeue(x, pauseOf(r, shortestWait))
 	case what == 3 && x.dequeues < maxDequeues:
 		f.count("queue: delayed and handled again")
-		q.requeue(x, longestWait)
+		q.requeue(x, shortestWait)
 	}
 }
 

@@ -255,9 +255,12 @@ func (w *world) settings() map[string]string {
 	return s
 }
 
+// stateBlob names the blob of a table's state.
+func stateBlob(source string) string { return "state/default/" + blobstore.Escape(source) + ".json" }
+
 // breakLease ends the lease on a table's state, as if it had run out.
 func (w *world) breakLease(ctx context.Context, source string) {
-	client, err := lease.NewBlobClient(w.blobs.NewBlobClient("state/default/"+blobstore.Escape(source)+".json"), nil)
+	client, err := lease.NewBlobClient(w.blobs.NewBlobClient(stateBlob(source)), nil)
 	if err == nil {
 		now := int32(0)
 		_, err = client.BreakLease(ctx, &lease.BlobBreakOptions{BreakPeriod: &now})
