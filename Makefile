@@ -6,6 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO      ?= go
 APP     := build/app
 NODE    := emulator/node_modules/.package-lock.json
+BICEP   := tools/infra/node_modules/.package-lock.json
 STACK   := build/devstack
 SOURCES := $(shell find handler functions internal infra -name '*.go' -not -name '*_test.go') $(wildcard infra/kql/*.kql) go.mod go.sum
 WORKSHOP := $(shell find emulator -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*')
@@ -33,6 +34,7 @@ start: $(APP)/handler $(STACK) $(NODE) ## Run the whole local stack until Ctrl-C
 # run reads its closing lines.
 define PARTS
 lint
+infra
 bench SHORT=1
 chaos N=12 SEED=100 HOSTEVERY=0
 witness SHORT=1
@@ -96,6 +98,12 @@ lint: ## Check format, vet, and the rules of .golangci.yml
 	$(GO) vet ./...
 	$(GO) tool -modfile=tools/lint.mod golangci-lint run
 
+.PHONY: infra
+infra: $(BICEP) ## Check templates, settings files and workflows, each known mistake planted once (uses `bicep`, if there is one)
+	@node tools/infra/check.mjs
+	@node --test --test-reporter=dot tools/infra/
+	@$(GO) tool -modfile=tools/lint.mod actionlint
+
 .PHONY: package
 package: ## Build build/app and the deployable build/defender2adx.zip (linux/amd64)
 	@rm -rf $(APP) build/defender2adx.zip
@@ -122,4 +130,8 @@ $(STACK): $(SOURCES) $(WORKSHOP)
 
 $(NODE): emulator/package-lock.json
 	npm ci --prefix emulator --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+$(BICEP): tools/infra/package-lock.json
+	npm ci --prefix tools/infra --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
