@@ -46,7 +46,7 @@ func TestErrors_HaveAKindAndARemedyAndNoStatement(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStandIn(t)
 			s.answer = func(string, string, string) reply { return tc.reply }
-			_, err := s.client(t).Landed(t.Context(), "SecretlyNamedRaw", "run1", time.Time{})
+			_, err := s.client(t).Landed(t.Context(), "SecretlyNamedRaw", []string{"run1"}, time.Time{})
 			if err == nil || fault.KindOf(err) != tc.kind {
 				t.Fatalf("got %v (%v), want kind %v", err, fault.KindOf(err), tc.kind)
 			}
@@ -141,7 +141,7 @@ func TestScenario_C11_EchoedRequestOfADX(t *testing.T) {
 		} {
 			s := newStandIn(t)
 			s.answer = func(string, string, string) reply { return reply{code: code, body: body} }
-			if _, err := s.client(t).Landed(t.Context(), "TRaw", "run1", time.Time{}); err == nil || strings.Contains(err.Error(), secret) {
+			if _, err := s.client(t).Landed(t.Context(), "TRaw", []string{"run1"}, time.Time{}); err == nil || strings.Contains(err.Error(), secret) {
 				t.Errorf("%d %s: %v", code, body, err)
 			}
 		}

@@ -168,7 +168,7 @@ func TestOrphanRun_IsFound(t *testing.T) {
 }
 
 func TestLanded_WithoutTheTableNamesSetup(t *testing.T) {
-	_, err := newWorld(t).client(t, "app").Landed(t.Context(), "NowhereRaw", "d2a1", time.Time{})
+	_, err := newWorld(t).client(t, "app").Landed(t.Context(), "NowhereRaw", []string{"d2a1"}, time.Time{})
 	if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), "handler setup") {
 		t.Errorf("got %v (%v)", err, fault.KindOf(err))
 	}

@@ -145,7 +145,7 @@ func (k *keeping) Forget(...string) {
 // queries, commands and the ingestion endpoint alike.
 func TestScenario_L2_RefusedTokenIsForgotten(t *testing.T) {
 	calls := map[string]func(*Client) error{
-		"query":     func(c *Client) error { _, err := c.Landed(t.Context(), "T", "r", time.Time{}); return err },
+		"query":     func(c *Client) error { _, err := c.Landed(t.Context(), "T", []string{"r"}, time.Time{}); return err },
 		"command":   func(c *Client) error { _, err := c.tableColumns(t.Context(), "T"); return err },
 		"resources": func(c *Client) error { return c.Ready(t.Context()) },
 	}
@@ -201,7 +201,7 @@ func TestScenario_L11_QuestionsAreStrong(t *testing.T) {
 		return reply{columns: "Slice:int, Rows:long, Nulls:long, Id:string, RunId:string"}
 	}
 	c := s.client(t)
-	_, err1 := c.Landed(t.Context(), "T", "r", time.Time{})
+	_, err1 := c.Landed(t.Context(), "T", []string{"r"}, time.Time{})
 	_, err2 := c.Probed(t.Context(), "p")
 	_, err3 := c.Foreign(t.Context(), "T", "d2a", time.Time{})
 	if err := errors.Join(err1, err2, err3); err != nil {
@@ -244,7 +244,7 @@ func TestScenario_L18_SignatureWithoutRead(t *testing.T) {
 func TestErrors_NameTheServiceAndNotTheStep(t *testing.T) {
 	ctx, id := t.Context(), "d2a1"
 	calls := map[string]func(*Client) error{
-		"Landed":  func(c *Client) error { _, err := c.Landed(ctx, "T", id, time.Time{}); return err },
+		"Landed":  func(c *Client) error { _, err := c.Landed(ctx, "T", []string{id}, time.Time{}); return err },
 		"Foreign": func(c *Client) error { _, err := c.Foreign(ctx, "T", "d2a", time.Time{}); return err },
 		"Orphan":  func(c *Client) error { _, _, err := c.OrphanRun(ctx, "T", id); return err },
 		"Surplus": func(c *Client) error { _, err := c.Surplus(ctx, "T", id, 1, 3); return err },

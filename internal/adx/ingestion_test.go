@@ -104,11 +104,11 @@ func TestIngestion_EndToEnd(t *testing.T) {
 	}
 	landed := func(t *testing.T, run string, slice int) int64 {
 		t.Helper()
-		got, err := app.Landed(t.Context(), "DeviceInfoRaw", run, time.Time{})
+		got, err := app.Landed(t.Context(), "DeviceInfoRaw", []string{run}, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return got[slice].Rows
+		return got[run][slice].Rows
 	}
 
 	t.Run("rows arrive once though sent twice", func(t *testing.T) {

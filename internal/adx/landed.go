@@ -22,35 +22,40 @@ const (
 // only bounds what must be read.
 const clockSlack = 24 * time.Hour
 
-// Landed counts the rows in ADX by slice number of a run that began at since by our
-// clock: older rows need not be read. Rows without an arrival time count always. The
-// zero since is the beginning of time.
-func (c *Client) Landed(ctx context.Context, destination, runID string, since time.Time) (map[int]plan.Landed, error) {
+// Landed counts the rows in ADX, by run and slice, of runs that began at since or later
+// by our clock: older rows need not be read. Rows without an arrival time count always.
+// The zero since is the beginning of time.
+func (c *Client) Landed(ctx context.Context, destination string, runIDs []string, since time.Time) (plan.LandedRuns, error) {
 	type group struct {
+		RunID string `kusto:"RunId"`
 		Slice *int32 `kusto:"Slice"`
 		Rows  int64  `kusto:"Rows"`
 		Nulls int64  `kusto:"Nulls"`
 	}
-	groups, err := rows[group](ctx, c, landedQuery(destination, runID, since))
+	groups, err := rows[group](ctx, c, landedQuery(destination, runIDs, since))
 	if err != nil {
 		return nil, err
 	}
-	landed := make(map[int]plan.Landed, len(groups))
+	landed := plan.LandedRuns{}
 	for _, g := range groups {
-		if g.Slice != nil {
-			landed[int(*g.Slice)] = plan.Landed{Rows: g.Rows, Nulls: g.Nulls}
+		if g.Slice == nil {
+			continue
 		}
+		if landed[g.RunID] == nil {
+			landed[g.RunID] = map[int]plan.Landed{}
+		}
+		landed[g.RunID][int(*g.Slice)] = plan.Landed{Rows: g.Rows, Nulls: g.Nulls}
 	}
 	return landed, nil
 }
 
-func landedQuery(destination, runID string, since time.Time) string {
+func landedQuery(destination string, runIDs []string, since time.Time) string {
 	arrived := ""
 	if !since.IsZero() {
 		arrived = " | where isnull(ingestion_time()) or ingestion_time() > " + kql.Datetime(since.Add(-clockSlack))
 	}
-	return kql.Name(destination) + arrived + " | where RunId == " + kql.String(runID) +
-		" | summarize Rows = count(), Nulls = countif(isnull(Records)) by Slice"
+	return kql.Name(destination) + arrived + " | where RunId in (" + kql.Strings(runIDs) + ")" +
+		" | summarize Rows = count(), Nulls = countif(isnull(Records)) by RunId, Slice"
 }
 
 // Foreign returns the RunId of a row that came into the table after since and

@@ -13,9 +13,9 @@ import (
 
 func TestQueries_OfLandedAndForeign(t *testing.T) {
 	cases := []struct{ got, want string }{
-		{landedQuery("DeviceInfoRaw", "d2a1", time.Time{}), `['DeviceInfoRaw'] | where RunId == "d2a1" | summarize Rows = count(), Nulls = countif(isnull(Records)) by Slice`},
+		{landedQuery("DeviceInfoRaw", []string{"d2a1"}, time.Time{}), `['DeviceInfoRaw'] | where RunId in ("d2a1") | summarize Rows = count(), Nulls = countif(isnull(Records)) by RunId, Slice`},
 		{foreignQuery("T", "d2a", noon), `['T'] | where ingestion_time() > datetime(2026-01-02T12:00:00.1234567Z) and isnotempty(RunId) and RunId !startswith_cs "d2a" | take 1 | project RunId`},
-		{landedQuery("T", "d2a1", noon), `['T'] | where isnull(ingestion_time()) or ingestion_time() > datetime(2026-01-01T12:00:00.1234567Z) | where RunId == "d2a1" | summarize Rows = count(), Nulls = countif(isnull(Records)) by Slice`},
+		{landedQuery("T", []string{"d2a1", "d2a2"}, noon), `['T'] | where isnull(ingestion_time()) or ingestion_time() > datetime(2026-01-01T12:00:00.1234567Z) | where RunId in ("d2a1", "d2a2") | summarize Rows = count(), Nulls = countif(isnull(Records)) by RunId, Slice`},
 		{foreignQuery("T", "d2a", time.Time{}), `['T'] | where isnotempty(RunId) and RunId !startswith_cs "d2a" | take 1 | project RunId`},
 	}
 	for _, tc := range cases {
@@ -56,13 +56,13 @@ func TestLanded_ReadsCountsBySlice(t *testing.T) {
 		if kind != "query" || db != "db1" {
 			t.Errorf("asked %s of %s", kind, db)
 		}
-		return reply{columns: "Slice:int, Rows:long, Nulls:long", rows: []string{"[1,10,0]", "[2,20,3]", "[null,5,0]"}}
+		return reply{columns: "RunId:string, Slice:int, Rows:long, Nulls:long", rows: []string{`["r",1,10,0]`, `["r",2,20,3]`, `["r",null,5,0]`, `["s",1,7,0]`}}
 	}
-	got, err := s.client(t).Landed(t.Context(), "T", "r", time.Time{})
+	got, err := s.client(t).Landed(t.Context(), "T", []string{"r", "s"}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[int]plan.Landed{1: {Rows: 10}, 2: {Rows: 20, Nulls: 3}}
+	want := plan.LandedRuns{"r": {1: {Rows: 10}, 2: {Rows: 20, Nulls: 3}}, "s": {1: {Rows: 7}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("landed (-want +got):\n%s", diff)
 	}

@@ -31,11 +31,11 @@ func enqueue(t *testing.T, c *adx.Client, run string, slice int, b plan.Blob) st
 
 func rowsOf(t *testing.T, c *adx.Client, run string, slice int) int64 {
 	t.Helper()
-	landed, err := c.Landed(t.Context(), "DeviceInfoRaw", run, time.Time{})
+	landed, err := c.Landed(t.Context(), "DeviceInfoRaw", []string{run}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return landed[slice].Rows
+	return landed[run][slice].Rows
 }
 
 // A blob sent again is skipped for its tag. Whether the service calls that skipped
@@ -161,12 +161,12 @@ func TestScenario_L11_StaleReads(t *testing.T) {
 	w.setUp(t, adx.Options{})
 	w.run(t, `.append DeviceInfoRaw <| print dynamic({}), "d2a1", int(1), datetime(null)`)
 	app := w.client(t, "app")
-	landed, err1 := app.Landed(t.Context(), "DeviceInfoRaw", "d2a1", time.Time{})
+	landed, err1 := app.Landed(t.Context(), "DeviceInfoRaw", []string{"d2a1"}, time.Time{})
 	other, err2 := app.Foreign(t.Context(), "DeviceInfoRaw", "other", time.Time{})
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	if landed[1].Rows != 1 || other != "d2a1" {
+	if landed["d2a1"][1].Rows != 1 || other != "d2a1" {
 		t.Errorf("landed %v, foreign %q; want one row of d2a1", landed, other)
 	}
 	if n := w.count(t, "DeviceInfoRaw"); n != 0 {

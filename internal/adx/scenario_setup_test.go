@@ -110,11 +110,11 @@ func TestScenario_R7_RowsAboveHalfTheLimitAreCut(t *testing.T) {
 	enqueue(t, app, "d2a1", 1, b)
 	until(t, "rows", func() bool { return rowsOf(t, app, "d2a1", 1) == 60 })
 	nulls := func(slice int) int64 {
-		landed, err := app.Landed(t.Context(), "DeviceInfoRaw", "d2a1", time.Time{})
+		landed, err := app.Landed(t.Context(), "DeviceInfoRaw", []string{"d2a1"}, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return landed[slice].Nulls
+		return landed["d2a1"][slice].Nulls
 	}
 	if nulls(1) != 1 {
 		t.Fatalf("%d nulls, want the one of the large row", nulls(1))
@@ -184,7 +184,7 @@ func TestScenario_L25_TableThatShowsNoRows(t *testing.T) {
 			t.Errorf("%s shows %d rows, want %d", table, n, rows)
 		}
 	}
-	if _, err := app.Landed(t.Context(), "DeviceLogonEventsRaw", "d2a1", time.Time{}); err == nil {
+	if _, err := app.Landed(t.Context(), "DeviceLogonEventsRaw", []string{"d2a1"}, time.Time{}); err == nil {
 		t.Error("a restricted table was read")
 	}
 }
@@ -302,8 +302,8 @@ func TestScenario_L19_YearsOfRows(t *testing.T) {
 	}
 	w.run(t, `.append DeviceInfoRaw <| print dynamic({}), "d2a1", int(1), datetime(null)`)
 	for since, want := range map[time.Time]int64{began: 1, began.Add(48 * time.Hour): 0} {
-		landed, err := app.Landed(t.Context(), "DeviceInfoRaw", "d2a1", since)
-		if err != nil || landed[1].Rows != want {
+		landed, err := app.Landed(t.Context(), "DeviceInfoRaw", []string{"d2a1"}, since)
+		if err != nil || landed["d2a1"][1].Rows != want {
 			t.Errorf("since %s: %v, %v", since, landed, err)
 		}
 	}

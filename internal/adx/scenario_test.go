@@ -111,7 +111,7 @@ func TestScenario_K1_PackedAsItIsNamed(t *testing.T) {
 		return reply{columns: "Slice:int, Rows:long, Nulls:long"}
 	}
 	s.mu.Unlock()
-	if landed, err := c.Landed(t.Context(), "T", "r1", time.Time{}); err != nil || landed[1].Rows != 0 {
+	if landed, err := c.Landed(t.Context(), "T", []string{"r1"}, time.Time{}); err != nil || landed["r1"][1].Rows != 0 {
 		t.Errorf("landed %v, %v", landed, err)
 	}
 }

@@ -20,6 +20,15 @@ func Name(name string) string { return "[" + quote(name, '\'') + "]" }
 // do not exist. Invalid UTF-8 becomes U+FFFD.
 func String(text string) string { return quote(text, '"') }
 
+// Strings returns string literals with a comma between two, for the operator in.
+func Strings(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, t := range texts {
+		quoted[i] = String(t)
+	}
+	return strings.Join(quoted, ", ")
+}
+
 func quote(text string, mark byte) string {
 	var b strings.Builder
 	b.Grow(len(text) + 2)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -77,11 +80,11 @@ func (r *run) poll(ctx context.Context) error {
 }
 
 func (r *run) landed(ctx context.Context) (map[int]plan.Landed, error) {
-	landed, err := r.ports.Verifier.Landed(ctx, r.table.Destination, r.ledger.RunID, r.ledger.Started)
+	landed, err := r.ports.Verifier.Landed(ctx, r.table.Destination, []string{r.ledger.RunID}, r.ledger.Started)
 	if err != nil {
 		return nil, fmt.Errorf("look for run %s in %s: %w", r.ledger.RunID, r.table.Destination, err)
 	}
-	return landed, nil
+	return landed[r.ledger.RunID], nil
 }
 
 func (r *run) verify(s *plan.LedgerSlice, l plan.Landed) error {
@@ -383,43 +386,83 @@ func (r *run) reportSurplus(ctx context.Context, s *plan.LedgerSlice, l plan.Lan
 	return nil
 }
 
-// checkLateCopies looks once more at the run that ended last, before the next one: a
-// copy may have come in when it was over. One look, a schedule later, is enough
-// for what queued ingestion holds back.
+// checkLateCopies looks once more at runs that have ended, before the next one: at the
+// last, and at those in doubt an hour and a day after their end, since a copy may come
+// in when its run is over. One query serves all that are due and went to one table.
 func (m *migration) checkLateCopies(ctx context.Context) error {
-	if m.state.LastRun == "" {
+	now := m.ports.Clock.Now()
+	byDestination := map[string][]*plan.Ledger{}
+	for _, id := range m.state.LooksDue(now) {
+		l, err := m.lease.Ledger(ctx, id)
+		if err != nil {
+			return err
+		}
+		if l != nil {
+			byDestination[l.Table.Destination] = append(byDestination[l.Table.Destination], l)
+		}
+	}
+	if m.state.LastRun == "" && len(byDestination) == 0 {
 		return nil
 	}
-	l, err := m.lease.Ledger(ctx, m.state.LastRun)
-	if err != nil {
-		return err
-	}
-	if l != nil {
-		landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, l.RunID, l.Started)
-		if fault.KindOf(err) == fault.Permanent {
-			// The table may be gone by now: nothing of the next run depends on it.
-			m.log.Warn("no look for copies", "run_id", l.RunID, "error", err.Error())
-			landed, err = nil, nil
-		}
+	said := len(m.state.Outbox)
+	var reported []*plan.Ledger
+	for _, destination := range slices.Sorted(maps.Keys(byDestination)) {
+		found, err := m.lateCopies(ctx, destination, byDestination[destination])
 		if err != nil {
-			return fmt.Errorf("look for copies of run %s in %s: %w", l.RunID, l.Table.Destination, err)
+			m.state.Outbox = m.state.Outbox[:min(said, len(m.state.Outbox))] // all are said at once, or none
+			return err
 		}
-		r := newRun(m, l, nil)
-		said := len(m.state.Outbox)
-		for i := range l.Slices {
-			s := &l.Slices[i]
-			found := landed[s.No]
-			if v := s.Verdict(found); v == plan.Copies || v == plan.Excess {
-				if err := r.reportSurplus(ctx, s, found); err != nil {
-					m.state.Outbox = m.state.Outbox[:min(said, len(m.state.Outbox))] // all are said at once, or none
-					return err
-				}
-			}
-		}
+		reported = append(reported, found...)
 	}
-	m.state.LastRun = ""
+	m.state.Looked(now)
 	if err := m.lease.SaveState(ctx, m.state); err != nil {
 		return err
 	}
+	// After the state: a kill in between has a copy reported twice, and never not.
+	for _, l := range reported {
+		l.Generation = m.state.Generation
+		if err := m.lease.SaveLedger(ctx, l); err != nil {
+			return err
+		}
+	}
 	return m.outbox.flush(ctx)
+}
+
+// lateCopies puts the audit rows of copies that runs of one table have into the outbox
+// and returns the ledgers that have learned of them.
+func (m *migration) lateCopies(ctx context.Context, destination string, runs []*plan.Ledger) (reported []*plan.Ledger, err error) {
+	ids, since := make([]string, len(runs)), runs[0].Started
+	for i, l := range runs {
+		ids[i] = l.RunID
+		if l.Started.Before(since) {
+			since = l.Started
+		}
+	}
+	landed, err := m.ports.Verifier.Landed(ctx, destination, ids, since)
+	if fault.KindOf(err) == fault.Permanent {
+		// The table may be gone by now: nothing of the next run depends on it.
+		m.log.Warn("no look for copies", "run_ids", ids, "error", err.Error())
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for copies of runs %s in %s: %w", strings.Join(ids, ", "), destination, err)
+	}
+	for _, l := range runs {
+		r := newRun(m, l, nil)
+		more := false
+		for i := range l.Slices {
+			s := &l.Slices[i]
+			found := landed[l.RunID][s.No]
+			if v := s.Verdict(found); v == plan.Copies || v == plan.Excess {
+				if err := r.reportSurplus(ctx, s, found); err != nil {
+					return nil, err
+				}
+				more = true
+			}
+		}
+		if more {
+			reported = append(reported, l)
+		}
+	}
+	return reported, nil
 }

@@ -80,9 +80,9 @@ type Ingester interface {
 
 // Verifier tells what raw tables hold.
 type Verifier interface {
-	// Landed counts the run's rows in ADX by slice number; none of them came in
-	// before since.
-	Landed(ctx context.Context, destination, runID string, since time.Time) (map[int]plan.Landed, error)
+	// Landed counts the rows of runs in ADX, in one query; none of them came in before
+	// since.
+	Landed(ctx context.Context, destination string, runIDs []string, since time.Time) (plan.LandedRuns, error)
 	// IngestStatus reads what ADX has reported of an ingestion, whoever enqueued it.
 	IngestStatus(ctx context.Context, sourceID string) (plan.IngestStatus, error)
 	// RowLimit returns how large a row of the table may be, in bytes.

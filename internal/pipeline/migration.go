@@ -260,6 +260,9 @@ func (m *migration) ended(l *plan.Ledger, mark time.Time) {
 	s.Watermark, s.OpenRun, s.LastEnded, s.Served = mark, "", m.ports.Clock.Now(), m.lease.ServiceNow()
 	s.ForeignSince, s.LastRows, s.LastStarted = s.LastEnded, l.Rows(), l.Started
 	s.NotBefore, s.Rebuilt, s.LastRun, s.More = time.Time{}, false, l.RunID, l.More
+	if l.InDoubt() {
+		s.Watch(l.RunID, s.LastEnded)
+	}
 }
 
 // recordAudit records an audit row outside a run.
@@ -320,14 +323,14 @@ func (m *migration) unverified(ctx context.Context, l *plan.Ledger) (n int64) {
 	if l.Count(plan.Committing) == 0 {
 		return 0
 	}
-	landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, l.RunID, l.Started)
+	landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, []string{l.RunID}, l.Started)
 	if err != nil {
 		m.log.Warn("count rows for the audit row", "error", err.Error())
 		return 0
 	}
 	for i := range l.Slices {
 		if s := &l.Slices[i]; s.State == plan.Committing {
-			n += min(landed[s.No].Rows, s.Blob.Rows)
+			n += min(landed[l.RunID][s.No].Rows, s.Blob.Rows)
 		}
 	}
 	return n

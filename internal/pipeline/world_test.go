@@ -589,15 +589,18 @@ func (w *world) idsOf(path string) (ids []int) {
 	return ids
 }
 
-func (p *process) Landed(_ context.Context, destination, runID string, _ time.Time) (map[int]plan.Landed, error) {
-	out := map[int]plan.Landed{}
+func (p *process) Landed(_ context.Context, destination string, runIDs []string, _ time.Time) (plan.LandedRuns, error) {
+	out := plan.LandedRuns{}
 	err := p.effect("landed", func() error {
 		for _, e := range p.extents {
-			if e.runID == runID && e.destination == destination {
-				l := out[e.slice]
+			if slices.Contains(runIDs, e.runID) && e.destination == destination {
+				if out[e.runID] == nil {
+					out[e.runID] = map[int]plan.Landed{}
+				}
+				l := out[e.runID][e.slice]
 				l.Rows += int64(len(e.ids))
 				l.Nulls += int64(e.nulls)
-				out[e.slice] = l
+				out[e.runID][e.slice] = l
 			}
 		}
 		return nil

@@ -65,3 +65,6 @@ type Landed struct {
 	Rows  int64
 	Nulls int64 // of these, rows whose Records is null
 }
+
+// LandedRuns is what ADX holds of runs, by RunId and slice number.
+type LandedRuns map[string]map[int]Landed

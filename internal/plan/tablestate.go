@@ -70,6 +70,7 @@ type TableState struct {
 	Served   time.Time `json:"Served,omitzero"`   // when the last run ended, by the storage's clock; zero: not known
 	Pending  Pending   `json:"Pending,omitzero"`  // the wake-up that we sent again last
 	Said     []Said    `json:"Said,omitempty"`    // causes that audit rows named lately, oldest first
+	Looks    []Look    `json:"Looks,omitempty"`   // runs in doubt that are looked at again, oldest first
 	// RowCap is the number of rows at which the tenant's answers are cut, where that is
 	// below the service's cap; 0: not known.
 	RowCap int64 `json:"RowCap,omitzero"`

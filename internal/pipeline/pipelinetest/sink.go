@@ -104,9 +104,9 @@ func (w SinkWorld) send(t *testing.T, destination, run string, slice int, b plan
 
 func (w SinkWorld) landed(t *testing.T, destination, run string) map[int]plan.Landed {
 	t.Helper()
-	got, err := w.Landed(t.Context(), destination, run, time.Time{})
+	got, err := w.Landed(t.Context(), destination, []string{run}, time.Time{})
 	must(t, err)
-	return got
+	return got[run]
 }
 
 // wait waits for rows of a slice.
@@ -245,8 +245,8 @@ func enqueueTwice(t *testing.T, w SinkWorld) {
 func landedSince(t *testing.T, w SinkWorld) {
 	began := w.Now()
 	w.copy(t, w.Destination, ownRun, 1, 3)
-	got, err := w.Landed(t.Context(), w.Destination, ownRun, began)
-	if err != nil || got[1].Rows != 3 {
+	got, err := w.Landed(t.Context(), w.Destination, []string{ownRun}, began)
+	if err != nil || got[ownRun][1].Rows != 3 {
 		t.Errorf("Landed since the run began = %v, %v; want 3 rows", got, err)
 	}
 }
