@@ -19,6 +19,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 // coldstartFigures starts the handler as the Functions host does, without one:
@@ -93,7 +94,7 @@ func (s *site) coldstart(ctx context.Context, table string) (ready, row float64,
 			answered <- nil
 		default:
 		}
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := sleep.For(ctx, time.Millisecond); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -113,7 +114,7 @@ func answers200(ctx context.Context, base string) error {
 				return nil
 			}
 		}
-		if err := pause(ctx, 200*time.Microsecond); err != nil {
+		if err := sleep.For(ctx, 200*time.Microsecond); err != nil {
 			return err
 		}
 	}
@@ -155,15 +156,4 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

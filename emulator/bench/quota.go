@@ -12,6 +12,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 // The tenant's limit, its window scaled from a minute, and our part of it.
@@ -112,7 +113,7 @@ func (s *site) share(ctx context.Context, length time.Duration) (used float64, p
 	}
 	end := time.Now()
 	// A call stands in the log once it is answered.
-	if err := pause(ctx, 2*scaledLatency); err != nil {
+	if err := sleep.For(ctx, 2*scaledLatency); err != nil {
 		return 0, 0, err
 	}
 	stats := s.Hunting.Stats()

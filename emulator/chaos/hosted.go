@@ -10,6 +10,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
 	"github.com/defender2adx/defender2adx/emulator/stack"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 const (
@@ -55,7 +56,7 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 		if err := stack.Tick(ctx, hosts[0].Host); err != nil {
 			w.log.Warn("tick", "error", err.Error())
 		}
-		if err := sleep(ctx, hostedTick); err != nil {
+		if err := sleep.For(ctx, hostedTick); err != nil {
 			stop()
 			<-struck
 			return Verdict{}, err
@@ -67,7 +68,7 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	w.log.Info("CHAOS faults end")
 	var stuck []string
 	for range healTicks {
-		if err := sleep(ctx, time.Until(w.source.lastChange().Add(settle))); err != nil {
+		if err := sleep.For(ctx, time.Until(w.source.lastChange().Add(settle))); err != nil {
 			return Verdict{}, err
 		}
 		before, err := w.runs(ctx)
@@ -85,7 +86,7 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 			if len(stuck) == 0 {
 				return w.oracle.judge(ctx)
 			}
-			if err := sleep(ctx, 200*time.Millisecond); err != nil {
+			if err := sleep.For(ctx, 200*time.Millisecond); err != nil {
 				return Verdict{}, err
 			}
 		}
@@ -151,7 +152,7 @@ func (w *world) startHost(ctx context.Context, app stack.App, name string) (*ins
 func (w *world) killAndFreeze(ctx context.Context, hosts []*instance) {
 	r := w.faults.roll("strike")
 	for ctx.Err() == nil {
-		if sleep(ctx, 200*time.Millisecond+pauseOf(r, 2500*time.Millisecond)) != nil {
+		if sleep.For(ctx, 200*time.Millisecond+pauseOf(r, 2500*time.Millisecond)) != nil {
 			return
 		}
 		h := hosts[r.IntN(len(hosts))]
@@ -163,7 +164,7 @@ func (w *world) killAndFreeze(ctx context.Context, hosts []*instance) {
 			w.faults.count("process: killed in mid-work")
 			w.log.Info("CHAOS killed", "host", h.name)
 		}
-		if sleep(ctx, pauseOf(r, 4*time.Second)) != nil {
+		if sleep.For(ctx, pauseOf(r, 4*time.Second)) != nil {
 			return
 		}
 	}
@@ -176,7 +177,7 @@ func (w *world) freezeHost(ctx context.Context, h *instance) {
 	w.log.Info("CHAOS frozen", "host", h.name)
 	// For its whole time, even if the faults end meanwhile: it thaws into a world
 	// that went on without it.
-	_ = sleep(context.WithoutCancel(ctx), frozenFor)
+	_ = sleep.For(context.WithoutCancel(ctx), frozenFor)
 	if err := h.ThawHandler(); err != nil {
 		w.log.Warn("thaw", "error", err.Error())
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 const (
@@ -60,7 +61,7 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 	}
 	var stuck []string
 	for range healTicks {
-		if err := sleep(ctx, time.Until(w.source.lastChange().Add(settle+w.plan.skew))); err != nil {
+		if err := sleep.For(ctx, time.Until(w.source.lastChange().Add(settle+w.plan.skew))); err != nil {
 			return Verdict{}, err
 		}
 		before, err := w.runs(ctx)
@@ -118,7 +119,7 @@ func (q *localQueue) tick(ctx context.Context) error {
 // rest returns when nothing is left to do, or after patience.
 func (q *localQueue) rest(ctx context.Context, patience time.Duration) error {
 	for deadline := time.Now().Add(patience); !q.idle() && time.Now().Before(deadline); {
-		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+		if err := sleep.For(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -186,18 +187,4 @@ func (w *world) states(ctx context.Context) (map[string]plan.TableState, error) 
 		out[t.source] = s
 	}
 	return out, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

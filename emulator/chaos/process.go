@@ -16,6 +16,7 @@ import (
 	"github.com/defender2adx/defender2adx/handler/app"
 	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 // process is the handler inside this process: its program as it is, over a transport
@@ -218,4 +219,4 @@ func (c *skewedClock) jump(r *rand.Rand) {
 	c.world.log.Info("CHAOS clock jumps", "ahead", by)
 }
 
-func (*skewedClock) Sleep(ctx context.Context, d time.Duration) error { return sleep(ctx, d) }
+func (*skewedClock) Sleep(ctx context.Context, d time.Duration) error { return sleep.For(ctx, d) }

@@ -9,12 +9,13 @@ import (
 	"maps"
 	"math"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 )
 
 // oracleCase is a query of the public documentation with the answer Microsoft's
@@ -41,11 +42,7 @@ const maxRefused = 208
 var free = regexp.MustCompile(`\b(now|ago|rand|new_guid|dcount|dcountif|percentiles?|hll|tdigest|cursor_current)\s*\(|\|\s*(sample|take)\b`)
 
 func TestDocumentation_AnswersAgree(t *testing.T) {
-	dir := os.Getenv("D2A_SHARED_DATA")
-	if dir == "" {
-		t.Skip("D2A_SHARED_DATA is not set")
-	}
-	f, err := os.Open(filepath.Join(dir, "kql-oracle", "docs-answers.jsonl"))
+	f, err := os.Open(sampledata.Path(t, "kql-oracle", "docs-answers.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 )
 
 // decodeEnvelope returns the envelope as generic JSON with the GUID blanked.
@@ -95,11 +96,7 @@ type recorded struct {
 
 func recordedCalls(t *testing.T) []recorded {
 	t.Helper()
-	dir := os.Getenv("D2A_SHARED_DATA")
-	if dir == "" {
-		t.Skip("D2A_SHARED_DATA is not set: recorded calls of the real host are not at hand")
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "host", "envelopes.jsonl"))
+	text, err := os.ReadFile(sampledata.Path(t, "host", "envelopes.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

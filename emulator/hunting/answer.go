@@ -13,6 +13,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 // maxResultBytes bounds every answer's text.
@@ -354,7 +355,7 @@ func (c *call) transmit(text pieces) bool {
 				return false
 			}
 			p = p[n:]
-			if control.Flush() != nil || !pause(c.r.Context(), c.fault.Drip) {
+			if control.Flush() != nil || sleep.For(c.r.Context(), c.fault.Drip) != nil {
 				return false
 			}
 		}

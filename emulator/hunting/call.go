@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 // call is one request on its way.
@@ -65,7 +66,7 @@ func (c *call) serve(number int64) {
 		return
 	}
 	ctx := c.r.Context()
-	if !pause(ctx, c.s.o.Latency) {
+	if sleep.For(ctx, c.s.o.Latency) != nil {
 		return
 	}
 	if c.limits.QueryTime > 0 {
@@ -92,7 +93,7 @@ func (c *call) serve(number int64) {
 // pass applies what a fault does before the query; false: the call is over.
 func (c *call) pass(query string) bool {
 	ctx, f := c.r.Context(), c.fault
-	if !pause(ctx, f.Delay) {
+	if sleep.For(ctx, f.Delay) != nil {
 		return false
 	}
 	if f.Hold != nil {
@@ -156,19 +157,4 @@ func (c *call) fill(a *answer, rows iter.Seq2[engine.Record, error]) error {
 		}
 	}
 	return nil
-}
-
-// pause waits in real time; false: the client went away.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/compare"
 	"github.com/defender2adx/defender2adx/emulator/engine"
 	"github.com/defender2adx/defender2adx/emulator/hunting"
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 )
 
@@ -107,14 +108,7 @@ func TestNarrowing_NeverChangesAnAnswer(t *testing.T) {
 }
 
 func TestSamples_AreServedAsTheyStand(t *testing.T) {
-	shared := os.Getenv("D2A_SHARED_DATA")
-	if shared == "" {
-		if os.Getenv("D2A_REQUIRE") == "1" {
-			t.Fatal("D2A_SHARED_DATA is not set, and D2A_REQUIRE is")
-		}
-		t.Skip("SKIPPED: D2A_SHARED_DATA is not set; the sample records were not checked")
-	}
-	dir := filepath.Join(shared, "defender-samples")
+	dir := sampledata.Path(t, "defender-samples")
 	tn, err := tenant.Load(dir, tenant.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ type Entry struct {
 const logged = 100_000
 
 type counters struct {
-	mu      sync.Mutex
+	mu    sync.Mutex
 	stats Stats
 }
 

@@ -75,7 +75,7 @@ type Server struct {
 	tenants    map[string]string // lower-case id or domain -> id
 	resources  map[string]string // normalized identifier -> audience
 	principals map[string]*principal
-	stats    Stats
+	stats      Stats
 }
 
 // Stats counts the requests served so far.
@@ -99,7 +99,7 @@ func New(opts Options) (*Server, error) {
 		tenants:    make(map[string]string),
 		resources:  make(map[string]string),
 		principals: make(map[string]*principal),
-		stats:    Stats{Issued: make(map[string]int), Refused: make(map[int]int)},
+		stats:      Stats{Issued: make(map[string]int), Refused: make(map[int]int)},
 	}
 	if s.life == 0 {
 		s.life = time.Hour

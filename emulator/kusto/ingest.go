@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 // message is the text of a queue message, as far as it is used.
@@ -143,25 +144,10 @@ func (c *Cluster) ingestBlob(ctx context.Context, m *message, v Verdict, alone b
 		if failure.Status != "Transient" {
 			return 0, failure
 		}
-		if attempt == attempts || !pause(ctx, time.Duration(attempt)*100*time.Millisecond) {
+		if attempt == attempts || sleep.For(ctx, time.Duration(attempt)*100*time.Millisecond) != nil {
 			failure.Status = "Exhausted"
 			return 0, failure
 		}
-	}
-}
-
-// pause waits, and reports whether ctx is still alive then.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

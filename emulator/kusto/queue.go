@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 const (
@@ -74,7 +76,7 @@ func (c *Cluster) receive(ctx context.Context, queue *azqueue.QueueClient, handl
 		res, err := queue.DequeueMessages(asking, &azqueue.DequeueMessagesOptions{NumberOfMessages: &count, VisibilityTimeout: &hidden})
 		cancel()
 		if err != nil || len(res.Messages) == 0 {
-			pause(ctx, c.opts.Poll)
+			_ = sleep.For(ctx, c.opts.Poll) // the loop looks at ctx
 			continue
 		}
 		for _, received := range res.Messages {
@@ -137,7 +139,7 @@ func (c *Cluster) handle(ctx context.Context, received *azqueue.DequeuedMessage,
 	if v.Lose {
 		return true
 	}
-	if !pause(ctx, c.opts.Latency) || !pause(ctx, v.Delay) {
+	if sleep.For(ctx, c.opts.Latency) != nil || sleep.For(ctx, v.Delay) != nil {
 		return false
 	}
 	if v.Hold != nil {

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -17,6 +15,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/identity"
 	"github.com/defender2adx/defender2adx/emulator/kusto"
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 	"github.com/defender2adx/defender2adx/emulator/vault"
@@ -41,14 +40,7 @@ func TestDemo_SampleTenantArrivesWhole(t *testing.T) {
 func TestDemo_PublishedRecordsArriveAsTheyStand(t *testing.T) {
 	long(t)
 	t.Parallel()
-	dir := os.Getenv("D2A_SHARED_DATA")
-	if dir == "" {
-		if os.Getenv("D2A_REQUIRE") == "1" {
-			t.Fatal("D2A_SHARED_DATA is not set")
-		}
-		t.Skip("D2A_SHARED_DATA is not set: the published sample records are not tested")
-	}
-	data, err := tenant.Load(filepath.Join(dir, "defender-samples"), tenant.LoadOptions{Now: time.Now()})
+	data, err := tenant.Load(sampledata.Path(t, "defender-samples"), tenant.LoadOptions{Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 )
 
@@ -139,14 +140,7 @@ func TestLoad_SpreadsArrivalsBeforeTheClock(t *testing.T) {
 }
 
 func TestSamples_AreServedAsTheyStand(t *testing.T) {
-	shared := os.Getenv("D2A_SHARED_DATA")
-	if shared == "" {
-		if os.Getenv("D2A_REQUIRE") == "1" {
-			t.Fatal("D2A_SHARED_DATA is not set, and D2A_REQUIRE is")
-		}
-		t.Skip("SKIPPED: D2A_SHARED_DATA is not set; the sample records were not checked")
-	}
-	dir := filepath.Join(shared, "defender-samples")
+	dir := sampledata.Path(t, "defender-samples")
 	tn, err := tenant.Load(dir, tenant.LoadOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/queue"
 	"github.com/defender2adx/defender2adx/internal/quota"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
 
@@ -250,13 +251,4 @@ type wallClock struct{}
 
 func (wallClock) Now() time.Time { return time.Now() }
 
-func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (wallClock) Sleep(ctx context.Context, d time.Duration) error { return sleep.For(ctx, d) }

@@ -45,15 +45,3 @@ func (c *Client) patiently(ctx context.Context, try func() error) error {
 		pause *= 2
 	}
 }
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

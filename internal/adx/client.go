@@ -27,6 +27,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/defender2adx/defender2adx/internal/address"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 const (
@@ -109,7 +110,7 @@ func New(cfg Config) (*Client, error) {
 
 	c := &Client{
 		cluster: cluster.String(), ingest: ingest.String(), database: cfg.Database,
-		app: cfg.App, appID: cfg.AppID, now: cfg.Clock, sleep: sleep, log: cfg.Log,
+		app: cfg.App, appID: cfg.AppID, now: cfg.Clock, sleep: sleep.For, log: cfg.Log,
 	}
 	if cfg.Credential != nil {
 		c.credential = &recordingCredential{TokenCredential: cfg.Credential}

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/internal/defender"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -376,13 +377,7 @@ func TestClient_DestinationsErrorIsNotTheServices(t *testing.T) {
 
 // Every answer that was published for the hunting APIs, as the client takes it.
 func TestClient_PublishedAnswers(t *testing.T) {
-	dir := os.Getenv("D2A_SHARED_DATA")
-	if dir == "" {
-		if os.Getenv("D2A_REQUIRE") == "1" {
-			t.Fatal("D2A_SHARED_DATA is not set")
-		}
-		t.Skip("SKIPPED: D2A_SHARED_DATA is not set; the published answers were not read")
-	}
+	dir := sampledata.Path(t, "api-responses")
 	tests := []struct {
 		file   string
 		status int
@@ -421,7 +416,7 @@ func TestClient_PublishedAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
-			body, err := os.ReadFile(filepath.Join(dir, "api-responses", tt.file+".json"))
+			body, err := os.ReadFile(filepath.Join(dir, tt.file+".json"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,17 +3,14 @@ package host
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 )
 
 func TestDecode_ReadsWhatTheRealHostSent(t *testing.T) {
-	dir := os.Getenv("D2A_SHARED_DATA")
-	if dir == "" {
-		t.Skip("D2A_SHARED_DATA is not set: recorded calls of the real host are not at hand")
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "host", "envelopes.jsonl"))
+	text, err := os.ReadFile(sampledata.Path(t, "host", "envelopes.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

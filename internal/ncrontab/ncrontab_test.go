@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/internal/ncrontab"
 )
 
@@ -16,11 +16,7 @@ import (
 var base = time.Date(2026, 1, 14, 10, 7, 3, 0, time.UTC)
 
 func TestParse_ReadsAsTheHostWasSeenTo(t *testing.T) {
-	dir := os.Getenv("D2A_SHARED_DATA")
-	if dir == "" {
-		t.Skip("D2A_SHARED_DATA is not set: recorded readings of the real host are not at hand")
-	}
-	file, err := os.Open(filepath.Join(dir, "host", "schedules.jsonl"))
+	file, err := os.Open(sampledata.Path(t, "host", "schedules.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
 // Defaults. Sources of the limits: Advanced Hunting API quotas of Microsoft
@@ -101,7 +102,7 @@ func New(c Config) (*Quota, error) {
 		c.Clock = time.Now
 	}
 	if c.Sleep == nil {
-		c.Sleep = sleep
+		c.Sleep = sleep.For
 	}
 	if err := c.check(); err != nil {
 		return nil, err
@@ -145,17 +146,6 @@ func (c Config) check() error {
 func setDefault(d *time.Duration, v time.Duration) {
 	if *d == 0 {
 		*d = v
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

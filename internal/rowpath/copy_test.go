@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/internal/rowpath"
 )
 
@@ -292,16 +293,10 @@ func TestCopy_MemoryDoesNotGrowWithTheAnswer(t *testing.T) {
 }
 
 func TestCopy_PublishedAnswers(t *testing.T) {
-	dir := os.Getenv("D2A_SHARED_DATA")
-	if dir == "" {
-		if os.Getenv("D2A_REQUIRE") == "1" {
-			t.Fatal("D2A_SHARED_DATA is not set")
-		}
-		t.Skip("SKIPPED: D2A_SHARED_DATA is not set; the published answers were not read")
-	}
+	dir := sampledata.Path(t, "api-responses")
 	var files []string
 	for _, pattern := range []string{"graph-runhuntingquery-200*", "mde-advancedqueries-run-200*", "m365d-advancedhunting-run-200*"} {
-		found, err := filepath.Glob(filepath.Join(dir, "api-responses", pattern+".json"))
+		found, err := filepath.Glob(filepath.Join(dir, pattern+".json"))
 		if err != nil || len(found) == 0 {
 			t.Fatalf("no published answer matches %s: %v", pattern, err)
 		}
