@@ -347,19 +347,9 @@ func packAll(s *scope, x *call) (*expr, error) {
 // dataSize counts bytes per value: a byte for bool, 4 for int, 8 for long, real,
 // datetime and timespan, 16 for guid and decimal, the text's length otherwise.
 func dataSize(s *scope, x *call) (*expr, error) {
-	var args []*expr
-	for _, n := range x.args {
-		if _, ok := n.(*star); ok {
-			for i, c := range s.cols {
-				args = append(args, column(i, c.Type))
-			}
-			continue
-		}
-		v, err := s.compile(n)
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, v)
+	args, err := s.argsAndColumns(x.args)
+	if err != nil {
+		return nil, err
 	}
 	fixed := int64(0)
 	var texts []*expr

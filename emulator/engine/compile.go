@@ -294,6 +294,25 @@ func (s *scope) args(list []node) ([]*expr, error) {
 	return args, nil
 }
 
+// argsAndColumns compiles arguments of which * stands for every column.
+func (s *scope) argsAndColumns(list []node) ([]*expr, error) {
+	var args []*expr
+	for _, n := range list {
+		if _, ok := n.(*star); ok {
+			for i, c := range s.cols {
+				args = append(args, column(i, c.Type))
+			}
+			continue
+		}
+		x, err := s.compile(n)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, x)
+	}
+	return args, nil
+}
+
 func (s *scope) plainCall(x *call, f builtin) (*expr, error) {
 	args, err := s.args(x.args)
 	if err != nil {

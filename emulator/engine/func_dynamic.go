@@ -321,19 +321,9 @@ func addSets(m map[string]builtin, dyn func(min, max int, f func(a []any) any) b
 
 // packArray makes an array of scalars; a bool in it is a JSON bool.
 func packArray(s *scope, x *call) (*expr, error) {
-	var args []*expr
-	for _, n := range x.args {
-		if _, ok := n.(*star); ok {
-			for i, c := range s.cols {
-				args = append(args, column(i, c.Type))
-			}
-			continue
-		}
-		v, err := s.compile(n)
-		if err != nil {
-			return nil, err
-		}
-		args = append(args, v)
+	args, err := s.argsAndColumns(x.args)
+	if err != nil {
+		return nil, err
 	}
 	return fold(calling(TypeDynamic, func(a []any) any { return slices.Clone(a) }, args), args...), nil
 }

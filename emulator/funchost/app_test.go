@@ -194,18 +194,7 @@ func TestReadFunctions_RefusesWhatTheHostRefuses(t *testing.T) {
 				"host.json": minimalHost, tt.folder + "/function.json": tt.text,
 				"data/readme.txt": "no function", tt.folder + "/deep/function.json": "not looked at",
 			})
-			s, err := readSettings(root, []string{"AzureWebJobsStorage=UseDevelopmentStorage=true", "SCHEDULE=0 0 * * * *", "QUEUE=jobs", tt.environ})
-			if err != nil {
-				t.Fatal(err)
-			}
-			cfg, err := readHostConfig(root, s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			all, err := readFunctions(root, cfg, s)
-			if err != nil {
-				t.Fatal(err)
-			}
+			all := functionsOf(t, root, "AzureWebJobsStorage=UseDevelopmentStorage=true", "SCHEDULE=0 0 * * * *", "QUEUE=jobs", tt.environ)
 			got := "absent"
 			if len(all) == 1 {
 				switch f := all[0]; {
@@ -225,6 +214,24 @@ func TestReadFunctions_RefusesWhatTheHostRefuses(t *testing.T) {
 	}
 }
 
+// functionsOf reads the functions of an app whose host.json is sound.
+func functionsOf(t *testing.T, root string, environ ...string) []*Function {
+	t.Helper()
+	s, err := readSettings(root, environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := readHostConfig(root, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := readFunctions(root, cfg, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 func TestReadFunctions_SameRouteIsAnErrorForTheSecond(t *testing.T) {
 	web := func(route, methods string) string {
 		return `{"bindings": [{"type": "httpTrigger", "name": "req", "route": "` + route + `"` + methods + `}]}`
@@ -236,15 +243,7 @@ func TestReadFunctions_SameRouteIsAnErrorForTheSecond(t *testing.T) {
 		"c/function.json": web("x/{id}", `, "methods": ["post"]`),
 		"d/function.json": web("x/{id}", ``),
 	})
-	s, _ := readSettings(root, nil)
-	cfg, err := readHostConfig(root, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := readFunctions(root, cfg, s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := functionsOf(t, root)
 	got := make(map[string]bool)
 	for _, f := range all {
 		got[f.Name] = f.Err == nil

@@ -25,6 +25,17 @@ func (c *Cluster) awaitSlot(ctx context.Context) (release func(), ok bool) {
 	}
 }
 
+// lockToIngest takes a place of direct ingestion and the cluster's lock; end gives
+// both back.
+func (c *Cluster) lockToIngest() (end func(), err error) {
+	release, err := c.takeSlot()
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	return func() { c.mu.Unlock(); release() }, nil
+}
+
 // takeSlot takes a place or refuses, as direct ingestion does.
 // Source: ADX documentation, "Capacity policy": a command beyond it is throttled.
 func (c *Cluster) takeSlot() (release func(), err error) {

@@ -31,14 +31,11 @@ func (x *execution) appendQuery(verb string) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	release, err := x.c.takeSlot()
+	end, err := x.c.lockToIngest()
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-
-	x.c.mu.Lock()
-	defer x.c.mu.Unlock()
+	defer end()
 	t, known := x.db.tables[name]
 	switch {
 	case !known && verb == "append":
@@ -187,13 +184,11 @@ func (x *execution) ingestInline() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	release, err := x.c.takeSlot()
+	end, err := x.c.lockToIngest()
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	x.c.mu.Lock()
-	defer x.c.mu.Unlock()
+	defer end()
 	t, err := x.table("TableIngest", name, Ingestor)
 	if err != nil {
 		return nil, err

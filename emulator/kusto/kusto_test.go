@@ -1,9 +1,10 @@
 package kusto_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -170,11 +171,20 @@ func refused(t *testing.T, err error) (status int, code string, permanent bool, 
 	return he.StatusCode, code, permanent, message
 }
 
-// post sends a query or command as the viewer, without an SDK.
+// post sends a query or command as the viewer, without an SDK; its parameter n is 2.
 func (c *cluster) post(t *testing.T, path, csl string) (status int, body string) {
 	t.Helper()
-	request := strings.NewReader(fmt.Sprintf(`{"db":"db","csl":%q,"properties":"{\"Parameters\":{\"n\":2}}"}`, csl))
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+path, request)
+	return c.send(t, path, "db", csl, `{"Parameters":{"n":2}}`)
+}
+
+// send sends a query or command as the viewer with properties, without an SDK.
+func (c *cluster) send(t *testing.T, path, database, csl, properties string) (status int, body string) {
+	t.Helper()
+	request, err := json.Marshal(map[string]any{"db": database, "csl": csl, "properties": properties})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+path, bytes.NewReader(request))
 	if err != nil {
 		t.Fatal(err)
 	}

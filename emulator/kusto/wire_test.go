@@ -11,28 +11,10 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/kusto"
 )
 
-// ask sends a query as the viewer with request properties, without an SDK.
+// ask sends a query as the viewer with request options, without an SDK.
 func (c *cluster) ask(t *testing.T, path, database, csl, options string) (int, string) {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"db": database, "csl": csl, "properties": `{"Options":` + options + `}`})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+path, strings.NewReader(string(body)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer token-of-viewer")
-	res, err := c.client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, string(text)
+	return c.send(t, path, database, csl, `{"Options":`+options+`}`)
 }
 
 // frame is any frame of an answer.

@@ -65,9 +65,7 @@ func TestScale_ManyInvocationsWithKills(t *testing.T) {
 	settings["MIGRATION_ROW_TARGET"] = strconv.Itoa(min(max(rows/40, 2000), 20_000))
 	data := events(t, table, rows)
 	seen := &fetches{by: map[string]int{}, delay: delay}
-	s := start(t, data, stack.Options{Hunting: hunting.Options{Fault: seen.see}})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, data, stack.Options{Hunting: hunting.Options{Fault: seen.see}})
 	s.serve(settings, funchost.Options{Timing: funchost.Timing{QueueLease: 3 * time.Second, QueueVisibility: time.Second, RestartWindow: time.Millisecond}})
 	killed := make(chan int)
 	go func() {
@@ -115,9 +113,7 @@ func TestTwoProcesses_OneFrozenBeyondItsLease(t *testing.T) {
 	t.Parallel()
 	const table = "DeviceNetworkEvents"
 	data := events(t, table, 15_000)
-	s := start(t, data, stack.Options{})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, data, stack.Options{})
 	settings := map[string]string{"MIGRATION_ROW_TARGET": "1000", "MIGRATION_INGEST_GRACE": "1m", "MIGRATION_CALLS_IN_FLIGHT": "1"}
 	var deliveries atomic.Int32
 	options := funchost.Options{

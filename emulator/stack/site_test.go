@@ -126,6 +126,15 @@ func (s *site) console() string {
 	return strings.Join(s.lines[max(0, len(s.lines)-25):], "\n")
 }
 
+// configured is a site with the schema and one table configured; nothing runs yet.
+func configured(t *testing.T, table string, data *tenant.Tenant, o stack.Options) *site {
+	t.Helper()
+	s := start(t, data, o)
+	s.setup("none")
+	s.configure(table)
+	return s
+}
+
 func (s *site) setup(load string) {
 	s.t.Helper()
 	if out, err := s.Setup(s.t.Context(), s.app, load); err != nil {

@@ -57,9 +57,7 @@ func TestRuns_MoveOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
 	const table = "DeviceEvents"
 	data := events(t, table, 500)
-	s := start(t, data, stack.Options{})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, data, stack.Options{})
 	s.serve(nil, funchost.Options{})
 
 	s.tick()
@@ -92,9 +90,7 @@ func TestConfiguration_IsTheUsers(t *testing.T) {
 	t.Parallel()
 	const table = "DeviceEvents"
 	data := events(t, table, 300)
-	s := start(t, data, stack.Options{})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, data, stack.Options{})
 	s.serve(nil, funchost.Options{})
 	s.tick()
 	s.successes(table, 1)
@@ -119,9 +115,7 @@ func TestConfiguration_IsTheUsers(t *testing.T) {
 func TestHTTP_Tables(t *testing.T) {
 	t.Parallel()
 	const table = "DeviceEvents"
-	s := start(t, events(t, table, 50), stack.Options{})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, events(t, table, 50), stack.Options{})
 	s.serve(nil, funchost.Options{})
 	status, body := s.http(http.MethodPost, "/api/tables/"+table+"Raw/migrate")
 	if status != http.StatusAccepted || !strings.Contains(body, "/api/tables/"+table) {
@@ -151,9 +145,7 @@ func TestHTTP_Tables(t *testing.T) {
 func TestBadInput_IsAnAuditRowAndStopsNothingElse(t *testing.T) {
 	t.Parallel()
 	const table = "DeviceEvents"
-	s := start(t, events(t, table, 50), stack.Options{})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, events(t, table, 50), stack.Options{})
 	s.command(`.set-or-append MigrationConfiguration <| MigrationConfiguration | take 0 | union (print SourceTable = 'DeviceNowhere', DestinationTable = 'DeviceNowhereRaw', WatermarkColumn = 'None', LoadType = 'Full', IsActive = true)`)
 	s.setup("none")
 	s.command(`.set-or-append MigrationConfiguration <| MigrationConfiguration | take 0 | union (print SourceTable = "x'] | take 1 //", DestinationTable = "a\nb", WatermarkColumn = 'None', LoadType = 'Full', IsActive = true)`)
@@ -208,9 +200,7 @@ func TestFailures_NameTheirRemedy(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, events(t, table, 50), stack.Options{})
-			s.setup("none")
-			s.configure(table)
+			s := configured(t, table, events(t, table, 50), stack.Options{})
 			tt.breakIt(s)
 			s.serve(map[string]string{"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01"}, funchost.Options{})
 			s.tick()
@@ -263,9 +253,7 @@ func TestSecret_RotatedInTheVaultIsTakenUpWithoutARestart(t *testing.T) {
 	t.Parallel()
 	const table = "DeviceEvents"
 	data := events(t, table, 50)
-	s := start(t, data, stack.Options{TokenLife: 2 * time.Second})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, data, stack.Options{TokenLife: 2 * time.Second})
 	s.serve(nil, funchost.Options{})
 	s.tick()
 	s.successes(table, 1)
@@ -282,9 +270,7 @@ func TestMDE_IsTheFallback(t *testing.T) {
 	long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
-	s := start(t, events(t, table, 300), stack.Options{})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, events(t, table, 300), stack.Options{})
 	s.serve(map[string]string{"DEFENDER_API": "M365D"}, funchost.Options{})
 	s.tick()
 	s.successes(table, 1)
@@ -303,9 +289,7 @@ func TestKill_InTheMiddleOfATableEndsWithEveryRowOnce(t *testing.T) {
 	const table = "DeviceNetworkEvents"
 	const rows = 18_000
 	data := events(t, table, rows)
-	s := start(t, data, stack.Options{IngestLatency: 300 * time.Millisecond})
-	s.setup("none")
-	s.configure(table)
+	s := configured(t, table, data, stack.Options{IngestLatency: 300 * time.Millisecond})
 	var kills atomic.Int32
 	s.serve(map[string]string{"MIGRATION_ROW_TARGET": "600", "MIGRATION_INGEST_GRACE": "5s"}, funchost.Options{
 		Timing: funchost.Timing{QueueLease: 3 * time.Second, QueueVisibility: time.Second, RestartWindow: time.Millisecond},
