@@ -207,10 +207,11 @@ func (s *Server) grant(r *http.Request, form url.Values, resource string, unclea
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.principals[strings.ToLower(clientID)]
-	if p == nil || p.Tenant != tenant || p.managed {
+	registered := s.principals[strings.ToLower(clientID)]
+	if registered == nil || registered.in(tenant) == nil || registered.managed {
 		return "", nil, unknownClient(clientID, tenantName), nil
 	}
+	p := registered.in(tenant)
 	how := byCertificate
 	switch assertion := form.Get("client_assertion"); {
 	case secret != "":
@@ -224,8 +225,14 @@ func (s *Server) grant(r *http.Request, form url.Values, resource string, unclea
 		}
 	case assertion == "":
 		return "", nil, noCredential(), nil
+	case form.Get("client_assertion_type") != assertionType:
+		return "", nil, missingParameter("client_assertion_type"), nil
+	case isForeign(assertion):
+		if refused := s.exchanged(registered, assertion); refused != nil {
+			return "", nil, refused, nil
+		}
 	default:
-		if refused := p.asserted(assertion, form.Get("client_assertion_type"), "https://"+r.Host+r.URL.Path, tenant, s.now()); refused != nil {
+		if refused := p.asserted(assertion, "https://"+r.Host+r.URL.Path, tenant, s.now()); refused != nil {
 			return "", nil, refused, nil
 		}
 	}

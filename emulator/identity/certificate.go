@@ -25,23 +25,26 @@ func (s *Server) RegisterCertificate(clientID string, certificate *x509.Certific
 
 // asserted checks an assertion that a client signed with its certificate. endpoint
 // is the address it was sent to.
-func (p *principal) asserted(assertion, kind, endpoint, tenant string, now time.Time) *refusal {
-	if kind != assertionType {
-		return missingParameter("client_assertion_type")
-	}
+func (p *principal) asserted(assertion, endpoint, tenant string, now time.Time) *refusal {
 	claims := new(jwt.RegisteredClaims)
 	_, err := jwt.ParseWithClaims(assertion, claims, func(token *jwt.Token) (any, error) {
 		for _, c := range p.certified {
-			if signedWith(token.Header, c) {
+			switch {
+			case !signedWith(token.Header, c):
+			case now.Before(c.NotBefore) || now.After(c.NotAfter):
+				return nil, errExpiredCertificate
+			default:
 				return c.PublicKey, nil
 			}
 		}
 		return nil, errUnknownCertificate
 	}, jwt.WithValidMethods([]string{"RS256", "PS256"}), jwt.WithTimeFunc(func() time.Time { return now }),
-		jwt.WithLeeway(5*time.Minute), jwt.WithExpirationRequired()) // clocks differ by so much, says Entra
+		jwt.WithLeeway(clockSkew), jwt.WithExpirationRequired())
 	switch {
 	case errors.Is(err, errUnknownCertificate):
 		return unknownCertificate()
+	case errors.Is(err, errExpiredCertificate):
+		return expiredCertificate()
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return wrongSignature()
 	case errors.Is(err, jwt.ErrTokenExpired), errors.Is(err, jwt.ErrTokenNotValidYet):
@@ -59,7 +62,10 @@ func (p *principal) asserted(assertion, kind, endpoint, tenant string, now time.
 	return assertionAudience()
 }
 
-var errUnknownCertificate = errors.New("certificate is not registered")
+var (
+	errUnknownCertificate = errors.New("certificate is not registered")
+	errExpiredCertificate = errors.New("certificate is not valid now")
+)
 
 // signedWith compares the thumbprint that an assertion's head names. Clients write it
 // in either alphabet of base64.
@@ -75,6 +81,9 @@ func signedWith(header map[string]any, c *x509.Certificate) bool {
 	got, err := base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(named))
 	return err == nil && bytes.Equal(got, want)
 }
+
+// clockSkew is how far Entra lets the clocks of those who sign differ from its own.
+const clockSkew = 5 * time.Minute
 
 // unverifiedSubject is whom an assertion claims to speak for, if it can be read.
 func unverifiedSubject(assertion string) string {

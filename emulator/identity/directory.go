@@ -44,6 +44,8 @@ type principal struct {
 	Principal
 	secrets    []Secret
 	certified  []*x509.Certificate
+	trusted    []Federation
+	elsewhere  map[string]Principal // an application's service principals in other tenants
 	managed    bool
 	resourceID string // of a user-assigned managed identity
 }
@@ -111,6 +113,33 @@ func (s *Server) register(p *principal) error {
 	p.Roles = roles
 	s.principals[strings.ToLower(p.ClientID)] = p
 	return nil
+}
+
+// Consent lets an application, registered in one tenant, sign in to another one, as an
+// administrator's consent there does. The roles are those granted there.
+func (s *Server) Consent(p Principal) error {
+	return s.change(p.ClientID, func(known *principal) {
+		known.elsewhere = maps.Clone(known.elsewhere)
+		if known.elsewhere == nil {
+			known.elsewhere = map[string]Principal{}
+		}
+		p.Roles = maps.Clone(p.Roles)
+		known.elsewhere[p.Tenant] = p
+	})
+}
+
+// in returns what p is in a tenant, with the same proofs; nil where it is unknown.
+func (p *principal) in(tenant string) *principal {
+	if p.Tenant == tenant {
+		return p
+	}
+	other, ok := p.elsewhere[tenant]
+	if !ok {
+		return nil
+	}
+	there := *p
+	there.Principal = other
+	return &there
 }
 
 // AddSecret gives an application one more secret, as the first step of a

@@ -536,6 +536,10 @@ func TestToken_TakesARegisteredCertificate(t *testing.T) {
 	if err := credential(certificate, key); err == nil || !strings.Contains(err.Error(), "AADSTS700024") {
 		t.Errorf("an assertion of yesterday: got %v, want AADSTS700024", err)
 	}
+	d.clock = d.clock.Add(48 * time.Hour)
+	if err := credential(certificate, key); err == nil || !strings.Contains(err.Error(), "key used is expired") {
+		t.Errorf("a certificate that has ended: got %v, want AADSTS700027", err)
+	}
 }
 
 func selfSigned(t *testing.T) (*x509.Certificate, *rsa.PrivateKey) {
@@ -544,7 +548,7 @@ func selfSigned(t *testing.T) (*x509.Certificate, *rsa.PrivateKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,18 @@ func unknownCertificate() *refusal {
 	return &refusal{http.StatusUnauthorized, 700027, "invalid_client", "The certificate with identifier used to sign the client assertion is not registered on application."}
 }
 
+func expiredCertificate() *refusal {
+	return &refusal{http.StatusUnauthorized, 700027, "invalid_client", "Client assertion failed signature validation. [Reason - The key used is expired.]"}
+}
+
+func noFederation(code int, what, presented string) *refusal {
+	return &refusal{http.StatusUnauthorized, code, "invalid_client", fmt.Sprintf("No matching federated identity record found for presented assertion %s '%s'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion. https://learn.microsoft.com/entra/workload-id/workload-identity-federation", what, presented)}
+}
+
+func notExchangeable(tenant string) *refusal {
+	return &refusal{http.StatusUnauthorized, 700236, "invalid_client", fmt.Sprintf("Entra ID tokens issued by issuer '%s' may not be used for federated identity credential flows for applications or managed identities registered in this tenant.", issuerV2(tenant))}
+}
+
 func wrongSignature() *refusal {
 	return &refusal{http.StatusUnauthorized, 700027, "invalid_client", "Client assertion failed signature validation."}
 }

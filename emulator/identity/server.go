@@ -4,7 +4,7 @@
 // It issues access tokens for the client credentials grant and for managed
 // identities, as RS256 tokens of Entra's version 1.0 shape signed with a key of
 // its own, and refuses what Entra refuses, with Entra's error codes. It knows no
-// users, consents or federated credentials. The other emulators ask
+// users. The other emulators ask
 // Verify whom a request comes from: a token is accepted if and only if this
 // server signed it, it is within its life, and it is for the asked audience.
 package identity
@@ -30,7 +30,17 @@ const (
 	AudienceKusto    = "https://kusto.kusto.windows.net"
 	AudienceVault    = "https://vault.azure.net"
 	AudienceStorage  = "https://storage.azure.com"
+	AudienceExchange = "api://AzureADTokenExchange" // of a managed identity's token that an application trusts
+
+	audienceExchangeUS = "api://AzureADTokenExchangeUSGov"
 )
+
+// exchangeAppIDs are what tokens for those two resources carry as their audience. The
+// first is as observed; no source names the second, so it is one of our own.
+var exchangeAppIDs = map[string]string{
+	AudienceExchange:   "fb60f99c-7a34-4190-8149-302f77469936",
+	audienceExchangeUS: "fb60f99c-7a34-4190-8149-000000000001",
+}
 
 // graphAppID is Graph's own application id, accepted in place of its URI.
 // Source: Microsoft Entra documentation, "Verify first-party Microsoft applications".
@@ -106,7 +116,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s.RegisterResource(AudienceGraph, graphAppID)
 	s.RegisterResource(AudienceDefender, defenderOldName)
-	for _, audience := range []string{AudienceXDR, AudienceKusto, AudienceVault, AudienceStorage} {
+	for _, audience := range []string{AudienceXDR, AudienceKusto, AudienceVault, AudienceStorage, AudienceExchange, audienceExchangeUS} {
 		s.RegisterResource(audience)
 	}
 	return s, nil

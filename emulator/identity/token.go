@@ -27,8 +27,9 @@ type Claims struct {
 	IssuedAt  int64    `json:"iat"` // seconds since 1970, as the next two
 	NotBefore int64    `json:"nbf"`
 	Expires   int64    `json:"exp"`
-	AppID     string   `json:"appid"`
-	AppIDACR  string   `json:"appidacr"` // "1" client secret, "2" certificate or managed identity
+	AppID     string   `json:"appid,omitempty"`
+	Party     string   `json:"azp,omitempty"` // what version 2.0 has in place of appid
+	AppIDACR  string   `json:"appidacr"`      // "1" client secret, "2" certificate or managed identity
 	IDP       string   `json:"idp"`
 	IDType    string   `json:"idtyp"`
 	ObjectID  string   `json:"oid"`
@@ -48,7 +49,12 @@ const (
 	byCertificate = "2"
 )
 
-func issuer(tenant string) string { return "https://sts.windows.net/" + tenant + "/" }
+// issuerV1 begins the issuer of tokens of version 1.0; the tenant follows.
+const issuerV1 = "https://sts.windows.net/"
+
+func issuer(tenant string) string { return issuerV1 + tenant + "/" }
+
+func issuerV2(tenant string) string { return "https://login.microsoftonline.com/" + tenant + "/v2.0" }
 
 // issue signs a token for p, which proved itself in the way how. The caller holds mu and has resolved audience.
 func (s *Server) issue(p *principal, audience, how string) (string, *Claims, error) {
@@ -73,6 +79,10 @@ func (s *Server) issue(p *principal, audience, how string) (string, *Claims, err
 	}
 	if p.managed {
 		claims.AppIDACR = byCertificate
+	}
+	if audience == AudienceExchange || audience == audienceExchangeUS {
+		claims.Version, claims.Issuer, claims.Audience = "2.0", issuerV2(p.Tenant), exchangeAppIDs[audience]
+		claims.AppID, claims.Party = "", p.ClientID
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
 	token.Header["kid"] = s.keyID
@@ -134,7 +144,7 @@ func (s *Server) Verify(authorization string, audiences ...string) (*Claims, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, identifier := range audiences {
-		if audience, ok := s.resource(identifier); ok && audience == claims.Audience {
+		if audience, ok := s.resource(identifier); ok && (audience == claims.Audience || exchangeAppIDs[audience] == claims.Audience) {
 			return claims, nil
 		}
 	}
