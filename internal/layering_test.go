@@ -21,6 +21,7 @@ var adapters = []string{"internal/adx", "internal/credential", "internal/defende
 // more. Arrows point inwards, to plan and fault.
 var allowed = map[string][]string{
 	"internal/address":              nil,
+	"internal/cloud":                nil,
 	"internal/fault":                nil,
 	"internal/kql":                  nil,
 	"internal/schema":               nil,
@@ -28,7 +29,7 @@ var allowed = map[string][]string{
 	"internal/sleep":                nil,
 	"internal/plan":                 {"internal/fault", "internal/ncrontab"},
 	"internal/answer":               {"internal/fault"},
-	"internal/config":               {"internal/address", "internal/plan", "internal/ncrontab", "internal/secret"},
+	"internal/config":               {"internal/address", "internal/cloud", "internal/plan", "internal/ncrontab", "internal/secret"},
 	"internal/ncrontab":             nil,
 	"internal/host":                 nil,
 	"internal/queue":                {"internal/plan", "internal/fault", "internal/address", "internal/secret"},

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/defender2adx/defender2adx/internal/address"
+	"github.com/defender2adx/defender2adx/internal/cloud"
 	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/credential"
 	"github.com/defender2adx/defender2adx/internal/defender"
@@ -33,10 +35,10 @@ func newCredentials(cfg config.Config, o Options) (credentials, error) {
 	if out.storage, err = credential.New(storage); err != nil {
 		return out, fmt.Errorf("AzureWebJobsStorage: %w", err)
 	}
-	if cfg.ADX.Credential == "secret" {
+	if kind := credential.Kind(cfg.ADX.Credential); kind != own.Kind {
 		i, err := cfg.Instance("")
 		if err == nil {
-			i.Defender.Credential = string(credential.KindSecret)
+			i.Defender.Credential.Kind = cfg.ADX.Credential
 			out.adx, err = sourceCredential(i, out.own, o)
 		}
 		if err != nil {
@@ -53,12 +55,14 @@ func sourceCredential(i config.Instance, own azcore.TokenCredential, o Options) 
 	if err != nil {
 		return nil, err
 	}
-	c := credential.Config{Kind: credential.Kind(i.Defender.Credential), TenantID: i.Defender.TenantID, ClientID: i.Defender.ClientID,
-		AuthorityHost: e.Authority, Loopback: address.IsLoopbackURL(e.Authority) || address.IsLoopbackURL(i.KeyVault), Transport: o.transporter()}
-	if c.Kind == credential.KindSecret {
-		c.VaultCredential, c.Vault = own, &credential.VaultRef{URL: i.KeyVault, Secret: i.Defender.SecretName}
-	}
-	cred, err := credential.New(c)
+	d, c := i.Defender, i.Defender.Credential
+	cred, err := credential.New(credential.Config{
+		Kind: credential.Kind(c.Kind), TenantID: d.TenantID, ClientID: d.ClientID, AuthorityHost: e.authority,
+		Secret: c.Secret, Certificate: c.Certificate, CertificateKey: c.Key, CertificatePassword: c.Password,
+		IdentityClientID: c.Identity, ExchangeScope: place(d).ExchangeScope(), TokenFile: c.TokenFile,
+		VaultURL: i.KeyVault, VaultCredential: own,
+		Loopback: address.IsLoopbackURL(e.authority) || address.IsLoopbackURL(i.KeyVault), Transport: o.transporter(),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("DEFENDER_CREDENTIAL: %w", err)
 	}
@@ -67,30 +71,36 @@ func sourceCredential(i config.Instance, own azcore.TokenCredential, o Options) 
 
 // OwnIdentity is the app's identity, or the person's who runs a command.
 func OwnIdentity(cfg config.Config) credential.Config {
-	if cfg.ADX.Credential == "azure-cli" {
-		return credential.Config{Kind: credential.KindAzureCLI}
+	switch kind := credential.Kind(cfg.ADX.Credential); kind {
+	case credential.KindAzureCLI:
+		return credential.Config{Kind: kind}
+	case credential.KindWorkloadIdentity:
+		return credential.Config{Kind: kind, TenantID: cfg.ADX.TenantID, ClientID: cfg.ADX.ClientID, TokenFile: cfg.ADX.TokenFile}
 	}
 	return credential.Config{Kind: credential.KindManagedIdentity, ClientID: cfg.ADX.ClientID}
 }
 
-// endpoint returns the hunting API in d and where it is.
-func endpoint(d config.Defender) (defender.API, defender.Endpoint, error) {
-	api, _, err := defender.ParseAPI(d.API)
-	if err != nil {
-		return "", defender.Endpoint{}, err
-	}
-	e, err := defender.Endpoints(d.Cloud, api)
-	if err != nil {
-		return "", defender.Endpoint{}, err
-	}
-	override(&e.BaseURL, d.BaseURL)
-	override(&e.Scope, d.Scope)
-	override(&e.Authority, d.Authority)
-	return api, e, nil
+// target is where a hunting API is and who issues its tokens.
+type target struct {
+	cloud.Endpoint
+	authority string
 }
 
-func override(to *string, value string) {
-	if value != "" {
-		*to = value
+func place(d config.Defender) cloud.Cloud { return cloud.Cloud{Name: d.Cloud, Region: d.Region} }
+
+// endpoint returns the hunting API in d and where it is: as the cloud's table says, but
+// for what a setting overrides.
+func endpoint(d config.Defender) (defender.API, target, error) {
+	api, _, err := defender.ParseAPI(d.API)
+	if err != nil {
+		return "", target{}, err
 	}
+	at, own := place(d).Graph(), d.Graph
+	if api == defender.MDE {
+		at, own = place(d).MDE(), d.MDE
+	}
+	return api, target{
+		Endpoint:  cloud.Endpoint{BaseURL: cmp.Or(d.BaseURL, own.BaseURL, at.BaseURL), Scope: cmp.Or(d.Scope, own.Scope, at.Scope)},
+		authority: cmp.Or(d.Authority, place(d).Authority()),
+	}, nil
 }

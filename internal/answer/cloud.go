@@ -8,6 +8,7 @@ import (
 
 const (
 	entraCodes  = "Entra ID, authentication and authorization error codes"
+	federation  = "Microsoft Entra documentation, workload identity federation and its error codes"
 	oauth       = "RFC 6749, token error responses"
 	vaultPage   = "Key Vault, REST API error codes"
 	statusPage  = "Kusto, ingestion error codes"
@@ -33,6 +34,14 @@ var entraRows = slices.Concat(
 			Remedy: "has expired: store a new client secret of the application", Source: entraCodes},
 		{Service: Entra, Codes: []string{"AADSTS7000215"}, Meaning: WrongSecret, Kind: fault.Permanent,
 			Remedy: "is not a client secret of the application: store its value, not its id", Source: entraCodes},
+		{Service: Entra, Codes: []string{"AADSTS700027"}, Meaning: WrongSecret, Kind: fault.Permanent,
+			Remedy: "is not registered on the application, or its time there is over: upload its public part under the app registration's certificates, or store the one that is registered", Source: entraCodes},
+		{Service: Entra, Codes: []string{"AADSTS700024"}, Meaning: TokenExpired, Kind: fault.Permanent,
+			Remedy: "the time in what was signed or exchanged is not Entra ID's: check this machine's clock, or why the token's file is not renewed", Source: entraCodes},
+		{Service: Entra, Codes: []string{"AADSTS70021", "AADSTS700211", "AADSTS700212", "AADSTS700213"}, Meaning: MissingRight, Kind: fault.Permanent,
+			Remedy: "the app registration trusts no such identity: add a federated credential with its issuer, subject (a managed identity's object id) and audience; a new one takes some minutes", Source: federation},
+		{Service: Entra, Codes: []string{"AADSTS700236"}, Meaning: MissingRight, Kind: fault.Permanent,
+			Remedy: "only a user-assigned managed identity's token can be exchanged", Source: federation},
 		{Service: Entra, Codes: []string{"AADSTS700016"}, Meaning: WrongTenant, Kind: fault.Permanent,
 			Remedy: "the tenant has no such application: check client id and tenant id", Source: entraCodes},
 		{Service: Entra, Codes: []string{"AADSTS90002"}, Meaning: WrongTenant, Kind: fault.Permanent,

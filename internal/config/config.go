@@ -39,13 +39,14 @@ type Config struct {
 type Defender struct {
 	API            string // graph or mde, aliases resolved
 	Cloud          string // global, gcc, gcchigh or dod
+	Region         string // of the global cloud, for Defender for Endpoint; "": none
 	GraphVersion   string // v1.0 or beta
 	TenantID       string
 	ClientID       string
-	Credential     string // secret, managed-identity or azure-cli
-	SecretName     string
-	BaseURL        string        // overrides the cloud's
-	Scope          string        // overrides the cloud's
+	Credential     Credential
+	Graph, MDE     Endpoint      // override the cloud's
+	BaseURL        string        // overrides that of API
+	Scope          string        // overrides that of API
 	Authority      string        // overrides the cloud's
 	CallsPerMinute int           // the tenant's limit, of which FreeShare is left alone
 	CallsPerHour   int           // 0: no hourly limit
@@ -58,13 +59,21 @@ type Defender struct {
 	TablePrefix    string        // before the name of every destination table
 }
 
+// Endpoint is where an API is; "" is what the cloud says.
+type Endpoint struct {
+	BaseURL string
+	Scope   string
+}
+
 // ADX is the destination cluster.
 type ADX struct {
 	ClusterURL string
 	IngestURL  string // "": derived from ClusterURL
 	Database   string
-	Credential string // managed-identity, azure-cli or secret
-	ClientID   string // of a user-assigned identity; "": system-assigned
+	Credential string // managed-identity, workload-identity or azure-cli; or the Defender application's secret, certificate or federated
+	ClientID   string // of a user-assigned identity, "": system-assigned; of the application with workload-identity
+	TenantID   string // with workload-identity
+	TokenFile  string // with workload-identity
 }
 
 // Migration is how tables are copied.
@@ -121,14 +130,24 @@ func Settings(c *Config) []Setting {
 	d, a, m, s := &c.Defender, &c.ADX, &c.Migration, &c.Storage
 	return []Setting{
 		{"DEFENDER_API", "graph", "", "Hunting interface: `graph` (Microsoft Graph) or `mde` (Defender for Endpoint, ends 2027-02-01). Aliases of the original script: `M365DGraph`, `MDATP`, `M365D`.", "", api(&d.API)},
-		{"DEFENDER_CLOUD", "global", "", "Cloud of the tenant: `global`, `gcc`, `gcchigh` or `dod`. Selects the endpoints.", "", oneOf(&d.Cloud, "global", "gcc", "gcchigh", "dod")},
+		{"DEFENDER_CLOUD", "global", "", "Cloud of the tenant: `global`, `gcc`, `gcc-high` or `dod`; or a region of the global one that Defender for Endpoint is called in (`us`, `eu`, `uk`, `au`, `swa`, `ina`, `aea`). Selects authority, hosts and scopes.", "", cloudName(d)},
 		{"DEFENDER_GRAPH_VERSION", "v1.0", "", "Version of the Graph API: `v1.0` or `beta`.", "", oneOf(&d.GraphVersion, "v1.0", "beta")},
 		{"DEFENDER_TENANT_ID", "", "00000000-0000-0000-0000-000000000000", "Directory (tenant) id of the Defender tenant.", "always", guid(&d.TenantID)},
-		{"DEFENDER_CLIENT_ID", "", "00000000-0000-0000-0000-000000000000", "Application (client) id that holds the hunting permission; with `managed-identity` the id of a user-assigned identity.", "with `secret`", text(&d.ClientID)},
-		{"DEFENDER_CREDENTIAL", "secret", "", "How to sign in to Defender: `secret` (client secret from Key Vault), `managed-identity` or `azure-cli` (local use).", "", oneOf(&d.Credential, "secret", "managed-identity", "azure-cli")},
-		{"DEFENDER_SECRET_NAME", "defender-client-secret", "", "Name of the client secret in Key Vault. It is read again when the service rejects it, so it can be rotated at any time.", "", text(&d.SecretName)},
-		{"DEFENDER_BASE_URL", "", "", "Overrides the API's address, for example a regional host.", "", httpsURL(&d.BaseURL)},
-		{"DEFENDER_SCOPE", "", "", "Overrides the token scope of the API.", "", text(&d.Scope)},
+		{"DEFENDER_CLIENT_ID", "", "00000000-0000-0000-0000-000000000000", "Application (client) id that holds the hunting permission; with `managed-identity` the id of a user-assigned identity.", "with an application", text(&d.ClientID)},
+		{"DEFENDER_CREDENTIAL", "secret", "", "How to sign in to Defender: `secret`, `certificate`, `managed-identity`, `federated` (the application trusts a managed identity), `workload-identity` (it trusts a Kubernetes service account) or `azure-cli` (local use).", "", oneOf(&d.Credential.Kind, kindSecret, kindCertificate, kindManagedIdentity, kindFederated, kindWorkloadIdentity, kindAzureCLI)},
+		{"DEFENDER_SECRET_NAME", "defender-client-secret", "", "Name of the client secret in Key Vault. It is read again when the service rejects it, so it can be rotated at any time.", "", vaultName(&d.Credential.secretName)},
+		{"DEFENDER_CLIENT_SECRET", "", "", "In place of `DEFENDER_SECRET_NAME`: the client secret itself, as a reference of the platform gives it, or `KeyVault:<name>`.", "", secretRef(&d.Credential.Secret)},
+		{"DEFENDER_CLIENT_CERTIFICATE", "KeyVault:defender-client-certificate", "", "Certificate with its private key, as PFX or PEM: `KeyVault:<name>`, the path of a file, or the text itself. It is read again when the service rejects it.", "", fileRef(&d.Credential.Certificate)},
+		{"DEFENDER_CLIENT_CERTIFICATE_KEY", "", "", "Private key of a PEM certificate that does not hold it; in the same forms.", "", fileRef(&d.Credential.Key)},
+		{"DEFENDER_CLIENT_CERTIFICATE_PASSWORD", "", "", "Password of the PFX or of the private key: `KeyVault:<name>` or itself.", "", secretRef(&d.Credential.Password)},
+		{"DEFENDER_CREDENTIAL_IDENTITY", "", "", "With `federated`: client id of the user-assigned managed identity that the application trusts. Default: `ADX_CLIENT_ID`.", "", text(&d.Credential.Identity)},
+		{"DEFENDER_CREDENTIAL_TOKEN_FILE", "", "", "With `workload-identity`: file of the service account's token. Default: `AZURE_FEDERATED_TOKEN_FILE`, which Kubernetes sets.", "", text(&d.Credential.TokenFile)},
+		{"DEFENDER_BASE_URL", "", "", "Overrides the address of the API in use.", "", httpsURL(&d.BaseURL)},
+		{"DEFENDER_BASE_URL_GRAPH", "", "", "Overrides the address of Microsoft Graph; a version at its end wins over `DEFENDER_GRAPH_VERSION`.", "", graphURL(d)},
+		{"DEFENDER_BASE_URL_MDE", "", "", "Overrides the address of Defender for Endpoint (its \"server URL\").", "", mdeURL(&d.MDE.BaseURL)},
+		{"DEFENDER_SCOPE", "", "", "Overrides the token scope of the API in use.", "", text(&d.Scope)},
+		{"DEFENDER_SCOPE_GRAPH", "", "", "Overrides the token scope of Microsoft Graph.", "", text(&d.Graph.Scope)},
+		{"DEFENDER_SCOPE_MDE", "", "", "Overrides the token scope of Defender for Endpoint.", "", text(&d.MDE.Scope)},
 		{"DEFENDER_AUTHORITY", "", "", "Overrides the Entra ID authority.", "", httpsURL(&d.Authority)},
 		{"DEFENDER_CALLS_PER_MINUTE", "45", "", "Hunting calls a minute that the tenant allows. Sources disagree and large tenants get more.", "", integer(&d.CallsPerMinute, 1, 100_000)},
 		{"DEFENDER_CALLS_PER_HOUR", "", "", "Hunting calls an hour that the tenant allows; `0` is no limit. Default: 1500 with `mde`, 0 with `graph`.", "", integer(&d.CallsPerHour, 0, 1_000_000)},
@@ -137,12 +156,12 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_QUOTA_HOUR", "1h", "", "Length of the hour window. Only tests change it.", "", duration(&d.QuotaHour, time.Second, 24*time.Hour)},
 		{"DEFENDER_LOOKBACK", "720h", "", "How far back Defender holds event tables (30 days).", "", duration(&d.LookBack, time.Hour, 100*365*24*time.Hour)},
 		{"DEFENDER_RETRY_PAUSE", "15s", "", "Pause after a 5xx answer, with jitter; two such pauses, then the slice is divided.", "", duration(&d.Pause, 0, 10*time.Minute)},
-		{"KEY_VAULT_URL", "", "https://my-vault.vault.azure.net", "Key Vault with the client secret.", "with `secret`", httpsURL(&c.KeyVault)},
+		{"KEY_VAULT_URL", "", "https://my-vault.vault.azure.net", "Key Vault of the client secret, the certificate and its password.", "with `secret` or `certificate` from it", httpsURL(&c.KeyVault)},
 		{"ADX_CLUSTER_URL", "", "https://mycluster.westeurope.kusto.windows.net", "Query address of the ADX cluster or Fabric Eventhouse.", "always", httpsURL(&a.ClusterURL)},
 		{"ADX_INGEST_URL", "", "", "Ingestion address; default: `https://ingest-` before the cluster's host.", "", httpsURL(&a.IngestURL)},
 		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", text(&a.Database)},
-		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `azure-cli` (local use) or `secret` (the Defender app's).", "", oneOf(&a.Credential, "managed-identity", "azure-cli", "secret")},
-		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage.", "", text(&a.ClientID)},
+		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as the Defender application of the instance without a name with its `secret`, `certificate` or `federated`. Key Vault and storage are reached with the first three, else with the managed identity.", "", oneOf(&a.Credential, append([]string{kindManagedIdentity, kindWorkloadIdentity, kindAzureCLI}, shared...)...)},
+		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage; with `workload-identity` of the application (default: `AZURE_CLIENT_ID`).", "", text(&a.ClientID)},
 		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first), as the Functions host reads it: names by their beginning, no `7`, `L`, `W`, `#` or `?`. A schedule that it refuses never ticks.", "by the host", schedule(&m.Schedule)},
 		{"MIGRATION_QUEUE", "", "migrations", "Storage queue of the wake-ups; `-poison` is appended for the ones that failed too often. The Functions host reads it.", "always", queueName(&m.Queue)},
 		{"MIGRATION_APP_ID", "", "", "Begins every RunId: 6 lower-case letters or digits. Default: derived from the site's name. Two apps on one database need two ids.", "", appID(&m.AppID)},
@@ -180,15 +199,7 @@ func Read(getenv func(string) string) (Config, error) {
 		c.Defender = i.Defender
 	}
 	given := func(name string) bool { return strings.TrimSpace(getenv(name)) != "" }
-	if c.ADX.Credential == "secret" {
-		if i, err := c.Instance(""); err != nil {
-			errs = append(errs, errors.New("ADX_CREDENTIAL: secret is that of the instance without a name: set DEFENDER_TENANT_ID and what it needs, or choose managed-identity"))
-		} else if i.Fault != nil {
-			errs = append(errs, i.Fault)
-		} else if i.Defender.Credential != "secret" {
-			errs = append(errs, source{getenv, ""}.secretFaults()...)
-		}
-	}
+	errs = append(errs, c.adxFaults(getenv)...)
 	if c.Migration.AppID == "" {
 		tenant := c.Defender.TenantID
 		for _, i := range c.Instances {
@@ -251,8 +262,10 @@ func ReadADX(getenv func(string) string) (Config, error) {
 		return strings.HasPrefix(s.Name, "ADX_") || s.Name == instancesSetting || s.Need != "always" && s.Default != ""
 	})
 	c.Instances, _ = readInstances(getenv)
-	if c.ADX.Credential == "secret" {
-		errs = append(errs, errors.New("ADX_CREDENTIAL: secret works for the app only; sign in with azure-cli or managed-identity here"))
+	if slices.Contains(shared, c.ADX.Credential) {
+		errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s works for the app only; sign in with azure-cli or managed-identity here", c.ADX.Credential))
+	} else {
+		errs = append(errs, c.adxFaults(getenv)...)
 	}
 	c.Migration.AppID = deriveAppID("", "")
 	return c, errors.Join(errs...)

@@ -164,25 +164,12 @@ func readInstance(getenv func(string) string, name string) Instance {
 		// Source: run-advanced-query-api, 1,500 calls an hour.
 		d.CallsPerHour = 1500
 	}
-	if d.Credential == "secret" {
-		errs = append(errs, s.secretFaults()...)
-	}
+	errs = append(errs, s.credential(&i)...)
 	if (d.QuotaMinute != time.Minute && d.QuotaMinute != 0 || d.QuotaHour != time.Hour && d.QuotaHour != 0) && !address.IsLoopbackURL(d.BaseURL) {
 		errs = append(errs, errors.New("DEFENDER_QUOTA_MINUTE, DEFENDER_QUOTA_HOUR: only tests against an emulator may change them"))
 	}
 	i.Fault = errors.Join(errs...)
 	return i
-}
-
-// secretFaults is what a client secret needs and does not have.
-func (s source) secretFaults() (errs []error) {
-	if s.value("DEFENDER_CLIENT_ID") == "" {
-		errs = append(errs, s.fault("DEFENDER_CLIENT_ID", "is not set; a client secret needs the application's id"))
-	}
-	if s.value(vaultSetting) == "" {
-		errs = append(errs, s.fault(vaultSetting, "is not set; the client secret is read from a Key Vault"))
-	}
-	return errs
 }
 
 // Instance returns the instance that a person's text names, in any letter case; ""

@@ -71,6 +71,29 @@ func httpsURL(to *string) func(string) error {
 	}
 }
 
+// graphVersions may end a pasted address of Graph.
+var graphVersions = []string{"v1.0", "beta"}
+
+// graphURL reads the address of Graph, with or without a version at its end. It is read
+// after the setting of the version, and wins over it.
+func graphURL(d *Defender) func(string) error {
+	return func(v string) error {
+		base := strings.TrimRight(v, "/")
+		for _, version := range graphVersions {
+			if cut, ok := strings.CutSuffix(base, "/"+version); ok {
+				base, d.GraphVersion = cut, version
+			}
+		}
+		return httpsURL(&d.Graph.BaseURL)(base)
+	}
+}
+
+// mdeURL reads the address of Defender for Endpoint, with or without the /api that all
+// of its calls begin with.
+func mdeURL(to *string) func(string) error {
+	return func(v string) error { return httpsURL(to)(strings.TrimSuffix(strings.TrimRight(v, "/"), "/api")) }
+}
+
 // withoutQuery keeps a signature that was pasted into the wrong setting out of
 // the error.
 func withoutQuery(v string) string {

@@ -15,24 +15,33 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 func TestNew_namesEveryProblem(t *testing.T) {
-	vault := &VaultRef{URL: "https://name.vault.azure.net", Secret: "defender"}
+	named := secret.Ref{Name: "defender"}
 	tests := []struct {
 		name string
 		cfg  Config
 		want []string
 	}{
-		{"no kind", Config{}, []string{"want secret, managed-identity or azure-cli"}},
+		{"no kind", Config{}, []string{"want one of azure-cli, certificate, federated, managed-identity, secret, workload-identity"}},
 		{"unknown kind", Config{Kind: "password"}, []string{`got "password"`}},
 		{"secret without anything", Config{Kind: KindSecret},
-			[]string{"tenant id is missing", "client id of the application is missing", "vault of the client secret is missing", "no credential for the vault"}},
+			[]string{"tenant id is missing", "client id of the application is missing", "client secret is missing"}},
 		{"bad vault", Config{Kind: KindSecret, TenantID: tenant, ClientID: app, VaultCredential: tokenFunc(vaultToken),
-			Vault: &VaultRef{URL: "http://name.vault.azure.net", Secret: "a/b"}},
+			VaultURL: "http://name.vault.azure.net", Secret: secret.Ref{Name: "a/b"}},
 			[]string{"vault URL: want an https URL", "secret name: want 1 to 127"}},
+		{"secret in a vault that nobody signs in to", Config{Kind: KindSecret, TenantID: tenant, ClientID: app, Secret: named, VaultURL: "https://name.vault.azure.net"},
+			[]string{"no credential for the vault"}},
+		{"certificate whose password lies in no vault", Config{Kind: KindCertificate, TenantID: tenant, ClientID: app, CertificatePassword: named},
+			[]string{"certificate is missing", "vault URL: want", "no credential for the vault"}},
+		{"federated without an identity", Config{Kind: KindFederated, TenantID: tenant, ClientID: app},
+			[]string{"a system-assigned one cannot", "scope of the exchange is missing"}},
+		{"workload identity outside of Kubernetes", Config{Kind: KindWorkloadIdentity, ClientID: app},
+			[]string{"tenant id is missing", "AZURE_FEDERATED_TOKEN_FILE"}},
 		{"bad ids and authority", Config{Kind: KindSecret, TenantID: "a b", ClientID: "c/d", VaultCredential: tokenFunc(vaultToken),
-			Vault: vault, AuthorityHost: "login"},
+			VaultURL: "https://name.vault.azure.net", Secret: named, AuthorityHost: "login"},
 			[]string{`tenant id: want a GUID or a domain, got "a b"`, `client id: want a GUID, got "c/d"`, "authority host: want an https URL"}},
 	}
 	for _, tt := range tests {

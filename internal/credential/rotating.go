@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,53 +13,59 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/answer"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
-// readAgain is the least time between two readings of the vault when a person
+// readAgain is the least time between two readings of the secrets when a person
 // must act, and how long a refusal is repeated without asking anybody.
 const readAgain = time.Minute
 
-// rotating signs in with a client secret from the vault. A secret that Entra ID
-// refuses is dropped and read again: it may have been replaced.
+// rotating signs in with secrets that lie somewhere: a client secret, or a
+// certificate with its key. What Entra ID refuses is dropped and read again: it may
+// have been replaced.
 type rotating struct {
-	vault *vault
-	now   func() time.Time
-	who   signIn
-	build func(secret.String) (azcore.TokenCredential, error)
+	sources []source
+	now     func() time.Time
+	who     signIn
+	// build makes the credential of what the sources gave, in their order. Its errors
+	// are a person's to mend.
+	build func([]secret.String) (azcore.TokenCredential, error)
 
 	mu      sync.Mutex
 	client  azcore.TokenCredential // nil before the first reading and after a refusal
-	secret  secret.String          // last one read
+	secrets []secret.String        // last ones read
 	readAt  time.Time
 	worked  bool  // client has signed in
 	refused error // permanent; why client is nil after a reading
 }
 
-func newRotating(cfg Config) (*rotating, error) {
-	v, err := newVault(cfg)
-	if err != nil {
-		return nil, err
+// newRotating makes one that reads refs, the first of which is named where Entra ID
+// refuses what it was shown.
+func newRotating(cfg Config, refs []secret.Ref, what string, build func([]secret.String) (azcore.TokenCredential, error)) (*rotating, error) {
+	r := &rotating{now: cfg.Now, build: build, who: signIn{who: cfg.application(), remedy: "check tenant id, client id and cloud"}}
+	for _, ref := range refs {
+		s, err := newSource(cfg, ref, what)
+		if err != nil {
+			return nil, err
+		}
+		r.sources = append(r.sources, s)
 	}
-	options := &azidentity.ClientSecretCredentialOptions{
-		ClientOptions:            cfg.clientOptions(),
-		DisableInstanceDiscovery: cfg.Loopback && address.IsLoopbackURL(cfg.AuthorityHost),
-	}
-	return &rotating{
-		vault: v,
-		now:   cfg.Now,
-		who: signIn{
-			who:    fmt.Sprintf("application %s in tenant %s", cfg.ClientID, cfg.TenantID),
-			remedy: "check tenant id, client id and cloud",
-			secret: cfg.Vault.String(),
-		},
-		build: func(s secret.String) (azcore.TokenCredential, error) {
-			return azidentity.NewClientSecretCredential(cfg.TenantID, cfg.ClientID, s.Reveal(), options)
-		},
-	}, nil
+	r.who.secret = r.sources[0].String()
+	return r, nil
+}
+
+// newSecret makes the credential of an application with a client secret.
+func newSecret(cfg Config) (azcore.TokenCredential, error) {
+	options := &azidentity.ClientSecretCredentialOptions{ClientOptions: cfg.clientOptions(), DisableInstanceDiscovery: cfg.ownAuthority()}
+	return newRotating(cfg, []secret.Ref{cfg.Secret}, "the client secret", func(s []secret.String) (azcore.TokenCredential, error) {
+		if text := s[0].Reveal(); strings.TrimSpace(text) != text {
+			// Entra ID issues none like it, and would only say that it is wrong.
+			return nil, errors.New("begins or ends with white space: store it again without")
+		}
+		return azidentity.NewClientSecretCredential(cfg.TenantID, cfg.ClientID, s[0].Reveal(), options)
+	})
 }
 
 // GetToken implements azcore.TokenCredential.
@@ -89,8 +97,8 @@ func (r *rotating) succeeded(client azcore.TokenCredential) {
 	r.worked = r.worked || r.client == client
 }
 
-// current returns the client for the newest known secret and reads the vault if
-// there is none. failed is the client that the caller has just seen refused, or
+// current returns the client for the newest known secrets and reads them if there is
+// none. failed is the client that the caller has just seen refused, or
 // nil: the same secret is not tried twice in one call, but it is in the next one,
 // for Entra ID refuses a brand-new secret for some minutes.
 //
@@ -105,24 +113,38 @@ func (r *rotating) current(ctx context.Context, failed azcore.TokenCredential) (
 	if r.refused != nil && r.now().Before(r.readAt.Add(readAgain)) {
 		return nil, r.refused
 	}
-	before := r.secret
-	value, err := r.vault.read(ctx)
+	before := r.secrets
+	values, err := r.read(ctx)
 	if err != nil {
 		if fault.KindOf(err) == fault.Permanent {
 			r.refused, r.readAt = err, r.now()
 		}
 		return nil, err
 	}
-	r.secret, r.readAt = value, r.now()
-	if failed != nil && value.Equal(before) {
+	r.secrets, r.readAt = values, r.now()
+	if failed != nil && slices.EqualFunc(values, before, secret.String.Equal) {
 		return nil, r.refused
 	}
-	client, err := r.build(value)
+	client, err := r.build(values)
 	if err != nil {
-		return nil, fault.As(fault.Permanent, fmt.Errorf("Entra ID: %s: %w", r.who.who, err))
+		r.refused = fault.As(fault.Permanent, fmt.Errorf("Entra ID: %s: %s: %w", r.who.who, r.who.secret, err))
+		return nil, r.refused
 	}
 	r.client, r.refused, r.worked = client, nil, false
 	return client, nil
+}
+
+// read reads all sources anew.
+func (r *rotating) read(ctx context.Context) ([]secret.String, error) {
+	var values []secret.String
+	for _, s := range r.sources {
+		value, err := s.read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	return values, nil
 }
 
 // renew makes the next token a new one: the client goes, with the tokens it
@@ -133,7 +155,7 @@ func (r *rotating) renew() {
 	if r.client == nil {
 		return
 	}
-	if client, err := r.build(r.secret); err == nil {
+	if client, err := r.build(r.secrets); err == nil {
 		r.client = client
 	}
 }
@@ -147,7 +169,7 @@ func (r *rotating) refuse(client azcore.TokenCredential, why error) {
 	}
 	r.client, r.refused = nil, why
 	if r.worked {
-		// It was good before, so it was replaced: the vault is read at once.
+		// It was good before, so it was replaced: it is read again at once.
 		r.readAt = time.Time{}
 	}
 }

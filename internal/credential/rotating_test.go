@@ -220,7 +220,7 @@ func TestSecretCredential_unreachableServices(t *testing.T) {
 		url  func(*Config) *string
 		want string
 	}{
-		{"vault", func(c *Config) *string { return &c.Vault.URL }, "the vault cannot be reached"},
+		{"vault", func(c *Config) *string { return &c.VaultURL }, "the vault cannot be reached"},
 		{"Entra ID", func(c *Config) *string { return &c.AuthorityHost }, "Entra ID: application"},
 	}
 	for _, tt := range tests {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 const (
@@ -203,7 +205,7 @@ func newWorld(t *testing.T, inVault, atEntra string, change ...func(*Config)) *w
 	c := &clock{now: time.Now()}
 	cfg := Config{
 		Kind: KindSecret, TenantID: tenant, ClientID: app, AuthorityHost: e.url,
-		Vault: &VaultRef{URL: v.url, Secret: "defender"}, VaultCredential: tokenFunc(vaultToken),
+		VaultURL: v.url, Secret: secret.Ref{Name: "defender"}, VaultCredential: tokenFunc(vaultToken),
 		Loopback: true, Transport: server.Client(), Now: c.Now,
 		retry: policy.RetryOptions{MaxRetries: -1},
 	}

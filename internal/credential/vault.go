@@ -19,41 +19,46 @@ import (
 	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
-// vault reads one secret of a Key Vault.
-type vault struct {
-	ref      VaultRef
-	client   *azsecrets.Client
-	identity azcore.TokenCredential // the client signs in with
+// vaultSecret is one secret of a Key Vault.
+type vaultSecret struct {
+	host, name string
+	client     *azsecrets.Client
+	identity   azcore.TokenCredential // the client signs in with
 }
 
-func newVault(cfg Config) (*vault, error) {
-	client, err := azsecrets.NewClient(cfg.Vault.URL, cfg.VaultCredential, &azsecrets.ClientOptions{
+func newVaultSecret(cfg Config, name string) (*vaultSecret, error) {
+	u, err := url.Parse(cfg.VaultURL)
+	if err != nil {
+		return nil, errors.New("vault URL: want a URL")
+	}
+	client, err := azsecrets.NewClient(cfg.VaultURL, cfg.VaultCredential, &azsecrets.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: cfg.Transport, Retry: cfg.retry},
 		// A vault on this machine cannot have a name under the domain that it asks
 		// tokens for.
-		DisableChallengeResourceVerification: cfg.Loopback && address.IsLoopbackURL(cfg.Vault.URL),
+		DisableChallengeResourceVerification: cfg.Loopback && address.IsLoopbackURL(cfg.VaultURL),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("vault %s: %w", cfg.Vault.host(), err)
+		return nil, fmt.Errorf("vault %s: %w", u.Host, err)
 	}
-	return &vault{ref: *cfg.Vault, client: client, identity: cfg.VaultCredential}, nil
+	return &vaultSecret{host: u.Host, name: name, client: client, identity: cfg.VaultCredential}, nil
 }
 
-// read returns the newest version of the secret. A value that cannot be a client
-// secret as Entra ID issues it is refused here, where the cause can be named.
-func (v *vault) read(ctx context.Context) (value secret.String, err error) {
+func (v *vaultSecret) String() string { return fmt.Sprintf("secret %q in vault %s", v.name, v.host) }
+
+// read returns the newest version of the secret.
+func (v *vaultSecret) read(ctx context.Context) (value secret.String, err error) {
 	defer func() {
 		// The SDK indexes into the challenge's authorization URL and panics when it
 		// names no tenant, as that of a server that is no Key Vault.
 		if recover() != nil {
-			err = fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s: the server asks for a sign-in that no Key Vault asks for: check the vault URL", v.ref))
+			err = fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s: the server asks for a sign-in that no Key Vault asks for: check the vault URL", v))
 		}
 	}()
-	response, err := v.client.GetSecret(ctx, v.ref.Secret, "", nil)
+	response, err := v.client.GetSecret(ctx, v.name, "", nil)
 	if tokens, ok := v.identity.(interface{ Forget(scopes ...string) }); ok && tokenRefused(err) {
 		// The vault may refuse a token before its time: once more with a new one.
 		tokens.Forget()
-		response, err = v.client.GetSecret(ctx, v.ref.Secret, "", nil)
+		response, err = v.client.GetSecret(ctx, v.name, "", nil)
 	}
 	if err != nil {
 		return secret.String{}, v.explain(err)
@@ -62,11 +67,8 @@ func (v *vault) read(ctx context.Context) (value secret.String, err error) {
 	if response.Value != nil {
 		text = *response.Value
 	}
-	switch trimmed := strings.TrimSpace(text); {
-	case trimmed == "":
-		return secret.String{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s is empty: store the client secret in it", v.ref))
-	case trimmed != text:
-		return secret.String{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s begins or ends with white space: store it again without", v.ref))
+	if strings.TrimSpace(text) == "" {
+		return secret.String{}, fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s is empty: store a value in it", v))
 	}
 	return secret.New(text), nil
 }
@@ -78,7 +80,7 @@ func tokenRefused(err error) bool {
 		answer.For(answer.Said{Service: answer.Vault, Status: refused.StatusCode}).Meaning == answer.TokenRefused
 }
 
-func (v *vault) explain(err error) error {
+func (v *vaultSecret) explain(err error) error {
 	var refused *azcore.ResponseError
 	if !errors.As(err, &refused) {
 		return v.explainUnanswered(err)
@@ -93,28 +95,28 @@ func (v *vault) explain(err error) error {
 		code = refused.ErrorCode
 	}
 	row := answer.For(answer.Said{Service: answer.Vault, Status: refused.StatusCode, Code: code})
-	return fault.As(row.Kind, fmt.Errorf("Key Vault: %s: %s: %s", v.ref, answer.Quote(cause, maxText), row.Remedy))
+	return fault.As(row.Kind, fmt.Errorf("Key Vault: %s: %s: %s", v, answer.Quote(cause, maxText), row.Remedy))
 }
 
-func (v *vault) explainUnanswered(err error) error {
+func (v *vaultSecret) explainUnanswered(err error) error {
 	var known *fault.Error
 	if errors.As(err, &known) {
-		return fmt.Errorf("Key Vault: %s: %w", v.ref, known) // the vault's credential has said it all
+		return fmt.Errorf("Key Vault: %s: %w", v, known) // the vault's credential has said it all
 	}
 	var failed *azidentity.AuthenticationFailedError
 	if errors.As(err, &failed) {
-		return fault.As(fault.Retry, fmt.Errorf("Key Vault: %s: no token for the vault: %s", v.ref, oneLine(failed)))
+		return fault.As(fault.Retry, fmt.Errorf("Key Vault: %s: no token for the vault: %s", v, oneLine(failed)))
 	}
 	var final interface{ NonRetriable() }
 	if errors.As(err, &final) {
 		// The SDK has an answer and does not trust it: a challenge for another service.
-		return fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s: %s: check the vault URL", v.ref, oneLine(err)))
+		return fault.As(fault.Permanent, fmt.Errorf("Key Vault: %s: %s: check the vault URL", v, oneLine(err)))
 	}
 	var request *url.Error
 	if errors.As(err, &request) {
 		err = request.Err
 	}
-	return fault.As(fault.Retry, fmt.Errorf("Key Vault: %s: the vault cannot be reached, check its URL and network rules: %w", v.ref, err))
+	return fault.As(fault.Retry, fmt.Errorf("Key Vault: %s: the vault cannot be reached, check its URL and network rules: %w", v, err))
 }
 
 // innerCode returns the error.innererror.code of the vault's answer, which tells

@@ -1,7 +1,6 @@
 package defender
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 )
@@ -47,51 +46,4 @@ func (a API) owner() string {
 		return "WindowsDefenderATP"
 	}
 	return "Microsoft Graph"
-}
-
-// Endpoint is where an API of one cloud is found. Tokens of one cloud are worth
-// nothing in another.
-type Endpoint struct {
-	Authority string // Entra ID, URL
-	BaseURL   string // the API, URL without path
-	Scope     string // what the token is asked for
-}
-
-// endpoints has a line a cloud. The global Defender for Endpoint API takes only
-// tokens for its old host, whatever host the call goes to. Sources: Microsoft
-// Graph national cloud deployments; Defender for Endpoint for US government
-// customers, and its API hello-world page on the audience.
-var endpoints = map[string]map[API]Endpoint{
-	"global": {
-		Graph: {publicEntra, "https://graph.microsoft.com", "https://graph.microsoft.com/.default"},
-		MDE:   {publicEntra, "https://api.security.microsoft.com", "https://api.securitycenter.microsoft.com/.default"},
-	},
-	"gcc": {
-		Graph: {publicEntra, "https://graph.microsoft.com", "https://graph.microsoft.com/.default"},
-		MDE:   {publicEntra, "https://api-gcc.securitycenter.microsoft.us", "https://api-gcc.securitycenter.microsoft.us/.default"},
-	},
-	"gcchigh": {
-		Graph: {usEntra, "https://graph.microsoft.us", "https://graph.microsoft.us/.default"},
-		MDE:   {usEntra, "https://api-gov.securitycenter.microsoft.us", "https://api-gov.securitycenter.microsoft.us/.default"},
-	},
-	"dod": {
-		Graph: {usEntra, "https://dod-graph.microsoft.us", "https://dod-graph.microsoft.us/.default"},
-		MDE:   {usEntra, "https://api-gov.securitycenter.microsoft.us", "https://api-gov.securitycenter.microsoft.us/.default"},
-	},
-}
-
-const (
-	publicEntra = "https://login.microsoftonline.com/"
-	usEntra     = "https://login.microsoftonline.us/"
-)
-
-// Endpoints returns where the API of a cloud is: global, gcc, gcchigh or dod, in
-// any letter case.
-func Endpoints(cloud string, api API) (Endpoint, error) {
-	name := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(cloud))
-	e, ok := endpoints[cmp.Or(name, "global")][api]
-	if !ok {
-		return Endpoint{}, fmt.Errorf("cloud: want global, gcc, gcchigh or dod (hunting is not offered in others), got %q for API %q", clip(cloud, 40), clip(string(api), 40))
-	}
-	return e, nil
 }

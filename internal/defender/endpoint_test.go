@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/defender2adx/defender2adx/internal/defender"
 )
 
@@ -31,31 +29,6 @@ func TestParseAPI_KnowsOldNames(t *testing.T) {
 	}
 	if _, _, err := defender.ParseAPI("sentinel"); err == nil {
 		t.Error("ParseAPI(sentinel) is no error")
-	}
-}
-
-func TestEndpoints_OfEachCloud(t *testing.T) {
-	const public, us = "https://login.microsoftonline.com/", "https://login.microsoftonline.us/"
-	tests := []struct {
-		cloud string
-		api   defender.API
-		want  defender.Endpoint
-	}{
-		{"global", defender.Graph, defender.Endpoint{Authority: public, BaseURL: "https://graph.microsoft.com", Scope: "https://graph.microsoft.com/.default"}},
-		{"", defender.MDE, defender.Endpoint{Authority: public, BaseURL: "https://api.security.microsoft.com", Scope: "https://api.securitycenter.microsoft.com/.default"}},
-		{"GCC", defender.Graph, defender.Endpoint{Authority: public, BaseURL: "https://graph.microsoft.com", Scope: "https://graph.microsoft.com/.default"}},
-		{"gcc-high", defender.Graph, defender.Endpoint{Authority: us, BaseURL: "https://graph.microsoft.us", Scope: "https://graph.microsoft.us/.default"}},
-		{"dod", defender.Graph, defender.Endpoint{Authority: us, BaseURL: "https://dod-graph.microsoft.us", Scope: "https://dod-graph.microsoft.us/.default"}},
-		{"dod", defender.MDE, defender.Endpoint{Authority: us, BaseURL: "https://api-gov.securitycenter.microsoft.us", Scope: "https://api-gov.securitycenter.microsoft.us/.default"}},
-	}
-	for _, tt := range tests {
-		got, err := defender.Endpoints(tt.cloud, tt.api)
-		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
-			t.Errorf("Endpoints(%q, %q): %v (-want +got):\n%s", tt.cloud, tt.api, err, diff)
-		}
-	}
-	if _, err := defender.Endpoints("china", defender.Graph); err == nil {
-		t.Error("Endpoints(china) is no error: runHuntingQuery is not offered there")
 	}
 }
 

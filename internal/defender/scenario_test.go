@@ -3,7 +3,6 @@ package defender_test
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -150,27 +149,5 @@ func TestScenario_O31_HalfOpenConnection(t *testing.T) {
 	}
 	if s.count() > 1 {
 		t.Errorf("%d calls, want one: who called decides about the next", s.count())
-	}
-}
-
-// A government cloud has hosts, an authority and an audience of its own: none of
-// them is the public one.
-func TestScenario_A6_GovernmentCloud(t *testing.T) {
-	for _, cloud := range []string{"gcchigh", "dod"} {
-		for _, api := range []defender.API{defender.Graph, defender.MDE} {
-			e, err := defender.Endpoints(cloud, api)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for what, text := range map[string]string{"authority": e.Authority, "base URL": e.BaseURL, "scope": e.Scope} {
-				u, err := url.Parse(text)
-				if err != nil || !strings.HasSuffix(u.Hostname(), ".us") {
-					t.Errorf("%s %s: %s is %s", cloud, api, what, text)
-				}
-			}
-			if base, scope := e.BaseURL, strings.TrimSuffix(e.Scope, "/.default"); base != scope && cloud == "gcchigh" {
-				t.Errorf("%s %s: the token is for %s, the call goes to %s", cloud, api, scope, base)
-			}
-		}
 	}
 }

@@ -1,0 +1,28 @@
+package mutants
+
+// signInMutants sign in to the wrong place, with the wrong thing, or hide why not.
+func signInMutants() []mutant {
+	const clouds, certificate, federated, settings = "internal/cloud/cloud.go", "internal/credential/certificate.go", "internal/credential/federated.go", "internal/config/credential.go"
+	matrix := suite{"internal/cloud", "^TestCloud_Matrix"}
+	emulated := func(run string) suite { return suite{"internal/credential", run} }
+	return []mutant{
+		one("token-for-the-called-host", "Defender for Endpoint gets a token for the host that is called",
+			clouds, "globalMDE, mdeAudience, exchange}", "globalMDE, globalMDE, exchange}", matrix),
+		one("dod-is-gcc-high", "a DoD tenant is looked for at the Graph of GCC High",
+			clouds, "https://dod-graph.microsoft.us", "https://graph.microsoft.us", matrix),
+		one("region-moves-the-audience", "a region changes what the token is for",
+			clouds, "return endpoint(base, table[c.Name].audience)", "return endpoint(base, base)", matrix),
+		one("china-is-any-typo", "China is refused without the reason",
+			clouds, `"cn": errChina, "china": errChina, `, ``, suite{"internal/cloud", "^TestParse_Refuses"}),
+		one("ended-certificate-is-shown", "a certificate that has ended is shown and refused without the date",
+			certificate, "case now.After(c.NotAfter):", "case now.After(c.NotAfter) && now.Before(c.NotBefore):", emulated("^TestCertificate_SaysWhatIsWrong")),
+		one("pfx-as-the-vault-gives-it", "a PFX in base64, as Key Vault gives it, cannot be read",
+			certificate, "content = decoded // as Key Vault gives it", "_ = decoded", emulated("^TestCertificate_EveryForm")),
+		one("exchange-hides-why", "that the app has no such managed identity is told as trouble of Entra ID",
+			federated, "	if err := e.show(ctx); err != nil {\n", "	if err := e.show(ctx); err != nil && ctx.Err() != nil {\n", emulated("^TestEmulated_Refusals")),
+		one("password-of-another", "an instance's own certificate is opened with the password of another",
+			settings, `if !s.own("DEFENDER_CLIENT_CERTIFICATE_PASSWORD")`, `if s.instance == ""`, suite{"internal/config", "^TestRead_WhereSecretsLie"}),
+		one("reference-is-the-secret", "a reference that the platform did not resolve is shown as the secret",
+			"internal/secret/ref.go", "case strings.HasPrefix(low, unresolved):", "case low == unresolved:", suite{"internal/config", "^TestRead_SaysWhatACredentialLacks"}),
+	}
+}

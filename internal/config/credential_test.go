@@ -1,0 +1,104 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/secret"
+)
+
+// Which of several settings counts, and where it is found.
+func TestRead_WhereSecretsLie(t *testing.T) {
+	const pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+	inVault := func(name string) secret.Ref { return secret.Ref{Name: name} }
+	tests := []struct {
+		name     string
+		settings map[string]string
+		instance string
+		want     func(config.Credential) bool
+	}{
+		{"secret by name, as ever", nil, "",
+			func(c config.Credential) bool { return c.Secret == inVault("defender-client-secret") }},
+		{"secret given", map[string]string{"DEFENDER_CLIENT_SECRET": "s3cret", "KEY_VAULT_URL": ""}, "",
+			func(c config.Credential) bool { return c.Secret.Value.Reveal() == "s3cret" }},
+		{"secret by reference", map[string]string{"DEFENDER_CLIENT_SECRET": "KeyVault: other"}, "",
+			func(c config.Credential) bool { return c.Secret == inVault("other") }},
+		{"an instance's own name against a secret for all", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_CLIENT_SECRET": "s3cret", "DEFENDER_B_SECRET_NAME": "of-b"}, "b",
+			func(c config.Credential) bool { return c.Secret == inVault("of-b") }},
+		{"an instance's own secret against a name for all", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_SECRET_NAME": "of-all", "DEFENDER_B_CLIENT_SECRET": "s3cret"}, "b",
+			func(c config.Credential) bool { return c.Secret.Value.Reveal() == "s3cret" }},
+		{"certificate by its usual name", map[string]string{"DEFENDER_CREDENTIAL": "certificate"}, "",
+			func(c config.Credential) bool { return c.Certificate == inVault("defender-client-certificate") }},
+		{"certificate in two files without a vault", map[string]string{"DEFENDER_CREDENTIAL": "certificate", "KEY_VAULT_URL": "", "DEFENDER_CLIENT_CERTIFICATE": "/c.pem", "DEFENDER_CLIENT_CERTIFICATE_KEY": "/k.pem"}, "",
+			func(c config.Credential) bool { return c.Certificate.File == "/c.pem" && c.Key.File == "/k.pem" }},
+		{"certificate itself", map[string]string{"DEFENDER_CREDENTIAL": "certificate", "DEFENDER_CLIENT_CERTIFICATE": pem}, "",
+			func(c config.Credential) bool { return c.Certificate.Value.Reveal() == pem }},
+		{"an instance's own certificate needs no password of another", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_CREDENTIAL": "certificate",
+			"DEFENDER_CLIENT_CERTIFICATE_PASSWORD": "KeyVault:p", "DEFENDER_CLIENT_CERTIFICATE_KEY": "/k.pem", "DEFENDER_B_CLIENT_CERTIFICATE": "/b.pem"}, "b",
+			func(c config.Credential) bool {
+				return c.Certificate.File == "/b.pem" && c.Password.IsZero() && c.Key.IsZero()
+			}},
+		{"federated by the app's identity", map[string]string{"DEFENDER_CREDENTIAL": "federated", "KEY_VAULT_URL": "", "ADX_CLIENT_ID": "u"}, "",
+			func(c config.Credential) bool { return c.Identity == "u" }},
+		{"workload identity by what Kubernetes sets", map[string]string{"DEFENDER_CREDENTIAL": "workload-identity", "KEY_VAULT_URL": "", "AZURE_FEDERATED_TOKEN_FILE": "/var/t"}, "",
+			func(c config.Credential) bool { return c.TokenFile == "/var/t" }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := config.Read(getenv(tt.settings))
+			if err != nil {
+				t.Fatal(err)
+			}
+			i, err := c.Instance(tt.instance)
+			if err != nil || i.Fault != nil || !tt.want(i.Defender.Credential) {
+				t.Errorf("got %+v, %v, %v", i.Defender.Credential, i.Fault, err)
+			}
+		})
+	}
+}
+
+func TestRead_SaysWhatACredentialLacks(t *testing.T) {
+	tests := []struct {
+		name     string
+		settings map[string]string
+		want     string
+	}{
+		{"two secrets", map[string]string{"DEFENDER_CLIENT_SECRET": "SECRET", "DEFENDER_SECRET_NAME": "n"}, "DEFENDER_SECRET_NAME: names another client secret than DEFENDER_CLIENT_SECRET gives"},
+		{"unresolved reference", map[string]string{"DEFENDER_CLIENT_SECRET": "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/SECRET)"}, "DEFENDER_CLIENT_SECRET: the platform has not resolved this @Microsoft.KeyVault reference"},
+		{"unresolved certificate", map[string]string{"DEFENDER_CREDENTIAL": "certificate", "DEFENDER_CLIENT_CERTIFICATE": "@Microsoft.KeyVault(VaultName=v;SecretName=SECRET)"}, "DEFENDER_CLIENT_CERTIFICATE: the platform has not resolved"},
+		{"no name", map[string]string{"DEFENDER_CLIENT_SECRET": "KeyVault:SECRET_1"}, "DEFENDER_CLIENT_SECRET: want KeyVault:<name>"},
+		{"certificate without a vault", map[string]string{"DEFENDER_CREDENTIAL": "certificate", "KEY_VAULT_URL": ""}, "KEY_VAULT_URL: is not set; what certificate needs"},
+		{"password without a vault", map[string]string{"DEFENDER_CREDENTIAL": "certificate", "KEY_VAULT_URL": "", "DEFENDER_CLIENT_CERTIFICATE": "/c", "DEFENDER_CLIENT_CERTIFICATE_PASSWORD": "KeyVault:p"}, "KEY_VAULT_URL: is not set"},
+		{"certificate without an application", map[string]string{"DEFENDER_CREDENTIAL": "certificate", "DEFENDER_CLIENT_ID": ""}, "DEFENDER_CLIENT_ID: is not set; certificate needs the application's id"},
+		{"federated without an identity", map[string]string{"DEFENDER_CREDENTIAL": "federated"}, "DEFENDER_CREDENTIAL_IDENTITY: is not set, nor ADX_CLIENT_ID"},
+		{"workload identity elsewhere", map[string]string{"DEFENDER_CREDENTIAL": "workload-identity"}, "DEFENDER_CREDENTIAL_TOKEN_FILE: is not set, nor AZURE_FEDERATED_TOKEN_FILE"},
+		{"ADX by a workload identity elsewhere", map[string]string{"ADX_CREDENTIAL": "workload-identity", "ADX_CLIENT_ID": "c", "AZURE_FEDERATED_TOKEN_FILE": "/t"}, "AZURE_TENANT_ID: is not set; Kubernetes sets it"},
+		{"ADX as an application that has no certificate", map[string]string{"ADX_CREDENTIAL": "certificate", "DEFENDER_CREDENTIAL": "managed-identity", "KEY_VAULT_URL": ""}, "KEY_VAULT_URL: is not set; what certificate needs"},
+		{"China", map[string]string{"DEFENDER_CLOUD": "china"}, "DEFENDER_CLOUD: hunting is not offered in China (21Vianet)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := config.Read(getenv(tt.settings))
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "SECRET)") || strings.Contains(err.Error(), "SECRET_1") {
+				t.Errorf("got %v, want one line with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Regions, other spellings and pasted addresses.
+func TestRead_CloudsAndAddresses(t *testing.T) {
+	c, err := config.Read(getenv(map[string]string{
+		"DEFENDER_CLOUD": "EU", "DEFENDER_BASE_URL_GRAPH": "https://graph.example/beta/", "DEFENDER_BASE_URL_MDE": "https://mde.example/api",
+		"DEFENDER_SCOPE_GRAPH": "g/.default", "DEFENDER_SCOPE_MDE": "m/.default",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := c.Defender
+	if d.Cloud != "global" || d.Region != "eu" || d.GraphVersion != "beta" || d.Graph != (config.Endpoint{BaseURL: "https://graph.example", Scope: "g/.default"}) ||
+		d.MDE != (config.Endpoint{BaseURL: "https://mde.example", Scope: "m/.default"}) {
+		t.Errorf("got %+v", d)
+	}
+}
