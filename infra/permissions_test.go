@@ -1,0 +1,332 @@
+package infra_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/defender"
+)
+
+const (
+	graphAPI = "00000003-0000-0000-c000-000000000000"
+	mdeAPI   = "fc780465-2017-40d4-a0c5-307022471b92"
+	home     = "11111111-1111-1111-1111-111111111111"
+	identity = "22222222-2222-2222-2222-222222222222"
+)
+
+// clouds as the script takes them: what the Azure CLI calls each, and where its
+// directory and its sign-in are.
+var clouds = []struct{ name, azure, graph, login, exchange, hunting string }{
+	{"global", "AzureCloud", "https://graph.microsoft.com", "https://login.microsoftonline.com", "api://AzureADTokenExchange", "dd98c7f5-2d42-42d3-a0e4-633161547251"},
+	{"gcc", "AzureCloud", "https://graph.microsoft.com", "https://login.microsoftonline.com", "api://AzureADTokenExchange", "dd98c7f5-2d42-42d3-a0e4-633161547251"},
+	{"gcc-high", "AzureUSGovernment", "https://graph.microsoft.us", "https://login.microsoftonline.us", "api://AzureADTokenExchangeUSGov", "5f804853-e3b1-447b-9a8b-6d3e1257c72a"},
+	{"dod", "AzureUSGovernment", "https://dod-graph.microsoft.us", "https://login.microsoftonline.us", "api://AzureADTokenExchangeUSGov", "5f804853-e3b1-447b-9a8b-6d3e1257c72a"},
+}
+
+// world is a stand-in for one test.
+type world struct {
+	t    *testing.T
+	file string
+	path string // folder with az
+}
+
+// newWorld makes a tenant of a cloud with Microsoft Graph in it. The API of Defender
+// for Endpoint is known to the cloud and not yet to the tenant.
+func newWorld(t *testing.T, cloud int) *world {
+	t.Helper()
+	folder := t.TempDir()
+	w := &world{t: t, file: filepath.Join(folder, "world.json"), path: folder}
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(binary, filepath.Join(folder, "az")); err != nil {
+		t.Fatal(err)
+	}
+	c := clouds[cloud]
+	w.save(azWorld{Cloud: c.azure, Graph: c.graph, Tenant: home, VaultOpen: true, Principals: []object{
+		{"id": "graph-here", "appId": graphAPI, "assignments": []any{}, "appRoles": []any{
+			// A role for people has the same name and another id.
+			object{"value": "ThreatHunting.Read.All", "id": "b152eca8-ea73-4a48-8c98-1a6742673d99", "allowedMemberTypes": []any{"User"}},
+			object{"value": "ThreatHunting.Read.All", "id": c.hunting, "allowedMemberTypes": []any{"Application"}},
+		}},
+		{"id": "mde-here", "appId": mdeAPI, "assignments": []any{}, "appRoles": []any{
+			object{"value": "AdvancedQuery.Read.All", "id": "93489bf5-0fbc-4f2d-b901-33f2fe08ff05", "allowedMemberTypes": []any{"Application"}},
+		}},
+		{"id": identity, "appId": "identity-client", "assignments": []any{}, "appRoles": []any{}},
+	}})
+	return w
+}
+
+func (w *world) save(a azWorld) {
+	text, err := json.Marshal(a)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(w.file, text, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) load() (a azWorld) {
+	w.t.Helper()
+	if err := json.Unmarshal([]byte(read(w.t, w.file)), &a); err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+// change edits the world between two calls.
+func (w *world) change(edit func(*azWorld)) {
+	a := w.load()
+	edit(&a)
+	w.save(a)
+}
+
+// script runs a script of this folder and returns all that it prints.
+func (w *world) script(name string, env []string, args ...string) (string, error) {
+	cmd := exec.CommandContext(w.t.Context(), "sh", append([]string{name}, args...)...)
+	cmd.Env = append(os.Environ(), "PATH="+w.path+string(os.PathListSeparator)+os.Getenv("PATH"), "INFRA_AZ_WORLD="+w.file, "PERMISSIONS_PAUSE=0")
+	cmd.Env = append(cmd.Env, env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (w *world) permissions(args ...string) string {
+	w.t.Helper()
+	out, err := w.script("permissions.sh", nil, args...)
+	if err != nil {
+		w.t.Fatalf("permissions.sh %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// roles returns the ids of the app roles that a service principal has, by its appId.
+func (a azWorld) roles(appID string) (ids []string) {
+	for _, p := range a.Principals {
+		if p["appId"] == appID {
+			for _, r := range p["assignments"].([]any) {
+				ids = append(ids, r.(map[string]any)["appRoleId"].(string))
+			}
+		}
+	}
+	return ids
+}
+
+// In every cloud, each credential that differs there: the roles of the source and no
+// others, and a second run changes nothing but what it sets again to the same.
+func TestPermissions_GrantInEveryCloud(t *testing.T) {
+	t.Parallel()
+	for i, cloud := range clouds {
+		for _, kind := range []string{"secret", "certificate", "federated", "managed-identity"} {
+			if kind == "certificate" && i > 0 {
+				continue // what a cloud differs in is seen with the others
+			}
+			t.Run(cloud.name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, i)
+				args := []string{"grant", "--cloud", cloud.name, "--credential", kind, "--vault", "kv", "--principal-id", identity}
+				out := w.permissions(args...)
+				first := w.load()
+				who := "identity-client"
+				if kind != "managed-identity" {
+					who = first.Applications[0]["appId"].(string)
+				}
+				if got := first.roles(who); !slices.Equal(got, []string{cloud.hunting}) {
+					t.Errorf("granted %v, want %s", got, cloud.hunting)
+				}
+				if strings.Contains(out, "SECRET~") {
+					t.Errorf("the secret was printed:\n%s", out)
+				}
+				switch kind {
+				case "secret":
+					s := first.Secrets[0]
+					if got := s["value"].(string); !strings.HasPrefix(got, "SECRET~") || strings.ContainsAny(got, " \n") || s["name"] != "defender-client-secret" {
+						t.Errorf("stored %v", s)
+					}
+					ends, err := time.Parse(time.RFC3339, s["attributes"].(map[string]any)["expires"].(string))
+					if days := time.Until(ends).Hours() / 24; err != nil || days < 178 || days > 180 {
+						t.Errorf("valid for %.1f days, %v; want 180", days, err)
+					}
+				case "certificate":
+					key := first.Applications[0]["keyCredentials"].([]any)[0].(map[string]any)
+					if key["key"] != first.Certificates[0]["cer"] || len(first.Secrets) > 0 {
+						t.Errorf("the application accepts %v, the vault holds %v", key, first.Certificates)
+					}
+				case "federated":
+					f := first.Applications[0]["federated"].([]any)[0].(map[string]any)
+					if f["issuer"] != cloud.login+"/"+home+"/v2.0" || f["subject"] != identity || f["audiences"].([]any)[0] != cloud.exchange {
+						t.Errorf("trusts %v", f)
+					}
+				case "managed-identity":
+					if len(first.Applications)+len(first.Secrets) > 0 {
+						t.Errorf("made an application or a secret: %v", first.Changes)
+					}
+				}
+
+				if i != 0 && i != len(clouds)-1 {
+					return
+				}
+				w.permissions(args...)
+				again := w.load()
+				for _, change := range again.Changes[len(first.Changes):] {
+					if !strings.HasPrefix(change, "PATCH applications/") {
+						t.Errorf("the second run did %s", change)
+					}
+				}
+				first.Changes, again.Changes = nil, nil
+				if a, b := fmt.Sprint(first), fmt.Sprint(again); a != b {
+					t.Errorf("the second run changed\n%s\ninto\n%s", a, b)
+				}
+			})
+		}
+	}
+}
+
+// The list names what the handler's hunting APIs need, by the names that the script takes.
+func TestAppRoles_FitTheHandler(t *testing.T) {
+	listed := map[string]string{}
+	for line := range strings.Lines(read(t, "app-roles.tsv")) {
+		if fields := strings.Split(strings.TrimSpace(line), "\t"); !strings.HasPrefix(line, "#") {
+			if len(fields) != 4 {
+				t.Errorf("app-roles.tsv: %q has not four fields", line)
+				continue
+			}
+			listed[fields[0]] += fields[3] + " "
+		}
+	}
+	for _, api := range []defender.API{defender.Graph, defender.MDE} {
+		if got, want := listed[string(api)], api.Role()+" "; got != want {
+			t.Errorf("app-roles.tsv has %q for %s, the handler needs %q", got, api, want)
+		}
+	}
+}
+
+func TestPermissions_ConsentInAnotherTenant(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	out := w.permissions("grant", "--credential", "federated", "--principal-id", identity, "--multi-tenant", "--sources", "graph mde")
+	client := w.load().Applications[0]["appId"].(string)
+	if got := w.load().roles(client); got != nil {
+		t.Errorf("the home tenant granted %v; its Defender is not read", got)
+	}
+	if !strings.Contains(out, "consent --client-id "+client) {
+		t.Errorf("it does not say what comes next:\n%s", out)
+	}
+	w.change(func(a *azWorld) { // the other tenant knows neither the application nor the API
+		a.Tenant, a.Applications = "33333333-3333-3333-3333-333333333333", nil
+		a.Principals = slices.DeleteFunc(a.Principals, func(p object) bool { return p["appId"] == client })
+	})
+	w.permissions("consent", "--client-id", client, "--sources", "graph mde")
+	if got := w.load().roles(client); len(got) != 2 {
+		t.Errorf("granted %v, want the roles of both sources", got)
+	}
+}
+
+func TestPermissions_RotateAndRetire(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.permissions("grant", "--vault", "kv")
+	before := w.load()
+	client := before.Applications[0]["appId"].(string)
+	w.permissions("rotate", "--vault", "kv", "--client-id", client)
+	rotated := w.load()
+	if rotated.Secrets[0]["value"] == before.Secrets[0]["value"] || len(rotated.Applications[0]["passwordCredentials"].([]any)) != 2 {
+		t.Errorf("rotate: %v", rotated.Changes)
+	}
+	w.permissions("retire", "--vault", "kv", "--client-id", client)
+	left := w.load().Applications[0]["passwordCredentials"].([]any)
+	if len(left) != 1 || !strings.HasSuffix(rotated.Secrets[0]["value"].(string), left[0].(map[string]any)["keyId"].(string)) {
+		t.Errorf("retire left %v", left)
+	}
+	w.permissions("grant", "--vault", "kv", "--credential", "certificate")
+	w.permissions("rotate", "--vault", "kv", "--credential", "certificate")
+	if keys := w.load().Applications[0]["keyCredentials"].([]any); len(keys) != 2 {
+		t.Errorf("after rotating the application accepts %v, want the old certificate and the new one", keys)
+	}
+}
+
+// A secret that ends within a month, or is another application's, is made anew by grant.
+func TestPermissions_GrantRenews(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*azWorld){
+		"ends soon": func(a *azWorld) {
+			a.Secrets[0]["attributes"] = object{"expires": time.Now().AddDate(0, 0, 20).UTC().Format("2006-01-02T15:04:05+00:00")}
+		},
+		"another's": func(a *azWorld) { a.Secrets[0]["tags"] = object{"application": "other"} },
+	} {
+		w := newWorld(t, 0)
+		w.permissions("grant", "--vault", "kv")
+		w.change(edit)
+		w.permissions("grant", "--vault", "kv")
+		if n := len(w.load().Applications[0]["passwordCredentials"].([]any)); n != 2 {
+			t.Errorf("%s: the application has %d secrets, want a new one", name, n)
+		}
+	}
+}
+
+func TestPermissions_NameRolesThatNoSourceNeeds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.permissions("grant", "--credential", "managed-identity", "--principal-id", identity, "--sources", "graph mde")
+	out := w.permissions("grant", "--credential", "managed-identity", "--principal-id", identity)
+	if !strings.Contains(out, "too many") || !strings.Contains(out, "az rest --method DELETE") {
+		t.Errorf("the role of mde was not named:\n%s", out)
+	}
+}
+
+func TestPermissions_ClosedVault(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.change(func(a *azWorld) { a.VaultOpen = false })
+	if out, err := w.script("permissions.sh", nil, "grant", "--vault", "kv"); err == nil || !strings.Contains(out, "--open-vault") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	w.permissions("grant", "--vault", "kv", "--open-vault")
+	if a := w.load(); a.VaultOpen || len(a.Secrets) != 1 {
+		t.Errorf("open %v, secrets %v", a.VaultOpen, a.Secrets)
+	}
+	w.change(func(a *azWorld) { a.Refuse = "keyvault secret set" })
+	if out, err := w.script("permissions.sh", nil, "rotate", "--vault", "kv", "--open-vault"); err == nil || w.load().VaultOpen {
+		t.Errorf("after a failure the vault is open: %v\n%s", err, out)
+	}
+}
+
+// Each mistake ends with what mends it, and changes nothing.
+func TestPermissions_SayWhatMends(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ refuse, args, want string }{
+		{"", "grant --cloud china", "want global, gcc, gcc-high or dod"},
+		{"", "grant --cloud dod", "az cloud set --name AzureUSGovernment"},
+		{"", "grant --sources everything", "everything is none of graph mde"},
+		{"", "grant --credential password", "want secret, certificate, federated or managed-identity"},
+		{"", "grant --days 400", "want 1 to 365"},
+		{"", "grant --credential managed-identity", "--principal-id is needed"},
+		{"", "grant --credential managed-identity --principal-id nobody", "has no service principal nobody"},
+		{"", "grant --name a'b", "want letters"},
+		{"", "grant --client-id nobody --vault kv", "has no application nobody"},
+		{"", "consent", "--client-id is needed"},
+		{"", "rotate --vault kv", "run grant first"},
+		{"account", "grant", "az login"},
+		{"rest POST https://graph.microsoft.com/v1.0/applications", "grant --vault kv", "Application Developer"},
+		{"rest POST https://graph.microsoft.com/v1.0/servicePrincipals/" + identity, "grant --credential managed-identity --principal-id " + identity, "Privileged Role Administrator or Global Administrator"},
+		{"", "grant --colour red", "--colour is no option"},
+	} {
+		w := newWorld(t, 0)
+		w.change(func(a *azWorld) { a.Refuse = tt.refuse })
+		out, err := w.script("permissions.sh", nil, strings.Fields(tt.args)...)
+		if err == nil || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: %v\n%s\nwant %q", tt.args, err, out, tt.want)
+		}
+		if changes := w.load().Changes; len(changes) > 0 {
+			t.Errorf("%s: changed %v", tt.args, changes)
+		}
+	}
+}
