@@ -94,10 +94,12 @@ param defenderCloud string = 'global'
 @description('App setting DEFENDER_TENANT_ID. Empty: the tenant of the subscription.')
 param defenderTenantId string = ''
 
-@description('App setting DEFENDER_CREDENTIAL: secret is read from the vault; managed-identity needs no secret, and Defender in the tenant of the subscription.')
+@description('App setting DEFENDER_CREDENTIAL: secret and certificate are read from the vault; managed-identity needs neither, and Defender in the tenant of the subscription; federated is an app registration, also of another Defender tenant, that trusts the identity made here.')
 @allowed([
   'secret'
+  'certificate'
   'managed-identity'
+  'federated'
 ])
 param defenderCredential string = 'secret'
 
@@ -203,7 +205,7 @@ var siteTags = union(commonTags, {
 })
 
 var isFlex = hostingPlan == 'flex'
-var hasVault = defenderCredential != 'managed-identity'
+var hasVault = contains(['secret', 'certificate'], defenderCredential)
 var hasCluster = adxMode != 'eventhouse'
 var makesCluster = adxMode == 'new'
 

@@ -115,7 +115,7 @@ func TestTemplates_OfferWhatTheHandlerTakes(t *testing.T) {
 		}
 		for _, m := range regexp.MustCompile(`'([^']+)'`).FindAllStringSubmatch(values[1], -1) {
 			env := map[string]string{setting: m[1], "DEFENDER_TENANT_ID": "11111111-2222-3333-4444-555555555555", "DEFENDER_CLIENT_ID": "c", "KEY_VAULT_URL": "https://v.vault.azure.net",
-				"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "d", "MIGRATION_QUEUE": "migrations", "AzureWebJobsStorage__accountName": "acct"}
+				"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_CLIENT_ID": "i", "ADX_DATABASE": "d", "MIGRATION_QUEUE": "migrations", "AzureWebJobsStorage__accountName": "acct"}
 			if _, err := config.Read(func(name string) string { return env[name] }); err != nil {
 				t.Errorf("param %s offers %s: %v", param, m[1], err)
 			}
