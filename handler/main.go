@@ -98,6 +98,11 @@ func (serveCommand) Run(p *process) error {
 	for _, warning := range warnings {
 		log.Warn("settings", "warning", warning)
 	}
+	for _, i := range cfg.Instances {
+		if i.Fault != nil {
+			log.Error("settings of an instance, whose tables are not copied", "instance", config.ShownInstance(i.Name), "error", i.Fault.Error())
+		}
+	}
 	program, err := app.New(cfg, app.Options{Version: version, Log: log})
 	if err != nil {
 		return fmt.Errorf("settings:\n%w", err)
@@ -110,7 +115,7 @@ func (serveCommand) Run(p *process) error {
 	// Queues must exist before the host polls them; it never makes them itself.
 	go program.Prepare(ctx)
 	server := &host.Server{Handler: program.Router(), Log: log, DrainGrace: 5 * time.Second, CancelGrace: 3 * time.Second}
-	log.Info("started", "version", version, "app_id", cfg.Migration.AppID, "api", cfg.Defender.API)
+	log.Info("started", "version", version, "app_id", cfg.Migration.AppID, "instances", cfg.InstanceNames())
 	err = server.Serve(ctx, listener)
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -14,9 +14,10 @@ import (
 // setupCommand prepares a database. It needs the ADX_ settings only and signs in
 // as ADX_CREDENTIAL says, usually azure-cli: with a person's own rights.
 type setupCommand struct {
-	Load    string   `enum:"none,original,recommended" default:"none" help:"Configuration to append for sources that have no row yet: none, original or recommended."`
-	Index   []string `placeholder:"TABLE" help:"Destination tables whose rows are to be indexed at the price of 1 MB a row, where the cluster does not index larger ones."`
-	Verbose bool     `help:"Print what was there already, too."`
+	Load     string   `enum:"none,original,recommended" default:"none" help:"Configuration to append for sources that have no row yet: none, original or recommended."`
+	Index    []string `placeholder:"TABLE" help:"Destination tables whose rows are to be indexed at the price of 1 MB a row, where the cluster does not index larger ones."`
+	Instance string   `placeholder:"NAME" help:"Prepare what this instance needs alone; one of DEFENDER_INSTANCES, or default for that of the settings without a name. Without it: all."`
+	Verbose  bool     `help:"Print what was there already, too."`
 }
 
 // Run makes what is missing and prints one line a step. A step that failed is an
@@ -26,21 +27,42 @@ func (c setupCommand) Run(p *process) error {
 	if err != nil {
 		return faultySettings(err, config.Unknown(p.environ))
 	}
+	if c.Instance != "" {
+		i, err := cfg.Instance(c.Instance)
+		if err != nil {
+			return fmt.Errorf("--instance: %w", err)
+		}
+		cfg.Instances = []config.Instance{i}
+	}
 	self, err := credential.New(app.OwnIdentity(cfg))
 	if err != nil {
 		return fmt.Errorf("settings:\nADX_CREDENTIAL: %w", err)
 	}
-	client, err := app.NewADX(cfg, self, app.Options{Version: version})
+	targets, err := app.SetupTargets(cfg, self, app.Options{Version: version})
 	if err != nil {
 		return fmt.Errorf("settings:\n%w", err)
 	}
-	defer client.Close()
+	var errs []error
+	for i, target := range targets {
+		errs = append(errs, c.prepare(p, target, i == 0), target.Client.Close())
+	}
+	fmt.Fprintf(p.stdout, "looked at: %s; not at: %s\n", strings.Join(adx.LookedAt, ", "), strings.Join(adx.NotLookedAt, ", "))
+	return errors.Join(errs...)
+}
+
+// prepare makes what is missing in one database; first is that of the control tables.
+func (c setupCommand) prepare(p *process, target app.Target, first bool) error {
 	load := c.Load
 	if load == "none" {
 		load = adx.LoadNothing
 	}
 	counts := map[adx.Outcome]int{}
-	_, err = client.Setup(p.ctx, adx.Options{Load: load, Index: c.Index, Report: func(s adx.Step) {
+	options := target.Options
+	options.Load = load
+	if first {
+		options.Index = c.Index
+	}
+	options.Report = func(s adx.Step) {
 		counts[s.Outcome]++
 		if s.Outcome == adx.Already && !c.Verbose {
 			return
@@ -53,10 +75,10 @@ func (c setupCommand) Run(p *process) error {
 			fmt.Fprintf(p.stdout, "\n%-13s %s", "", "-> "+s.Remedy)
 		}
 		fmt.Fprintln(p.stdout)
-	}})
+	}
+	_, err := target.Client.Setup(p.ctx, options)
 	fmt.Fprintf(p.stdout, "setup of %s: %d done, %d already there, %d failed\n",
-		cfg.ADX.Database, counts[adx.Done], counts[adx.Already], counts[adx.Failed])
-	fmt.Fprintf(p.stdout, "looked at: %s; not at: %s\n", strings.Join(adx.LookedAt, ", "), strings.Join(adx.NotLookedAt, ", "))
+		target.Database, counts[adx.Done], counts[adx.Already], counts[adx.Failed])
 	if err == nil && counts[adx.Failed] > 0 {
 		err = errors.New("some steps failed; what they need is said above")
 	}

@@ -17,7 +17,7 @@ import (
 
 // bench holds the configuration, the open runs and what a tick did.
 type bench struct {
-	rows     []plan.Row
+	rows     []plan.Candidate
 	open     []plan.Key
 	stuck    string // the table whose wake-up cannot be sent
 	woken    []string
@@ -26,8 +26,8 @@ type bench struct {
 	now      time.Time
 }
 
-func (b *bench) Latest(context.Context) ([]plan.Row, error) { return b.rows, nil }
-func (b *bench) Open(context.Context) ([]plan.Key, error)   { return b.open, nil }
+func (b *bench) Latest(context.Context) ([]plan.Candidate, error) { return b.rows, nil }
+func (b *bench) Open(context.Context) ([]plan.Key, error)         { return b.open, nil }
 func (b *bench) Read(_ context.Context, key plan.Key) (*plan.TableState, error) {
 	if key.Source == b.stuck {
 		return nil, errors.New("storage is busy")
@@ -35,7 +35,7 @@ func (b *bench) Read(_ context.Context, key plan.Key) (*plan.TableState, error) 
 	return b.states[key.Source], nil
 }
 func (b *bench) Sweep(context.Context) (int, error) { return 0, nil }
-func (b *bench) Reject(_ context.Context, r plan.Row, _ error) error {
+func (b *bench) Reject(_ context.Context, r plan.Candidate, _ error) error {
 	b.rejected = append(b.rejected, r.SourceTable)
 	return nil
 }
@@ -54,8 +54,8 @@ func (b *bench) serve(t *testing.T) host.Reply {
 	return f.Serve(t.Context(), host.Invocation{ID: "i", Function: "schedule", Body: []byte(`{"Data":{"tick":{}},"Metadata":{}}`)})
 }
 
-func row(source string, active bool) plan.Row {
-	return plan.Row{SourceTable: source, DestinationTable: source + "Raw", LoadType: "Full", IsActive: active}
+func row(source string, active bool) plan.Candidate {
+	return plan.Candidate{Row: plan.Row{SourceTable: source, DestinationTable: source + "Raw", LoadType: "Full", IsActive: active}}
 }
 
 // Nobody has to start anything: the host's timer does, by a setting.
@@ -74,7 +74,7 @@ func TestScenario_P24_TimerWakesEveryActiveTable(t *testing.T) {
 	if len(b) != 1 || b[0].Type != "timerTrigger" || b[0].Name != schedule.Binding || b[0].Schedule != "%MIGRATION_SCHEDULE%" {
 		t.Errorf("bindings %+v", b)
 	}
-	w := &bench{rows: []plan.Row{row("DeviceInfo", true), row("DeviceEvents", false), row("DeviceLogonEvents", true)}}
+	w := &bench{rows: []plan.Candidate{row("DeviceInfo", true), row("DeviceEvents", false), row("DeviceLogonEvents", true)}}
 	if reply := w.serve(t); reply.Redeliver {
 		t.Error("the tick failed")
 	}
@@ -88,7 +88,7 @@ func TestScenario_P24_TimerWakesEveryActiveTable(t *testing.T) {
 func TestScenario_O24_OneMalformedRow(t *testing.T) {
 	bad := row("DeviceEvents", true)
 	bad.LastRefreshedTimeInString = "2026-13-45"
-	w := &bench{rows: []plan.Row{bad, row("DeviceInfo", true), row("DeviceLogonEvents", true), row("DeviceProcessEvents", true)}, stuck: "DeviceInfo"}
+	w := &bench{rows: []plan.Candidate{bad, row("DeviceInfo", true), row("DeviceLogonEvents", true), row("DeviceProcessEvents", true)}, stuck: "DeviceInfo"}
 	if reply := w.serve(t); !reply.Redeliver {
 		t.Error("a wake-up that could not be sent is no failure")
 	}
@@ -106,7 +106,7 @@ func TestScenario_U1_FrequencyIsObeyed(t *testing.T) {
 	midnight := time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)
 	daily, nightly, always := row("DeviceTvmSoftwareInventory", true), row("DeviceInfo", true), row("DeviceEvents", true)
 	daily.Frequency, nightly.Frequency = "1d", "0 0 2 * * *"
-	w := &bench{rows: []plan.Row{daily, nightly, always}, states: map[string]*plan.TableState{}}
+	w := &bench{rows: []plan.Candidate{daily, nightly, always}, states: map[string]*plan.TableState{}}
 	runs := map[string][]int{}
 	for tick := range 3 * 24 {
 		late := time.Duration(tick%3-1) * time.Second // a second early, punctual, a second late

@@ -19,8 +19,8 @@ const Binding = "tick"
 
 // Configuration reads what is to be migrated.
 type Configuration interface {
-	// Latest returns the newest configuration row of every source.
-	Latest(ctx context.Context) ([]plan.Row, error)
+	// Latest returns the newest configuration row of every source and instance.
+	Latest(ctx context.Context) ([]plan.Candidate, error)
 }
 
 // States knows the tables with an open run, and when the last one started.
@@ -33,7 +33,7 @@ type States interface {
 // Auditor records a configuration row that cannot be migrated. It is called at
 // every tick for as long as the row stands.
 type Auditor interface {
-	Reject(ctx context.Context, row plan.Row, cause error) error
+	Reject(ctx context.Context, row plan.Candidate, cause error) error
 }
 
 // Function sends wake-ups.
@@ -86,11 +86,14 @@ func (f *Function) Tick(ctx context.Context) (sent int, err error) {
 	var due []plan.Key
 	for _, row := range rows {
 		table, err := row.Table()
+		if row.Problem != nil {
+			known[row.Key()] = true // waking its open run would only say the same again
+		}
 		if err != nil {
 			errs = append(errs, f.Auditor.Reject(ctx, row, err))
 			continue
 		}
-		key := plan.Key{Instance: table.Instance, Source: table.Source}
+		key := row.Key()
 		known[key] = true
 		if table.Active && f.due(ctx, table) {
 			due = append(due, key)

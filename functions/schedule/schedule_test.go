@@ -14,7 +14,7 @@ import (
 )
 
 type site struct {
-	rows     []plan.Row
+	rows     []plan.Candidate
 	rowsErr  error
 	open     []plan.Key
 	deaf     string // table whose wake-up cannot be sent
@@ -22,8 +22,8 @@ type site struct {
 	rejected []string
 }
 
-func (s *site) Latest(context.Context) ([]plan.Row, error) { return s.rows, s.rowsErr }
-func (s *site) Open(context.Context) ([]plan.Key, error)   { return s.open, nil }
+func (s *site) Latest(context.Context) ([]plan.Candidate, error) { return s.rows, s.rowsErr }
+func (s *site) Open(context.Context) ([]plan.Key, error)         { return s.open, nil }
 
 func (s *site) Read(context.Context, plan.Key) (*plan.TableState, error) {
 	return nil, errors.New("a table without Frequency needs no state")
@@ -40,7 +40,7 @@ func (s *site) Wake(_ context.Context, w plan.WakeUp, delay time.Duration) error
 	return nil
 }
 
-func (s *site) Reject(_ context.Context, row plan.Row, _ error) error {
+func (s *site) Reject(_ context.Context, row plan.Candidate, _ error) error {
 	s.rejected = append(s.rejected, row.SourceTable)
 	return nil
 }
@@ -48,6 +48,8 @@ func (s *site) Reject(_ context.Context, row plan.Row, _ error) error {
 func TestFunction_Tick(t *testing.T) {
 	bad := row("DeviceInfo", true)
 	bad.LoadType = "Delta"
+	lost, gone := row("L", true), plan.Key{Instance: "gone", Source: "L"}
+	lost.Instance, lost.Problem = gone.Instance, errors.New("no setting names it")
 	tests := []struct {
 		name     string
 		site     site
@@ -55,11 +57,12 @@ func TestFunction_Tick(t *testing.T) {
 		rejected []string
 		fails    bool
 	}{
-		{"active tables only", site{rows: []plan.Row{row("A", true), row("B", false), row("C", true)}}, []string{"A", "C"}, nil, false},
-		{"an open run whose row is gone goes on", site{rows: []plan.Row{row("A", true)}, open: []plan.Key{{Source: "Gone"}, {Source: "A"}}}, []string{"A", "Gone"}, nil, false},
-		{"the run of a table that is off pauses", site{rows: []plan.Row{row("B", false)}, open: []plan.Key{{Source: "B"}}}, nil, nil, false},
-		{"a faulty row is recorded and stops nobody", site{rows: []plan.Row{bad, row("A", true)}}, []string{"A"}, []string{"DeviceInfo"}, false},
-		{"a wake-up that is not sent stops nobody", site{rows: []plan.Row{row("A", true), row("B", true)}, deaf: "A"}, []string{"B"}, nil, true},
+		{"active tables only", site{rows: []plan.Candidate{row("A", true), row("B", false), row("C", true)}}, []string{"A", "C"}, nil, false},
+		{"an open run whose row is gone goes on", site{rows: []plan.Candidate{row("A", true)}, open: []plan.Key{{Source: "Gone"}, {Source: "A"}}}, []string{"A", "Gone"}, nil, false},
+		{"the run of a table that is off pauses", site{rows: []plan.Candidate{row("B", false)}, open: []plan.Key{{Source: "B"}}}, nil, nil, false},
+		{"a faulty row is recorded and stops nobody", site{rows: []plan.Candidate{bad, row("A", true)}}, []string{"A"}, []string{"DeviceInfo"}, false},
+		{"an instance that no setting names is recorded, its open run too", site{rows: []plan.Candidate{lost, row("A", true)}, open: []plan.Key{gone}}, []string{"A"}, []string{"L"}, false},
+		{"a wake-up that is not sent stops nobody", site{rows: []plan.Candidate{row("A", true), row("B", true)}, deaf: "A"}, []string{"B"}, nil, true},
 		{"open runs go on without a configuration", site{rowsErr: errors.New("ADX is stopped"), open: []plan.Key{{Source: "A"}}}, []string{"A"}, nil, true},
 	}
 	for _, tt := range tests {
@@ -81,7 +84,7 @@ func TestFunction_Tick(t *testing.T) {
 }
 
 func TestFunction_ServeAnswersWhateverTheTimerSays(t *testing.T) {
-	s := &site{rows: []plan.Row{row("A", true)}}
+	s := &site{rows: []plan.Candidate{row("A", true)}}
 	f := schedule.Function{Configuration: s, States: s, Waker: s, Auditor: s, Sweep: func(context.Context) (int, error) { return 0, errors.New("no") }}
 	for _, body := range []string{`{"Data":{"tick":{"IsPastDue":true}},"Metadata":{}}`, `{}`, `nonsense`} {
 		if reply := f.Serve(t.Context(), host.Invocation{ID: "1", Function: "schedule", Body: []byte(body)}); reply.Redeliver {

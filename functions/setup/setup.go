@@ -16,10 +16,10 @@ import (
 
 // Database reads what is there.
 type Database interface {
-	// Latest returns the newest configuration row of every source.
-	Latest(ctx context.Context) ([]plan.Row, error)
-	// Missing returns what `handler setup` would have to make for the tables.
-	Missing(ctx context.Context, tables []string) ([]adx.Step, error)
+	// Latest returns the newest configuration row of every source and instance.
+	Latest(ctx context.Context) ([]plan.Candidate, error)
+	// Missing returns what `handler setup` would have to make for the rows' tables.
+	Missing(ctx context.Context, rows []plan.Candidate) ([]adx.Step, error)
 }
 
 // Function serves GET /api/setup.
@@ -30,16 +30,12 @@ type Function struct {
 // ServeHTTP reports; ready speaks of the database alone, and the answer says so. Callers: people and scripts with a function key. It only
 // reads, so a repeated call does nothing.
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var tables []string
 	rows, err := f.Database.Latest(r.Context())
 	if err != nil {
 		// Without control tables there is no configuration: Missing names them.
 		host.Logger(r.Context()).Info("configuration is not readable yet", "error", err.Error())
 	}
-	for _, row := range rows {
-		tables = append(tables, row.DestinationTable)
-	}
-	missing, err := f.Database.Missing(r.Context(), tables)
+	missing, err := f.Database.Missing(r.Context(), rows)
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
 		status := http.StatusServiceUnavailable

@@ -19,12 +19,14 @@ type database struct {
 	asked          []string
 }
 
-func (d *database) Latest(context.Context) ([]plan.Row, error) {
-	return []plan.Row{{DestinationTable: "DeviceInfoRaw"}}, d.latestErr
+func (d *database) Latest(context.Context) ([]plan.Candidate, error) {
+	return []plan.Candidate{{Row: plan.Row{DestinationTable: "DeviceInfoRaw"}}}, d.latestErr
 }
 
-func (d *database) Missing(_ context.Context, tables []string) ([]adx.Step, error) {
-	d.asked = tables
+func (d *database) Missing(_ context.Context, rows []plan.Candidate) ([]adx.Step, error) {
+	for _, row := range rows {
+		d.asked = append(d.asked, row.DestinationTable)
+	}
 	return d.missing, d.err
 }
 

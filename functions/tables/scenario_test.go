@@ -19,8 +19,8 @@ type bench struct {
 	sent []plan.Key
 }
 
-func (*bench) Latest(context.Context) ([]plan.Row, error) {
-	return []plan.Row{{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", LoadType: "Full", IsActive: true}}, nil
+func (*bench) Latest(context.Context) ([]plan.Candidate, error) {
+	return []plan.Candidate{{Row: plan.Row{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", LoadType: "Full", IsActive: true}}}, nil
 }
 
 func (*bench) Read(context.Context, plan.Key) (*plan.TableState, error) { return nil, nil }

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/host"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
@@ -21,8 +24,8 @@ import (
 
 // Configuration reads what is to be migrated.
 type Configuration interface {
-	// Latest returns the newest configuration row of every source.
-	Latest(ctx context.Context) ([]plan.Row, error)
+	// Latest returns the newest configuration row of every source and instance.
+	Latest(ctx context.Context) ([]plan.Candidate, error)
 }
 
 // States reads what is known of tables and runs, without their leases.
@@ -33,9 +36,17 @@ type States interface {
 	ReadLedger(ctx context.Context, runID string) (*plan.Ledger, error)
 }
 
-// Function serves /api/tables.
+// Instances knows the instances by name.
+type Instances interface {
+	// Resolve returns the key of the instance that a person names; the error lists
+	// the names.
+	Resolve(name string) (key string, err error)
+}
+
+// Function serves /api/tables. Every route takes ?instance=NAME.
 type Function struct {
 	Configuration Configuration
+	Instances     Instances
 	States        States
 	Waker         pipeline.Waker
 	Ticks         plan.Ticker
@@ -116,9 +127,8 @@ type Run struct {
 }
 
 func (f *Function) list(w http.ResponseWriter, r *http.Request) {
-	rows, err := f.Configuration.Latest(r.Context())
-	if err != nil {
-		unavailable(w, r, fmt.Errorf("read configuration: %w", err))
+	rows, ok := f.rows(w, r)
+	if !ok {
 		return
 	}
 	out := make([]Table, 0, len(rows))
@@ -163,39 +173,77 @@ func (f *Function) migrate(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusConflict, row.SourceTable+" is switched off (IsActive=false); add ?force=true to migrate it all the same")
 		return
 	}
-	key := plan.Key{Instance: row.Instance, Source: row.SourceTable}
-	if err := f.Waker.Wake(r.Context(), plan.WakeUp{Key: key, Trigger: trigger}, 0); err != nil {
+	if err := f.Waker.Wake(r.Context(), plan.WakeUp{Key: row.Key(), Trigger: trigger}, 0); err != nil {
 		unavailable(w, r, err)
 		return
 	}
 	status := "/api/tables/" + row.SourceTable
+	body := map[string]string{"table": row.SourceTable}
+	if row.Instance != "" {
+		status += "?" + url.Values{instanceParameter: {row.Instance}}.Encode()
+		body["instance"] = row.Instance
+	}
+	body["status"] = status
 	w.Header().Set("Location", status)
-	answer(w, http.StatusAccepted, map[string]string{"table": row.SourceTable, "status": status})
+	answer(w, http.StatusAccepted, body)
 }
 
-// find looks a table up by its source name, or by its destination.
-func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Row, bool) {
-	name := chi.URLParam(r, "table")
+const instanceParameter = "instance"
+
+// rows are the configured tables; those of one instance where the request names it.
+func (f *Function) rows(w http.ResponseWriter, r *http.Request) ([]plan.Candidate, bool) {
+	key, named := "", r.URL.Query().Has(instanceParameter)
+	if named {
+		var err error
+		if key, err = f.Instances.Resolve(r.URL.Query().Get(instanceParameter)); err != nil {
+			problem(w, http.StatusNotFound, err.Error())
+			return nil, false
+		}
+	}
 	rows, err := f.Configuration.Latest(r.Context())
 	if err != nil {
 		unavailable(w, r, fmt.Errorf("read configuration: %w", err))
-		return plan.Row{}, false
+		return nil, false
 	}
-	for _, row := range rows {
-		if strings.EqualFold(row.SourceTable, name) {
-			return row, true
+	if named {
+		rows = slices.DeleteFunc(rows, func(row plan.Candidate) bool { return row.Instance != key })
+	}
+	return rows, true
+}
+
+// find looks a table up by its source name, or by its destination. Where several
+// instances have one of that name the request must say which.
+func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Candidate, bool) {
+	name := chi.URLParam(r, "table")
+	rows, ok := f.rows(w, r)
+	if !ok {
+		return plan.Candidate{}, false
+	}
+	for _, column := range []func(plan.Candidate) string{
+		func(row plan.Candidate) string { return row.SourceTable }, func(row plan.Candidate) string { return row.DestinationTable },
+	} {
+		var found []plan.Candidate
+		var instances []string
+		for _, row := range rows {
+			shown := config.ShownInstance(row.Instance)
+			if strings.EqualFold(column(row), name) && !slices.Contains(instances, shown) {
+				found, instances = append(found, row), append(instances, shown)
+			}
 		}
-	}
-	for _, row := range rows {
-		if strings.EqualFold(row.DestinationTable, name) {
-			return row, true
+		switch len(found) {
+		case 0:
+		case 1:
+			return found[0], true
+		default:
+			problem(w, http.StatusConflict, fmt.Sprintf("table %q is copied for the instances %s: add ?instance= with one of them", name, strings.Join(instances, ", ")))
+			return plan.Candidate{}, false
 		}
 	}
 	problem(w, http.StatusNotFound, fmt.Sprintf("no table %q in MigrationConfiguration; GET /api/tables lists them", name))
-	return plan.Row{}, false
+	return plan.Candidate{}, false
 }
 
-func (f *Function) show(ctx context.Context, row plan.Row, withRun bool) (Table, error) {
+func (f *Function) show(ctx context.Context, row plan.Candidate, withRun bool) (Table, error) {
 	out := Table{
 		Instance: row.Instance, Source: row.SourceTable, Destination: row.DestinationTable,
 		WatermarkColumn: row.WatermarkColumn, LoadType: row.LoadType, Active: row.IsActive,
@@ -206,7 +254,7 @@ func (f *Function) show(ctx context.Context, row plan.Row, withRun bool) (Table,
 	if problem != nil {
 		out.Problem = problem.Error()
 	}
-	state, err := f.States.Read(ctx, plan.Key{Instance: row.Instance, Source: row.SourceTable})
+	state, err := f.States.Read(ctx, row.Key())
 	if err != nil {
 		return out, err
 	}

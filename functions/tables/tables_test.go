@@ -19,14 +19,34 @@ type site struct {
 	woken []string
 }
 
-func (s *site) Latest(context.Context) ([]plan.Row, error) {
+func (s *site) Latest(context.Context) ([]plan.Candidate, error) {
 	mark := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	return []plan.Row{
+	rows := []plan.Row{
 		{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None", LoadType: "Full", IsActive: true, LastRefreshedTime: mark,
 			Frequency: "1d", Ingested: mark.Add(time.Hour)},
 		{SourceTable: "DeviceOff", DestinationTable: "DeviceOffRaw", WatermarkColumn: "None", LoadType: "Incr"},
 		{SourceTable: "DeviceOdd", DestinationTable: "DeviceOddRaw", WatermarkColumn: "None", LoadType: "Delta", IsActive: true},
-	}, s.err
+		{SourceTable: "DeviceShared", DestinationTable: "DeviceSharedRaw", LoadType: "Incr", IsActive: true},
+		{SourceTable: "DeviceShared", DestinationTable: "W_DeviceSharedRaw", LoadType: "Incr", IsActive: true, Instance: "west"},
+		{SourceTable: "DeviceWest", DestinationTable: "W_DeviceWestRaw", LoadType: "Incr", IsActive: true, Instance: "west"},
+	}
+	var out []plan.Candidate
+	for _, row := range rows {
+		out = append(out, plan.Candidate{Row: row})
+	}
+	lost := plan.Candidate{Row: plan.Row{SourceTable: "DeviceLost", DestinationTable: "DeviceLostRaw", LoadType: "Incr", IsActive: true, Instance: "gone"}}
+	lost.Problem = errors.New("Instance \"gone\": no setting names it")
+	return append(out, lost), s.err
+}
+
+func (s *site) Resolve(name string) (string, error) {
+	switch strings.ToLower(name) {
+	case "", "default":
+		return "", nil
+	case "west":
+		return "west", nil
+	}
+	return "", errors.New("want one of default, West")
 }
 
 func (s *site) Read(_ context.Context, key plan.Key) (*plan.TableState, error) {
@@ -49,7 +69,7 @@ func (s *site) ReadLedger(_ context.Context, runID string) (*plan.Ledger, error)
 }
 
 func (s *site) Wake(_ context.Context, w plan.WakeUp, _ time.Duration) error {
-	s.woken = append(s.woken, w.Key.Source+" "+w.Trigger)
+	s.woken = append(s.woken, w.Key.String()+" "+w.Trigger)
 	return nil
 }
 
@@ -86,11 +106,23 @@ func TestFunction_Routes(t *testing.T) {
 		{"GET", "/a/b/c", 404, "", ""},
 		{"POST", "/DeviceInfo/MIGRATE", 202, "", "DeviceInfo manual"},
 		{"POST", "/DeviceInfo/other", 404, "no such address", ""},
+		{"GET", "/?instance=West", 200, `{"tables":[{"instance":"west","source":"DeviceShared"`, ""},
+		{"GET", "/?instance=default", 200, `{"tables":[{"source":"DeviceInfo"`, ""},
+		{"GET", "/?instance=east", 404, "want one of default, West", ""},
+		{"GET", "/DeviceShared", 409, "instances default, west: add ?instance=", ""},
+		{"GET", "/DeviceShared?instance=west", 200, `"destination":"W_DeviceSharedRaw"`, ""},
+		{"GET", "/DeviceWest", 200, `"instance":"west"`, ""},
+		{"GET", "/DeviceWest?instance=default", 404, "no table", ""},
+		{"POST", "/DeviceShared/migrate", 409, "instances default, west", ""},
+		{"POST", "/DeviceShared/migrate?instance=WEST", 202, `"instance":"west","status":"/api/tables/DeviceShared?instance=west"`, "west/DeviceShared manual"},
+		{"POST", "/DeviceShared/migrate?instance=", 202, `"status":"/api/tables/DeviceShared"`, "DeviceShared manual"},
+		{"GET", "/DeviceLost", 200, `"problem":"Instance \"gone\": no setting names it`, ""},
+		{"POST", "/DeviceLost/migrate", 422, "no setting names it", ""},
 	}
 	for _, tt := range tests {
 		s := &site{}
 		w := httptest.NewRecorder()
-		f := tables.Function{Configuration: s, States: s, Waker: s, Ticks: hourly, Now: noon}
+		f := tables.Function{Configuration: s, Instances: s, States: s, Waker: s, Ticks: hourly, Now: noon}
 		f.Routes().ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, nil))
 		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) || strings.Join(s.woken, ",") != tt.woken {
 			t.Errorf("%s %s = %d %s, woken %v; want %d with %q, woken %q", tt.method, tt.path, w.Code, w.Body, s.woken, tt.status, tt.says, tt.woken)
@@ -111,7 +143,7 @@ func TestFunction_SaysWhenAPartIsDown(t *testing.T) {
 	} {
 		s := &site{err: err}
 		w := httptest.NewRecorder()
-		f := tables.Function{Configuration: s, States: s, Waker: s, Ticks: hourly, Now: noon}
+		f := tables.Function{Configuration: s, Instances: s, States: s, Waker: s, Ticks: hourly, Now: noon}
 		f.Routes().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 		if w.Code != want || !strings.Contains(w.Body.String(), err.Error()) {
 			t.Errorf("%v: %d %s, want %d", err, w.Code, w.Body, want)

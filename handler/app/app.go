@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -27,7 +26,6 @@ import (
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/queue"
-	"github.com/defender2adx/defender2adx/internal/quota"
 	"github.com/defender2adx/defender2adx/internal/sleep"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
@@ -44,8 +42,8 @@ type Options struct {
 	Clock pipeline.Clock
 	// Waits shortens waits that no setting names.
 	Waits Waits
-	// Ports may replace what the pipeline works through, after it was wired; the
-	// functions take their wake-ups from there, too.
+	// Ports may replace what the pipeline of each instance works through, after it was
+	// wired; the functions take their wake-ups from there, too.
 	Ports func(*pipeline.Ports)
 }
 
@@ -91,12 +89,13 @@ func (o Options) withDefaults() Options {
 // App is the wired program: adapters, made once for the life of the process, and
 // the functions over them.
 type App struct {
-	cfg    config.Config
-	log    *slog.Logger
-	clock  pipeline.Clock
-	adx    *adx.Client
-	store  *state.Store
-	queues []*queue.Sender // the wake-ups' and the poison queue
+	cfg       config.Config
+	log       *slog.Logger
+	clock     pipeline.Clock
+	databases *databases
+	instances *instances
+	store     *state.Store
+	queues    []*queue.Sender // the wake-ups' and the poison queue
 
 	schedule   *schedule.Function
 	migrate    *migrate.Function
@@ -122,17 +121,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 	var errs []error
 	a.store, err = state.New(state.Config{Storage: storage, Lease: cfg.Migration.Lease, Version: o.Version, Logger: o.Log, Clock: o.Clock.Now})
 	errs = append(errs, err)
-	calls, err := quota.New(quota.Config{
-		Storage: storage, Cloud: cfg.Defender.Cloud, Tenant: cfg.Defender.TenantID,
-		PerMinute: cfg.Defender.CallsPerMinute, PerHour: cfg.Defender.CallsPerHour, FreeShare: freeShare(cfg.Defender.FreeShare),
-		Minute: cfg.Defender.QuotaMinute, Hour: cfg.Defender.QuotaHour, Clock: o.Clock.Now, Sleep: o.Clock.Sleep,
-	})
-	errs = append(errs, err)
-	a.adx, err = NewADX(cfg, creds.adx, o)
-	errs = append(errs, err)
-	defaults, err := cfg.Instance("")
-	errs = append(errs, err)
-	source, err := newSource(defaults, creds.own, o)
+	a.databases, err = newDatabases(cfg, creds.adx, o)
 	errs = append(errs, err)
 	for _, name := range []string{cfg.Migration.Queue, cfg.Migration.Queue + "-poison"} {
 		sender, err := newSender(cfg, creds.storage, name, o)
@@ -142,30 +131,31 @@ func New(cfg config.Config, o Options) (*App, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	ports := pipeline.Ports{ControlTables: a.databases.control, Store: leases{a.store}, Waker: a.queues[0], Clock: o.Clock}
+	a.instances, err = newInstances(cfg, wiring{ports: ports, own: creds.own, storage: storage, databases: a.databases, options: o})
+	if err != nil {
+		return nil, err
+	}
+	ports = a.instances.ports()
 
-	ports := pipeline.Ports{
-		Source: source, Quota: calls, Stager: a.adx, Ingester: a.adx, Verifier: a.adx, ControlTables: a.adx, Store: leases{a.store}, Waker: a.queues[0], Clock: o.Clock,
-	}
-	if o.Ports != nil {
-		o.Ports(&ports)
-	}
-	audit := auditor{control: ports.ControlTables, now: o.Clock.Now, api: ports.Source.API()}
-	a.schedule = &schedule.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker, Auditor: audit, Sweep: a.sweep,
+	audit := auditor{control: ports.ControlTables, now: o.Clock.Now, api: a.instances.api}
+	configuration := &configuration{stored: a.databases.control, instances: a.instances}
+	a.schedule = &schedule.Function{Configuration: configuration, States: a.store, Waker: ports.Waker, Auditor: audit, Sweep: a.sweep,
 		Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
-	a.migrate = &migrate.Function{Pipeline: pipeline.New(pipelineConfig(cfg, o.Waits), ports, o.Log), Parse: queue.ParseWakeUp, Auditor: audit}
+	a.migrate = &migrate.Function{Pipeline: router{a.instances, audit}, Parse: queue.ParseWakeUp, Auditor: audit}
 	a.deadletter = &deadletter.Function{Parse: queue.ParseWakeUp, Auditor: audit}
-	a.tables = &tables.Function{Configuration: a.adx, States: a.store, Waker: ports.Waker, Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
-	a.setup = &setup.Function{Database: a.adx}
+	a.tables = &tables.Function{Configuration: configuration, Instances: a.instances, States: a.store, Waker: ports.Waker,
+		Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
+	a.setup = &setup.Function{Database: reporter{configuration, a.databases}}
 	return a, nil
 }
 
-func pipelineConfig(cfg config.Config, w Waits) pipeline.Config {
-	m := cfg.Migration
+func pipelineConfig(m config.Migration, d config.Defender, places *pipeline.Places, w Waits) pipeline.Config {
 	return pipeline.Config{
 		AppID: m.AppID, Settle: m.Settle, Lease: m.Lease, Budget: m.TimeBudget, Grace: m.IngestGrace,
-		LookBack: cfg.Defender.LookBack, CallsInFlight: m.CallsInFlight,
+		LookBack: d.LookBack, CallsInFlight: m.CallsInFlight, Places: places,
 		Limits: plan.Limits{Rows: m.RowTarget, Bytes: m.ByteTarget},
-		Poll:   m.IngestPoll, Pause: cfg.Defender.Pause,
+		Poll:   m.IngestPoll, Pause: d.Pause,
 		Nearby: cmp.Or(w.Nearby, 5*time.Second), PutOff: cmp.Or(w.PutOff, time.Second),
 		Waiting: cmp.Or(w.Waiting, max(time.Second, min(time.Minute, 3*m.IngestPoll))),
 		Retry:   m.Retry, NextTick: m.NextTick,
@@ -180,11 +170,16 @@ func freeShare(share float64) float64 {
 	return share
 }
 
-// NewADX returns the client of the database in cfg. It opens no connection.
+// NewADX returns the client of the database in cfg that has the control tables. It
+// opens no connection.
 func NewADX(cfg config.Config, cred azcore.TokenCredential, o Options) (*adx.Client, error) {
-	o = o.withDefaults()
+	return newADX(cfg, cfg.ADX.Database, cred, o.withDefaults())
+}
+
+func newADX(cfg config.Config, database string, cred azcore.TokenCredential, o Options) (*adx.Client, error) {
 	return adx.New(adx.Config{
-		ClusterURL: cfg.ADX.ClusterURL, IngestURL: cfg.ADX.IngestURL, Database: cfg.ADX.Database, Credential: cred, HTTP: o.client(),
+		ClusterURL: cfg.ADX.ClusterURL, IngestURL: cfg.ADX.IngestURL, Database: database, Control: cfg.ADX.Database, Writers: writers(cfg, database),
+		Credential: cred, HTTP: o.client(),
 		App: "Defender2ADX/" + o.Version, AppID: cfg.Migration.AppID, Clock: o.Clock.Now, Log: o.Log,
 	})
 }
@@ -224,10 +219,7 @@ func (a *App) Prepare(ctx context.Context) {
 
 // Close ends what runs in the background.
 func (a *App) Close() error {
-	if err := a.adx.Close(); err != nil {
-		return fmt.Errorf("close ADX client: %w", err)
-	}
-	return nil
+	return a.databases.Close()
 }
 
 // sweep removes the ledgers of runs that ended long ago.

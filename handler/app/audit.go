@@ -16,11 +16,11 @@ import (
 type auditor struct {
 	control pipeline.ControlTables
 	now     func() time.Time
-	api     string
+	api     func(instance string) string
 }
 
 // Reject records a configuration row that cannot be migrated.
-func (a auditor) Reject(ctx context.Context, row plan.Row, cause error) error {
+func (a auditor) Reject(ctx context.Context, row plan.Candidate, cause error) error {
 	return a.deliver(ctx, plan.Audit{TableName: row.DestinationTable, Instance: row.Instance, SourceTable: row.SourceTable,
 		FailureReason: "MigrationConfiguration: " + cause.Error()})
 }
@@ -36,8 +36,13 @@ func (a auditor) GivenUp(ctx context.Context, w plan.WakeUp) error {
 		FailureReason: "the wake-up failed too often and went to the poison queue; the next tick wakes the table again"})
 }
 
+// Refuse records a wake-up for an instance through which nothing can be copied.
+func (a auditor) Refuse(ctx context.Context, w plan.WakeUp, cause error) error {
+	return a.deliver(ctx, plan.Audit{Instance: w.Key.Instance, SourceTable: w.Key.Source, FailureReason: cause.Error()})
+}
+
 func (a auditor) deliver(ctx context.Context, audit plan.Audit) error {
-	audit.Status, audit.Timestamp, audit.API = plan.Failed, a.now(), a.api
+	audit.Status, audit.Timestamp, audit.API = plan.Failed, a.now(), a.api(audit.Instance)
 	audit.AttemptID = host.InvocationID(ctx)
 	return a.control.Deliver(ctx, plan.Outgoing{Tag: "m" + strings.ToLower(rand.Text()), Audit: &audit})
 }

@@ -19,7 +19,7 @@ func (c *Client) Missing(ctx context.Context, tables []string) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	commands := scriptOf("schema.kql")
+	commands := c.schemaScript()
 	var steps []Step
 	wanted := slices.Clone(tables)
 	slices.Sort(wanted)

@@ -10,6 +10,7 @@
 package adx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/defender2adx/defender2adx/internal/address"
+	"github.com/defender2adx/defender2adx/internal/kql"
 	"github.com/defender2adx/defender2adx/internal/sleep"
 )
 
@@ -41,7 +43,12 @@ const (
 type Config struct {
 	ClusterURL string // query endpoint, https://name.region.kusto.windows.net
 	IngestURL  string // ingestion endpoint; "" derives https://ingest-... from ClusterURL
-	Database   string
+	Database   string // of the raw tables, and of what hides their slices
+	// Control is the database of configuration and audit rows; "" is Database.
+	Control string
+	// Writers are the instances whose raw tables are in Database; none: every row of
+	// the configuration is one of Database, under the name that it states.
+	Writers []Writer
 	// Credential is asked for tokens. nil sends none, which only a stand-in on a
 	// loopback address accepts.
 	Credential azcore.TokenCredential
@@ -56,10 +63,18 @@ type Config struct {
 	Log   *slog.Logger     // nil discards
 }
 
+// Writer is an instance that writes into a database.
+type Writer struct {
+	Instance string // key
+	Prefix   string // before the name of every destination table
+}
+
 // Client speaks to one database. It is safe for concurrent use.
 type Client struct {
 	cluster, ingest string
 	database        string
+	control         string // database of the control tables; may be the same
+	writers         []Writer
 	credential      *recordingCredential // nil: no tokens
 	app, appID      string
 	now             func() time.Time
@@ -109,7 +124,7 @@ func New(cfg Config) (*Client, error) {
 	}
 
 	c := &Client{
-		cluster: cluster.String(), ingest: ingest.String(), database: cfg.Database,
+		cluster: cluster.String(), ingest: ingest.String(), database: cfg.Database, control: cmp.Or(cfg.Control, cfg.Database), writers: cfg.Writers,
 		app: cfg.App, appID: cfg.AppID, now: cfg.Clock, sleep: sleep.For, log: cfg.Log,
 	}
 	if cfg.Credential != nil {
@@ -193,13 +208,18 @@ var strong = []azkustodata.QueryOption{
 // rows runs a query on the database and decodes its primary result; fields take
 // the columns named in their `kusto` tags, and the zero value for null.
 func rows[T any](ctx context.Context, c *Client, text string) ([]T, error) {
+	return rowsOf[T](ctx, c, c.database, text)
+}
+
+// rowsOf is rows on another database of the cluster.
+func rowsOf[T any](ctx context.Context, c *Client, database, text string) ([]T, error) {
 	engine, err := c.engine()
 	if err != nil {
 		return nil, c.classify(ctx, viewers, err)
 	}
 	ctx, cancel := bounded(ctx, queryTimeout)
 	defer cancel()
-	answer, err := engine.Query(ctx, c.database, statement(text), strong...)
+	answer, err := engine.Query(ctx, database, statement(text), strong...)
 	if err != nil {
 		return nil, c.classify(ctx, viewers, err)
 	}
@@ -246,6 +266,17 @@ func statement(text string) *azkql.Builder { return azkql.New("").AddUnsafe(text
 // bounded remembers a token's error beside the deadline, see recordingCredential.
 func bounded(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(rememberToken(ctx), most)
+}
+
+// elsewhere reports whether the control tables are in another database.
+func (c *Client) elsewhere() bool { return !strings.EqualFold(c.control, c.database) }
+
+// controlTable is how a query in the client's database names a control table.
+func (c *Client) controlTable(name string) string {
+	if !c.elsewhere() {
+		return name
+	}
+	return "database(" + kql.String(c.control) + ")." + name
 }
 
 func endpoint(setting, text string) (*url.URL, error) {

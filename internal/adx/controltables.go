@@ -58,13 +58,14 @@ const newestFirst = `
 // state that is rebuilt: the first row of each of the newest runs, and the newest
 // rows of users.
 func (c *Client) Rows(ctx context.Context, key plan.Key, since time.Time) ([]plan.Row, error) {
-	stored, err := rows[storedRow](ctx, c, rowsQuery(key, since))
+	stored, err := rowsOf[storedRow](ctx, c, c.control, rowsQuery(key, since))
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration of %s: %w", key, err)
 	}
 	out := make([]plan.Row, len(stored))
 	for i, r := range stored {
 		out[i] = r.row()
+		out[i].Instance = key.Instance // in whatever letter case it is written there
 	}
 	slices.Reverse(out)
 	return out, nil
@@ -80,7 +81,7 @@ const runsKept = 200
 func rowsQuery(key plan.Key, since time.Time) string {
 	const newest = " | where isnull(NewestAt) or IngestedAt == NewestAt" + newestFirst + "\n| take 1"
 	text := "let All = " + configurationTable + "\n| extend IngestedAt = ingestion_time()" + configurationColumns +
-		"\n| where SourceTable == " + kql.String(key.Source) + " and Instance == " + kql.String(key.Instance) + ";" +
+		"\n| where SourceTable == " + kql.String(key.Source) + " and Instance =~ " + kql.String(key.Instance) + ";" +
 		"\nlet NewestAt = toscalar(All | summarize max(IngestedAt));" +
 		"\nlet Newest = All" + newest + ";"
 	top := "\n| extend Arrived = coalesce(IngestedAt, datetime(1900-01-01))" +
@@ -101,7 +102,7 @@ func rowsQuery(key plan.Key, since time.Time) string {
 // function of `handler setup` or a materialized view of the original scripts,
 // which knows neither instances nor arrival times.
 func (c *Client) Latest(ctx context.Context) ([]plan.Row, error) {
-	stored, err := rows[storedRow](ctx, c, latestQuery)
+	stored, err := rowsOf[storedRow](ctx, c, c.control, latestQuery)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", latestView, err)
 	}

@@ -23,7 +23,7 @@ const (
 // bytes. Source: Kusto, encoding policy, MaxValueSize.
 const defaultRowLimit = 1 << 20
 
-// bigTables are the raw tables of the catalogue whose rows are known to exceed a
+// bigTables are the raw tables of the catalogue, less an instance's prefix, whose rows are known to exceed a
 // megabyte: where the indexed profile is refused, size goes before index. Source:
 // free-form columns (RawEventData, NodeProperties and the like) of their schemas.
 var bigTables = []string{"AIAgentsInfoRaw", "CloudAppEventsRaw", "ExposureGraphEdgesRaw", "ExposureGraphNodesRaw"}
@@ -164,7 +164,7 @@ func (s *setup) encode(ctx context.Context, table string) (done string, err erro
 	switch {
 	case now.profile == big32:
 		s.without = append(s.without, table)
-	case !stood && slices.Contains(bigTables, table):
+	case !stood && slices.ContainsFunc(bigTables, func(big string) bool { return strings.HasSuffix(table, big) }):
 		s.without = append(s.without, table)
 		return "Records takes rows of 32 MB", alter(big32)
 	}

@@ -3,6 +3,7 @@ package adx
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/kql"
@@ -107,7 +108,7 @@ func (s sharer) mayHaveRows() bool {
 // when there is none. Where several sources share the table it is "" too: the run of
 // another one may be under way.
 func (c *Client) OrphanRun(ctx context.Context, destination, own string) (runID, command string, err error) {
-	sources, err := rows[sharer](ctx, c, sharersQuery(destination))
+	sources, err := rowsOf[sharer](ctx, c, c.control, sharersQuery(destination, c.writers))
 	if err != nil {
 		return "", "", err
 	}
@@ -122,7 +123,7 @@ func (c *Client) OrphanRun(ctx context.Context, destination, own string) (runID,
 	type row struct {
 		RunID string `kusto:"RunId"`
 	}
-	found, err := rows[row](ctx, c, orphanQuery(destination, own, source))
+	found, err := rows[row](ctx, c, c.orphanQuery(destination, own, source))
 	if err != nil || len(found) == 0 {
 		return "", "", err
 	}
@@ -130,24 +131,44 @@ func (c *Client) OrphanRun(ctx context.Context, destination, own string) (runID,
 		", RunId = " + kql.String(found[0].RunID) + ", Slice = int(-1), Timestamp = now(), Hidden = true)", nil
 }
 
-func sharersQuery(destination string) string {
-	const by = "SourceTable, Instance"
-	return latestView + " | where DestinationTable == " + kql.String(destination) +
+// sharersQuery finds the sources that name the destination, in the control database.
+func sharersQuery(destination string, writers []Writer) string {
+	const by = "SourceTable, Instance = tolower(Instance)"
+	const on = "SourceTable, Instance"
+	return latestView + " | where " + namesDestination(destination, writers) +
 		" | project " + by + ", IsActive" +
-		" | join kind=leftouter (" + configurationTable + " | where isnotempty(RunId) | summarize Published = count() by " + by + ") on " + by +
-		" | join kind=leftouter (" + auditTable + " | where isnotempty(SourceTable) | summarize Audited = count(), Ran = countif(isnotempty(RunId)) by " + by + ") on " + by +
+		" | join kind=leftouter (" + configurationTable + " | where isnotempty(RunId) | summarize Published = count() by " + by + ") on " + on +
+		" | join kind=leftouter (" + auditTable + " | where isnotempty(SourceTable) | summarize Audited = count(), Ran = countif(isnotempty(RunId)) by " + by + ") on " + on +
 		" | project SourceTable, IsActive, Published, Audited, Ran"
+}
+
+// namesDestination selects the configuration rows whose raw table is destination.
+func namesDestination(destination string, writers []Writer) string {
+	if len(writers) == 0 {
+		return "DestinationTable == " + kql.String(destination)
+	}
+	var either []string
+	for _, w := range writers {
+		if name, ok := strings.CutPrefix(destination, w.Prefix); ok {
+			either = append(either, "(Instance =~ "+kql.String(w.Instance)+" and DestinationTable == "+kql.String(name)+")")
+		}
+	}
+	if len(either) == 0 {
+		return "false"
+	}
+	return strings.Join(either, " or ")
 }
 
 // orphanQuery leaves out the runs that the audit log knows as another source's, if
 // source is known.
-func orphanQuery(destination, own, source string) string {
+func (c *Client) orphanQuery(destination, own, source string) string {
+	configuration, audit := c.controlTable(configurationTable), c.controlTable(auditTable)
 	others := ""
 	if source != "" {
-		others = " | join kind=leftanti (" + auditTable + " | where isnotempty(RunId) and SourceTable != " + kql.String(source) + " | distinct RunId) on RunId"
+		others = " | join kind=leftanti (" + audit + " | where isnotempty(RunId) and SourceTable != " + kql.String(source) + " | distinct RunId) on RunId"
 	}
 	return kql.Name(destination) + " | where isnotempty(RunId) and RunId != " + kql.String(own) + " | distinct RunId" +
-		" | join kind=leftanti (" + configurationTable + " | where isnotempty(RunId) | distinct RunId) on RunId" + others +
+		" | join kind=leftanti (" + configuration + " | where isnotempty(RunId) | distinct RunId) on RunId" + others +
 		" | join kind=leftanti (" + voidTable + " | where Slice == -1 and TableName == " + kql.String(destination) +
 		" | extend Said = coalesce(ingestion_time(), Timestamp) | extend Hidden = column_ifexists(\"Hidden\", bool(null))" +
 		" | summarize arg_max(Said, Hidden) by RunId | where isnull(Hidden) or Hidden) on RunId" +

@@ -41,10 +41,16 @@ const (
 // Options say what Setup makes beside the control tables, the view, and the raw
 // tables of the catalogue and of the configuration.
 type Options struct {
-	Tables []string   // more destination tables
-	Load   string     // configuration for sources that have no row yet
-	Index  []string   // destination tables that get the default encoding: an index, and rows of 1 MB
-	Report func(Step) // told of each step as it ends; may be nil
+	Tables []string // more destination tables
+	// Prefixes are put before the names of the catalogue's tables; "" makes them
+	// under their own names, and none is "" alone.
+	Prefixes []string
+	// Destination is the raw table of a configuration row; "" where it is none of this
+	// database. nil: it is as the row has it.
+	Destination func(plan.Row) string
+	Load        string     // configuration for sources that have no row yet
+	Index       []string   // destination tables that get the default encoding: an index, and rows of 1 MB
+	Report      func(Step) // told of each step as it ends; may be nil
 }
 
 // LookedAt and NotLookedAt are what Setup and Missing judge by, for whoever reads that
@@ -69,20 +75,27 @@ func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &setup{client: c, before: d, report: o.Report, index: o.Index}
-	tables, functions := controlScripts()
+	s := &setup{client: c, before: d, report: o.Report, index: o.Index, destination: o.Destination}
+	tables, functions := c.controlScripts()
 	if err := s.runScript(ctx, tables); err != nil || s.refused {
 		return s.steps, err
 	}
-	s.takeOver(ctx)
+	if !c.elsewhere() {
+		s.takeOver(ctx)
+	}
 	if err := s.runScript(ctx, functions); err != nil || s.refused {
 		return s.steps, err
 	}
-	if o.Load != LoadNothing {
+	if o.Load != LoadNothing && !c.elsewhere() {
 		s.load(ctx, o.Load)
 	}
-	if err := s.runScript(ctx, scriptOf("tables.kql")); err != nil || s.refused {
-		return s.steps, err
+	if len(o.Prefixes) == 0 {
+		o.Prefixes = []string{""}
+	}
+	for _, prefix := range o.Prefixes {
+		if err := s.runScript(ctx, catalogueScript(prefix)); err != nil || s.refused {
+			return s.steps, err
+		}
 	}
 	err = s.moreTables(ctx, append(slices.Clone(o.Tables), o.Index...))
 	s.saySize()
@@ -101,13 +114,38 @@ type setup struct {
 	noIndexed32 bool     // the cluster has refused the indexed profile
 	without     []string // tables whose Records is not indexed
 	failed      map[string]bool
+	destination func(plan.Row) string
 	refused     bool // for a right that the caller lacks
+}
+
+// schemaScript is schema.kql; in a database that holds raw tables alone, what belongs
+// beside those.
+func (c *Client) schemaScript() []string {
+	return slices.DeleteFunc(scriptOf("schema.kql"), func(text string) bool {
+		h, err := readHead(text)
+		return err == nil && c.elsewhere() && h.object != voidTable && h.object != probeTable
+	})
+}
+
+// catalogueScript is tables.kql, for raw tables whose names begin with a prefix.
+func catalogueScript(prefix string) []string {
+	script := scriptOf("tables.kql")
+	if prefix == "" {
+		return script
+	}
+	var out []string
+	for _, text := range script {
+		if h, err := readHead(text); err == nil && h.action == makeTable {
+			out = append(out, splitScript(rawTableScript(prefix+h.object))...)
+		}
+	}
+	return out
 }
 
 // controlScripts divides schema.kql: the view reads columns that its table may get
 // only now, and what is taken over is recorded between the two.
-func controlScripts() (tables, functions []string) {
-	for _, text := range scriptOf("schema.kql") {
+func (c *Client) controlScripts() (tables, functions []string) {
+	for _, text := range c.schemaScript() {
 		if h, err := readHead(text); err == nil && h.action == makeFunction {
 			functions = append(functions, text)
 		} else {
@@ -267,13 +305,17 @@ func (s *setup) load(ctx context.Context, which string) {
 // moreTables makes raw tables that the catalogue does not have: those named and
 // those that the configuration writes to.
 func (s *setup) moreTables(ctx context.Context, named []string) error {
-	configured, err := s.client.Latest(ctx)
+	configured, err := s.client.Latest(ctx) // of the control database
 	if err != nil {
 		s.add(failedStep("tables of the configuration", err))
 	}
 	wanted := slices.Clone(named)
 	for _, row := range configured {
-		wanted = append(wanted, row.DestinationTable)
+		name := row.DestinationTable
+		if s.destination != nil {
+			name = s.destination(row)
+		}
+		wanted = append(wanted, name)
 	}
 	slices.Sort(wanted)
 	wanted = slices.Compact(wanted)

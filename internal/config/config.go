@@ -129,6 +129,7 @@ type Setting struct {
 func Settings(c *Config) []Setting {
 	d, a, m, s := &c.Defender, &c.ADX, &c.Migration, &c.Storage
 	return []Setting{
+		{instancesSetting, "", "", "Names of further instances, with commas between them: letters and digits, at most 24. Each has the settings `DEFENDER_<NAME>_...`; see [Several tenants](#several-tenants).", "", func(v string) error { _, err := instanceNames(v); return err }},
 		{"DEFENDER_API", "graph", "", "Hunting interface: `graph` (Microsoft Graph) or `mde` (Defender for Endpoint, ends 2027-02-01). Aliases of the original script: `M365DGraph`, `MDATP`, `M365D`.", "", api(&d.API)},
 		{"DEFENDER_CLOUD", "global", "", "Cloud of the tenant: `global`, `gcc`, `gcc-high` or `dod`; or a region of the global one that Defender for Endpoint is called in (`us`, `eu`, `uk`, `au`, `swa`, `ina`, `aea`). Selects authority, hosts and scopes.", "", cloudName(d)},
 		{"DEFENDER_GRAPH_VERSION", "v1.0", "", "Version of the Graph API: `v1.0` or `beta`.", "", oneOf(&d.GraphVersion, "v1.0", "beta")},
@@ -156,6 +157,8 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_QUOTA_HOUR", "1h", "", "Length of the hour window. Only tests change it.", "", duration(&d.QuotaHour, time.Second, 24*time.Hour)},
 		{"DEFENDER_LOOKBACK", "720h", "", "How far back Defender holds event tables (30 days).", "", duration(&d.LookBack, time.Hour, 100*365*24*time.Hour)},
 		{"DEFENDER_RETRY_PAUSE", "15s", "", "Pause after a 5xx answer, with jitter; two such pauses, then the slice is divided.", "", duration(&d.Pause, 0, 10*time.Minute)},
+		{"DEFENDER_DATABASE", "", "", "Database of the same cluster that receives the raw tables. Default: `ADX_DATABASE`, where the control tables always are.", "", text(&d.Database)},
+		{"DEFENDER_TABLE_PREFIX", "", "", "Put before every `DestinationTable`: letters, digits and underscores, at most 32.", "", tablePrefix(&d.TablePrefix)},
 		{"KEY_VAULT_URL", "", "https://my-vault.vault.azure.net", "Key Vault of the client secret, the certificate and its password.", "with `secret` or `certificate` from it", httpsURL(&c.KeyVault)},
 		{"ADX_CLUSTER_URL", "", "https://mycluster.westeurope.kusto.windows.net", "Query address of the ADX cluster or Fabric Eventhouse.", "always", httpsURL(&a.ClusterURL)},
 		{"ADX_INGEST_URL", "", "", "Ingestion address; default: `https://ingest-` before the cluster's host.", "", httpsURL(&a.IngestURL)},
@@ -173,7 +176,7 @@ func Settings(c *Config) []Setting {
 		{"MIGRATION_INGEST_POLL", "10s", "", "Pause between two looks whether ADX shows what was sent.", "", duration(&m.IngestPoll, 10*time.Millisecond, 10*time.Minute)},
 		{"MIGRATION_ROW_TARGET", "95000", "", "Rows that a slice should hold at most; the service's cap is 100,000.", "", integer64(&m.RowTarget, 1, plan.MaxRows-1)},
 		{"MIGRATION_BYTE_TARGET", "40000000", "", "Bytes that an answer should have at most; the service's cap is 50 MB.", "", integer64(&m.ByteTarget, 1000, 120_000_000)},
-		{"MIGRATION_CALLS_IN_FLIGHT", "14", "", "Calls to Defender at a time, of all tables of one process; each takes 4 MiB until its rows are staged. One table alone may use them all.", "", integer(&m.CallsInFlight, 1, 256)},
+		{"MIGRATION_CALLS_IN_FLIGHT", "14", "", "Calls to Defender at a time, of all tables of one process; each takes 4 MiB until its rows are staged. One table alone may use them all; of several instances each keeps one for itself.", "", integer(&m.CallsInFlight, 1, 256)},
 		{"MIGRATION_LEDGER_RETENTION", "720h", "", "How long the ledgers of ended runs are kept.", "", duration(&m.LedgerRetention, time.Hour, 10*365*24*time.Hour)},
 		{"LOG_LEVEL", "info", "", "`debug`, `info`, `warn` or `error`.", "", oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
 		{"AzureWebJobsStorage", "", "UseDevelopmentStorage=true", "Connection string of the host's storage account; state and queue live there too. Leave it out with an identity.", "or one of the next", connectionString(&s.ConnectionString)},
@@ -261,14 +264,19 @@ func ReadADX(getenv func(string) string) (Config, error) {
 	c, errs := source{getenv, ""}.read(func(s Setting) bool {
 		return strings.HasPrefix(s.Name, "ADX_") || s.Name == instancesSetting || s.Need != "always" && s.Default != ""
 	})
-	c.Instances, _ = readInstances(getenv)
+	for _, name := range instanceList(getenv) {
+		target, faults := source{getenv, name}.read(func(s Setting) bool { return s.Name == "DEFENDER_DATABASE" || s.Name == "DEFENDER_TABLE_PREFIX" })
+		target.Defender.Database = cmp.Or(target.Defender.Database, c.ADX.Database)
+		c.Instances = append(c.Instances, Instance{Name: name, Defender: target.Defender})
+		errs = append(errs, faults...)
+	}
 	if slices.Contains(shared, c.ADX.Credential) {
 		errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s works for the app only; sign in with azure-cli or managed-identity here", c.ADX.Credential))
 	} else {
 		errs = append(errs, c.adxFaults(getenv)...)
 	}
 	c.Migration.AppID = deriveAppID("", "")
-	return c, errors.Join(errs...)
+	return c, joined(errs)
 }
 
 // read reads the wanted settings of the instance and returns every fault found.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -35,6 +36,9 @@ func InstanceKey(name string) string { return strings.ToLower(strings.TrimSpace(
 // DefaultInstance is what people call the default instance where a name must be
 // given, as in a query string.
 const DefaultInstance = "default"
+
+// ShownInstance is an instance's name for people.
+func ShownInstance(name string) string { return cmp.Or(name, DefaultInstance) }
 
 const (
 	instancesSetting = "DEFENDER_INSTANCES"
@@ -184,20 +188,22 @@ func (c Config) Instance(name string) (Instance, error) {
 			return i, nil
 		}
 	}
-	if key == "" {
-		return Instance{}, fmt.Errorf("instance is not named, and the settings without a name are no instance (DEFENDER_TENANT_ID is not set): want one of %s", c.InstanceNames())
+	return Instance{}, c.Unknown(key)
+}
+
+// Unknown is the error for a name that is none of an instance; it lists the names.
+func (c Config) Unknown(name string) error {
+	if name == "" {
+		return fmt.Errorf("no instance is named, and the settings without a name are none (DEFENDER_TENANT_ID is not set): want one of %s", c.InstanceNames())
 	}
-	return Instance{}, fmt.Errorf("Instance %q: no setting names it: want one of %s, or add it to %s", clip(name), c.InstanceNames(), instancesSetting)
+	return fmt.Errorf("instance %q: no setting names it: want one of %s, or add it to %s", clip(name), c.InstanceNames(), instancesSetting)
 }
 
 // InstanceNames lists the instances' names for people.
 func (c Config) InstanceNames() string {
 	names := make([]string, len(c.Instances))
 	for i, instance := range c.Instances {
-		names[i] = instance.Name
-		if instance.Name == "" {
-			names[i] = DefaultInstance
-		}
+		names[i] = ShownInstance(instance.Name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -34,16 +32,16 @@ type calls struct {
 	ready  func(context.Context) error // gets a token
 	quota  Quota
 	clock  Clock
-	places *semaphore.Weighted // first come, first served
-	nearby time.Duration       // longest wait slept here
-	pause  time.Duration       // after an answer of kind Unavailable, with jitter
-	again  time.Duration       // delay of a wake-up that found no place
+	places places        // of the process
+	nearby time.Duration // longest wait slept here
+	pause  time.Duration // after an answer of kind Unavailable, with jitter
+	again  time.Duration // delay of a wake-up that found no place
 }
 
 func newCalls(cfg Config, ports Ports) *calls {
 	return &calls{
 		ready: ports.Source.Ready, quota: ports.Quota, clock: ports.Clock,
-		places: semaphore.NewWeighted(int64(max(1, cfg.CallsInFlight))), nearby: cfg.Nearby, pause: cfg.Pause, again: cfg.Waiting,
+		places: cfg.places().ofInstance(), nearby: cfg.Nearby, pause: cfg.Pause, again: cfg.Waiting,
 	}
 }
 
@@ -149,13 +147,11 @@ func (r *refusal) Unwrap() error { return r.error }
 
 // once makes one try, and gives its place back.
 func (t *tableCalls) once(ctx context.Context, open func() bool, try func(context.Context) error) error {
-	if err := t.begin(ctx, open); err != nil {
+	leave, err := t.begin(ctx, open)
+	if err != nil {
 		return err
 	}
-	defer func() {
-		t.inFlight.Add(-1)
-		t.calls.places.Release(1)
-	}()
+	defer leave()
 	t.made.Add(1)
 	if err := try(ctx); err != nil {
 		return &refusal{err}
@@ -163,44 +159,49 @@ func (t *tableCalls) once(ctx context.Context, open func() bool, try func(contex
 	return nil
 }
 
-// begin returns with a place and a call of the quota, or with nothing.
-func (t *tableCalls) begin(ctx context.Context, open func() bool) error {
+// begin returns with a place, which leave gives back, and a call of the quota; or
+// with nothing.
+func (t *tableCalls) begin(ctx context.Context, open func() bool) (leave func(), err error) {
 	select {
 	case t.asking <- struct{}{}:
 		defer func() { <-t.asking }()
 	case <-ctx.Done():
-		return fault.As(fault.Retry, ctx.Err())
+		return nil, fault.As(fault.Retry, ctx.Err())
 	}
-	if err := t.place(ctx); err != nil {
-		return err
+	if leave, err = t.place(ctx); err != nil {
+		return nil, err
 	}
-	err := errClosed
+	err = errClosed
 	if open() {
 		if err = t.calls.ready(ctx); err == nil {
 			err = t.calls.quota.Take(ctx, t.table, t.urgent)
 		}
 	}
 	if err != nil {
-		t.inFlight.Add(-1)
-		t.calls.places.Release(1)
+		leave()
+		return nil, err
 	}
-	return err
+	return leave, nil
 }
 
-// place waits for one of the process's places.
-func (t *tableCalls) place(ctx context.Context) error {
+// place waits for one of the process's places; leave gives it back.
+func (t *tableCalls) place(ctx context.Context) (leave func(), err error) {
 	wait := ctx
 	if t.inFlight.Load() == 0 {
 		var done context.CancelFunc
 		wait, done = context.WithTimeout(ctx, placePatience)
 		defer done()
 	}
-	if err := t.calls.places.Acquire(wait, 1); err != nil {
+	release, err := t.calls.places.acquire(wait)
+	if err != nil {
 		if ctx.Err() == nil {
-			return &snooze{delay: t.calls.again, reason: fmt.Sprintf("no call of the process became free within %v", placePatience)}
+			return nil, &snooze{delay: t.calls.again, reason: fmt.Sprintf("no call of the process became free within %v", placePatience)}
 		}
-		return fault.As(fault.Retry, fmt.Errorf("wait for a call of the process: %w", ctx.Err()))
+		return nil, fault.As(fault.Retry, fmt.Errorf("wait for a call of the process: %w", ctx.Err()))
 	}
 	t.inFlight.Add(1)
-	return nil
+	return func() {
+		t.inFlight.Add(-1)
+		release()
+	}, nil
 }

@@ -32,6 +32,9 @@ type Config struct {
 	Limits   plan.Limits   // row and byte targets; Width is ignored
 
 	CallsInFlight int // calls to the source at a time, of all tables of the process
+	// Places are those calls where the process has several instances, which share
+	// them; nil: this one has them all.
+	Places *Places
 
 	Poll    time.Duration // first pause between two looks into ADX; grows fourfold
 	Pause   time.Duration // pause after a 5xx answer, with jitter
@@ -43,6 +46,13 @@ type Config struct {
 	// NextTick returns when the timer wakes the tables next after an instant; zero
 	// when that is not known.
 	NextTick func(time.Time) time.Time
+}
+
+func (c Config) places() *Places {
+	if c.Places != nil {
+		return c.Places
+	}
+	return NewPlaces(c.CallsInFlight, 1)
 }
 
 // Ports are the adapters a Pipeline works through.
@@ -100,6 +110,9 @@ func (r Request) redelivered() bool { return r.Deliveries > 1 }
 // wake-up is harmless.
 func (p *Pipeline) Migrate(ctx context.Context, req Request) error {
 	log := cmp.Or(req.Log, p.log).With("table", req.Key.Source, "trigger", req.Trigger)
+	if req.Key.Instance != "" {
+		log = log.With("instance", req.Key.Instance)
+	}
 	if err := plan.CheckName("SourceTable", req.Key.Source); err != nil {
 		// No lease and no state for a name that can be no table.
 		return p.reject(ctx, req, fault.As(fault.Permanent, err))

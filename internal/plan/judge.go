@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -39,7 +38,7 @@ func Judge(state *TableState, rows []Row, now time.Time) (Judgement, error) {
 	var problem error
 	for _, row := range rows {
 		t, err := row.Table()
-		switch err = errors.Join(err, checkInstance(row.Instance)); {
+		switch {
 		case err != nil:
 			problem = fmt.Errorf("MigrationConfiguration: %w", err)
 		case state.Table.Source != "" && !row.Ingested.IsZero() && !row.Ingested.After(state.Command):
@@ -97,13 +96,4 @@ func (s *TableState) Waiting(newest Table) (changes []string) {
 		changes = []string{"nothing that is not in force"}
 	}
 	return changes
-}
-
-// checkInstance refuses a second tenant: there is one set of credentials, so its row
-// would copy the first tenant's rows once more.
-func checkInstance(name string) error {
-	if name == "" {
-		return nil
-	}
-	return fmt.Errorf("Instance %q: this version reads one Defender tenant, whose Instance is empty, and would copy its rows a second time: leave Instance empty", clip(name, 80))
 }

@@ -19,7 +19,7 @@ func at(minute int) time.Time {
 }
 
 // configured reads "minute words...": a row that came in then. Words: ours (as published by
-// run r), off, snapshot, mark=minute, bad (a LoadType that is none), tenantB.
+// run r), off, snapshot, mark=minute, bad (a LoadType that is none).
 func configured(text string) plan.Row {
 	words := strings.Fields(text)
 	var minute int
@@ -35,8 +35,6 @@ func configured(text string) plan.Row {
 			r.LoadType = "Snapshot"
 		case w == "bad":
 			r.LoadType = "Never"
-		case w == "tenantB":
-			r.Instance = w
 		case strings.HasPrefix(w, "mark="):
 			_, _ = fmt.Sscan(w[5:], &minute)
 			r.LastRefreshedTime = at(minute)
@@ -79,9 +77,6 @@ func TestJudge_FindsTheUsersCommand(t *testing.T) {
 		{name: "a fault after a command", taken: 10, rows: "20 off; 30 bad", now: 60, problem: "LoadType"},
 		{name: "a fault, mended", taken: 10, rows: "20 bad; 30", now: 60, command: "30 Full", seen: 30},
 		{name: "a fault before ours stays one", taken: 10, published: "0 ours mark=9", rows: "20 bad; 30 ours mark=9", now: 60, problem: "LoadType"},
-		{name: "a second tenant", taken: 10, rows: "20 tenantB", now: 60, problem: "leave Instance empty"},
-		{name: "a second tenant, taken back", taken: 10, rows: "20 tenantB; 30", now: 60, command: "30 Full", seen: 30},
-		{name: "two faults are both named", taken: 10, rows: "20 tenantB bad", now: 60, problem: "LoadType"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			state := &plan.TableState{Source: "T", Command: at(tc.taken)}

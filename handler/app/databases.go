@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// databases are the databases that the instances write into. The control tables of
+// all are in one of them; void slices are beside the data.
+type databases struct {
+	control *adx.Client
+	data    map[string]*adx.Client // by name in lower case, the control database too
+}
+
+func newDatabases(cfg config.Config, cred azcore.TokenCredential, o Options) (*databases, error) {
+	out := &databases{data: map[string]*adx.Client{}}
+	var errs []error
+	for _, name := range databaseNames(cfg) {
+		client, err := newADX(cfg, name, cred, o)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out.data[strings.ToLower(name)] = client
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	out.control = out.data[strings.ToLower(cfg.ADX.Database)]
+	return out, nil
+}
+
+// databaseNames are the databases in use, that of the control tables first. Kusto
+// compares their names without regard to case.
+func databaseNames(cfg config.Config) []string {
+	names := []string{cfg.ADX.Database}
+	for _, i := range cfg.Instances {
+		if !slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, i.Defender.Database) }) {
+			names = append(names, i.Defender.Database)
+		}
+	}
+	return names
+}
+
+// writers are the instances whose raw tables are in the database; nil where nothing
+// distinguishes them from the configuration's own rows.
+func writers(cfg config.Config, database string) (out []adx.Writer) {
+	if len(cfg.Instances) == 1 && cfg.Instances[0].Name == "" && cfg.Instances[0].Defender.TablePrefix == "" {
+		return nil
+	}
+	for _, i := range cfg.Instances {
+		if strings.EqualFold(i.Defender.Database, database) {
+			out = append(out, adx.Writer{Instance: i.Key(), Prefix: i.Defender.TablePrefix})
+		}
+	}
+	return out
+}
+
+func (d *databases) of(name string) *adx.Client { return d.data[strings.ToLower(name)] }
+
+// Close ends what the clients do in the background.
+func (d *databases) Close() error {
+	var errs []error
+	for _, client := range d.data {
+		if err := client.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close ADX client: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Target is one database as `handler setup` prepares it.
+type Target struct {
+	Database string
+	Client   *adx.Client
+	Options  adx.Options // which raw tables it gets
+}
+
+// SetupTargets returns the databases in cfg with what each gets, that of the control
+// tables first. Nothing is connected.
+func SetupTargets(cfg config.Config, cred azcore.TokenCredential, o Options) ([]Target, error) {
+	all, err := newDatabases(cfg, cred, o.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	var targets []Target
+	for _, name := range databaseNames(cfg) {
+		target := Target{Database: name, Client: all.of(name)}
+		for _, i := range cfg.Instances {
+			prefix := i.Defender.TablePrefix
+			if strings.EqualFold(i.Defender.Database, name) && !slices.Contains(target.Options.Prefixes, prefix) {
+				target.Options.Prefixes = append(target.Options.Prefixes, prefix)
+			}
+		}
+		target.Options.Destination = func(row plan.Row) string {
+			i, err := cfg.Instance(row.Instance)
+			if err != nil || !strings.EqualFold(i.Defender.Database, name) {
+				return ""
+			}
+			return i.Defender.TablePrefix + row.DestinationTable
+		}
+		targets = append(targets, target)
+	}
+	return targets, nil
+}
+
+// reporter tells what the databases lack.
+type reporter struct {
+	*configuration
+	databases *databases
+}
+
+// Missing looks at every database; the steps of others than that of the control
+// tables carry its name.
+func (r reporter) Missing(ctx context.Context, rows []plan.Candidate) ([]adx.Step, error) {
+	var steps []adx.Step
+	for name, client := range r.databases.data {
+		var tables []string
+		for _, row := range rows {
+			if r.databases.of(row.Elsewhere) == client || row.Elsewhere == "" && client == r.databases.control {
+				tables = append(tables, row.DestinationTable)
+			}
+		}
+		found, err := client.Missing(ctx, tables)
+		if err != nil {
+			return nil, err
+		}
+		for _, step := range found {
+			if client != r.databases.control {
+				step.Name += " in database " + name
+			}
+			steps = append(steps, step)
+		}
+	}
+	return steps, nil
+}

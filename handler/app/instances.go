@@ -1,0 +1,210 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/defender2adx/defender2adx/internal/blobstore"
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/quota"
+)
+
+// instances are the connections to Defender, wired. They share storage, queue,
+// control tables and the calls in flight; tenants that two of them name, too.
+type instances struct {
+	cfg   config.Config
+	wired map[string]*instance // by key
+	order []*instance
+}
+
+// instance is one of them.
+type instance struct {
+	config.Instance
+	ports    pipeline.Ports
+	pipeline interface { // nil: Fault says why
+		Migrate(ctx context.Context, req pipeline.Request) error
+	}
+}
+
+// wiring is what instances are wired with.
+type wiring struct {
+	ports     pipeline.Ports // what all share
+	own       azcore.TokenCredential
+	storage   blobstore.Config
+	databases *databases
+	options   Options
+}
+
+// newInstances wires every instance that its settings allow. The error is for what
+// leaves none.
+func newInstances(cfg config.Config, w wiring) (*instances, error) {
+	out := &instances{cfg: cfg, wired: map[string]*instance{}}
+	quotas, err := newQuotas(cfg, w)
+	if err != nil {
+		return nil, err
+	}
+	places := pipeline.NewPlaces(cfg.Migration.CallsInFlight, len(cfg.Instances))
+	var faults []error
+	for _, settings := range cfg.Instances {
+		i := &instance{Instance: settings}
+		if i.Fault == nil {
+			i.Fault = i.wire(cfg, w, quotas[tenantOf(settings)], places)
+		}
+		if i.Fault != nil {
+			faults = append(faults, i.Fault)
+		}
+		out.wired[i.Key()] = i
+		out.order = append(out.order, i)
+	}
+	if len(faults) == len(out.order) {
+		return nil, errors.Join(faults...)
+	}
+	return out, nil
+}
+
+func (i *instance) wire(cfg config.Config, w wiring, calls *quota.Quota, places *pipeline.Places) error {
+	source, err := newSource(i.Instance, w.own, w.options)
+	if err != nil {
+		return err
+	}
+	data := w.databases.of(i.Defender.Database)
+	i.ports = w.ports
+	i.ports.Source, i.ports.Quota, i.ports.Stager, i.ports.Ingester, i.ports.Verifier = source, calls, data, data, data
+	i.ports.ControlTables = prefixed{w.ports.ControlTables, i.Defender.TablePrefix}
+	if w.options.Ports != nil {
+		w.options.Ports(&i.ports)
+	}
+	i.pipeline = pipeline.New(pipelineConfig(cfg.Migration, i.Defender, places, w.options.Waits), i.ports, w.options.Log)
+	return nil
+}
+
+// tenantOf is whose quota the instance's calls are taken from.
+func tenantOf(i config.Instance) string {
+	return strings.ToLower(i.Defender.Cloud + "-" + i.Defender.TenantID)
+}
+
+// newQuotas makes the quota of each tenant. Instances that name one tenant share
+// it, and of their limits the smallest hold.
+func newQuotas(cfg config.Config, w wiring) (map[string]*quota.Quota, error) {
+	limits := map[string]config.Defender{}
+	for _, i := range cfg.Instances {
+		if i.Fault != nil {
+			continue
+		}
+		d := i.Defender
+		if known, ok := limits[tenantOf(i)]; ok {
+			d.CallsPerMinute = min(d.CallsPerMinute, known.CallsPerMinute)
+			d.FreeShare = max(d.FreeShare, known.FreeShare)
+			if d.CallsPerHour == 0 || known.CallsPerHour > 0 && known.CallsPerHour < d.CallsPerHour {
+				d.CallsPerHour = known.CallsPerHour
+			}
+		}
+		limits[tenantOf(i)] = d
+	}
+	out := map[string]*quota.Quota{}
+	var errs []error
+	for tenant, d := range limits {
+		var err error
+		out[tenant], err = quota.New(quota.Config{
+			Storage: w.storage, Cloud: d.Cloud, Tenant: d.TenantID,
+			PerMinute: d.CallsPerMinute, PerHour: d.CallsPerHour, FreeShare: freeShare(d.FreeShare),
+			Minute: d.QuotaMinute, Hour: d.QuotaHour, Clock: w.options.Clock.Now, Sleep: w.options.Clock.Sleep,
+		})
+		errs = append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// ports are those of an instance that works, for what all share.
+func (all *instances) ports() pipeline.Ports {
+	for _, i := range all.order {
+		if i.pipeline != nil {
+			return i.ports
+		}
+	}
+	return pipeline.Ports{} // newInstances leaves one at least
+}
+
+// api names the interface of the instance, for an audit row.
+func (all *instances) api(key string) string {
+	if i := all.wired[key]; i != nil && i.pipeline != nil {
+		return i.ports.Source.API()
+	}
+	return ""
+}
+
+// find returns the instance of a key; the error says why nothing can be copied
+// through it, and what to do.
+func (all *instances) find(key string) (*instance, error) {
+	i := all.wired[key]
+	if i == nil {
+		return nil, all.cfg.Unknown(key)
+	}
+	if i.Fault != nil {
+		return i, fmt.Errorf("the settings of this instance are faulty: %w", i.Fault)
+	}
+	return i, nil
+}
+
+// Resolve returns the key of the instance that a person names; the error lists the
+// names.
+func (all *instances) Resolve(name string) (key string, err error) {
+	i, err := all.cfg.Instance(name)
+	return i.Key(), err
+}
+
+// router hands each wake-up to the pipeline of its instance.
+type router struct {
+	*instances
+	audit auditor
+}
+
+// Migrate works on the table as pipeline.Migrate does. A wake-up whose instance no
+// setting names, or faulty ones, is refused for good, with an audit row: it is never
+// the default instance's.
+func (r router) Migrate(ctx context.Context, req pipeline.Request) error {
+	req.Key.Instance = strings.ToLower(req.Key.Instance)
+	i, err := r.find(req.Key.Instance)
+	if err != nil {
+		err = fault.As(fault.Permanent, fmt.Errorf("migrate %s: %w", req.Key, err))
+		if auditErr := r.audit.Refuse(ctx, req.WakeUp, err); auditErr != nil {
+			return errors.Join(err, auditErr)
+		}
+		return err
+	}
+	return i.pipeline.Migrate(ctx, req)
+}
+
+// prefixed are the control tables as an instance sees them whose raw tables have a
+// prefix: it stands in no row that people read and write.
+type prefixed struct {
+	pipeline.ControlTables
+	prefix string
+}
+
+// Rows returns the rows with the raw table for DestinationTable.
+func (p prefixed) Rows(ctx context.Context, key plan.Key, since time.Time) ([]plan.Row, error) {
+	rows, err := p.ControlTables.Rows(ctx, key, since)
+	for n := range rows {
+		rows[n].DestinationTable = p.prefix + rows[n].DestinationTable
+	}
+	return rows, err
+}
+
+// Deliver publishes the user's DestinationTable. Audit rows name the raw table.
+func (p prefixed) Deliver(ctx context.Context, out plan.Outgoing) error {
+	if out.Config != nil {
+		row := *out.Config
+		row.DestinationTable = strings.TrimPrefix(row.DestinationTable, p.prefix)
+		out.Config = &row
+	}
+	return p.ControlTables.Deliver(ctx, out)
+}

@@ -1,0 +1,187 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// threeInstances are the default one, West, and Broken, whose tenant is no id.
+var threeInstances = map[string]string{
+	"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "control", "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+	"MIGRATION_QUEUE": "migrations", "MIGRATION_SCHEDULE": "0 0 * * * *", "KEY_VAULT_URL": "https://v.vault.azure.net",
+	"DEFENDER_INSTANCES": "West, Broken", "DEFENDER_TENANT_ID": "11111111-2222-3333-4444-555555555555", "DEFENDER_CLIENT_ID": "c",
+	"DEFENDER_WEST_TABLE_PREFIX": "W_", "DEFENDER_WEST_CALLS_PER_MINUTE": "10", "DEFENDER_WEST_DATABASE": "westdata",
+	"DEFENDER_BROKEN_TENANT_ID": "nobody",
+}
+
+func appOf(t *testing.T, settings map[string]string, o Options) *App {
+	t.Helper()
+	cfg, err := config.Read(func(name string) string { return settings[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	return a
+}
+
+// desk is the control tables on paper.
+type desk struct {
+	rows    []plan.Row
+	written []plan.Outgoing
+}
+
+func (d *desk) Rows(context.Context, plan.Key, time.Time) ([]plan.Row, error) { return d.rows, nil }
+func (d *desk) Latest(context.Context) ([]plan.Row, error)                    { return d.rows, nil }
+func (d *desk) Deliver(_ context.Context, out plan.Outgoing) error {
+	d.written = append(d.written, out)
+	return nil
+}
+
+// A wake-up goes to its own instance in any letter case, and to no other: one that
+// no setting names and one whose settings are faulty are refused for good, with an
+// audit row that says what to do.
+func TestInstances_AWakeUpIsItsOwnInstancesAlone(t *testing.T) {
+	paper := &desk{}
+	a := appOf(t, threeInstances, Options{Ports: func(p *pipeline.Ports) { p.ControlTables = paper }})
+	route := router{a.instances, auditor{control: paper, now: time.Now, api: a.instances.api}}
+	var got []string
+	for key, i := range a.instances.wired {
+		if i.pipeline != nil {
+			i.pipeline = recorder(func(k plan.Key) { got = append(got, config.ShownInstance(key)+" does "+k.String()) })
+		}
+	}
+	for _, tt := range []struct{ instance, done, refused string }{
+		{"", "default does DeviceInfo", ""},
+		{"WEST", "west does west/DeviceInfo", ""},
+		{"broken", "", "DEFENDER_BROKEN_TENANT_ID: want an id"},
+		{"gone", "", `instance "gone": no setting names it: want one of default, West, Broken`},
+		{"default", "", `instance "default": no setting names it`},
+	} {
+		got, paper.written = nil, nil
+		err := route.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Instance: tt.instance, Source: "DeviceInfo"}}})
+		if strings.Join(got, ";") != tt.done {
+			t.Errorf("%q: %v, want %q", tt.instance, got, tt.done)
+		}
+		if tt.refused == "" {
+			if err != nil {
+				t.Errorf("%q: %v", tt.instance, err)
+			}
+			continue
+		}
+		if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), tt.refused) {
+			t.Errorf("%q: %v, want a permanent error with %q", tt.instance, err, tt.refused)
+		}
+		if len(paper.written) != 1 || paper.written[0].Audit.Instance != tt.instance || !strings.Contains(paper.written[0].Audit.FailureReason, tt.refused) {
+			t.Errorf("%q: wrote %+v, want one audit row with %q", tt.instance, paper.written, tt.refused)
+		}
+	}
+}
+
+type recorder func(plan.Key)
+
+func (r recorder) Migrate(_ context.Context, req pipeline.Request) error { r(req.Key); return nil }
+
+// A row of the configuration is its instance's, under the raw table's name; it never
+// falls to another instance.
+func TestInstances_RowsAreJudgedAmongAllOthers(t *testing.T) {
+	a := appOf(t, threeInstances, Options{})
+	row := func(instance, source, destination string) plan.Row {
+		return plan.Row{Instance: instance, SourceTable: source, DestinationTable: destination, LoadType: "Full", IsActive: true}
+	}
+	older, newer := row("West", "DeviceEvents", "Old"), row("west", "DeviceEvents", "New")
+	newer.Ingested = time.Unix(1, 0)
+	c := &configuration{stored: &desk{rows: []plan.Row{
+		row("", "DeviceInfo", "DeviceInfoRaw"), row("WEST", "DeviceInfo", "DeviceInfoRaw"), newer, older,
+		row("broken", "DeviceInfo", "X"), row("gone", "DeviceInfo", "Y"), row("default", "DeviceInfo", "Z"),
+	}}, instances: a.instances}
+	rows, err := c.Latest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		line := config.ShownInstance(r.Instance) + " " + r.SourceTable + " " + r.DestinationTable + " " + r.Elsewhere
+		if _, err := r.Table(); err != nil {
+			line = r.Instance + " refused"
+		}
+		got = append(got, line)
+	}
+	want := []string{"default DeviceInfo DeviceInfoRaw ", "west DeviceInfo W_DeviceInfoRaw westdata", "west DeviceEvents W_New westdata",
+		"broken refused", "gone refused", "default refused"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Two instances do not mix their rows in one raw table: the first keeps it.
+func TestInstances_ARawTableHasOneInstance(t *testing.T) {
+	a := appOf(t, map[string]string{
+		"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "control", "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+		"MIGRATION_QUEUE": "migrations", "KEY_VAULT_URL": "https://v.vault.azure.net", "DEFENDER_INSTANCES": "a,b", "DEFENDER_CLIENT_ID": "c",
+		"DEFENDER_A_TENANT_ID": "11111111-2222-3333-4444-555555555555", "DEFENDER_B_TENANT_ID": "11111111-2222-3333-4444-666666666666",
+	}, Options{})
+	on := func(instance, destination string, active bool) plan.Row {
+		return plan.Row{Instance: instance, SourceTable: "S" + destination, DestinationTable: destination, LoadType: "Full", IsActive: active}
+	}
+	c := &configuration{stored: &desk{rows: []plan.Row{
+		on("b", "T", true), on("a", "T", true), on("b", "U", true), on("a", "U", false), on("", "V", true),
+	}}, instances: a.instances}
+	rows, err := c.Latest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"DestinationTable T is that of instance a already", "", "", "", "settings without a name are none"} {
+		if _, err := rows[i].Table(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("row %d: %v, want %q", i, err, want)
+		}
+	}
+}
+
+// The prefix stands in no row that people read and write, and in every audit row.
+func TestInstances_ThePrefixIsTheAppsAlone(t *testing.T) {
+	paper := &desk{rows: []plan.Row{{DestinationTable: "DeviceInfoRaw"}}}
+	p := prefixed{paper, "W_"}
+	rows, err := p.Rows(t.Context(), plan.Key{}, time.Time{})
+	if err != nil || rows[0].DestinationTable != "W_DeviceInfoRaw" {
+		t.Errorf("rows %+v, %v", rows, err)
+	}
+	row := plan.Row{DestinationTable: "W_DeviceInfoRaw"}
+	if err := errors.Join(p.Deliver(t.Context(), plan.Outgoing{Config: &row}), p.Deliver(t.Context(), plan.Outgoing{Audit: &plan.Audit{TableName: "W_DeviceInfoRaw"}})); err != nil {
+		t.Fatal(err)
+	}
+	if got := paper.written[0].Config.DestinationTable; got != "DeviceInfoRaw" || row.DestinationTable != "W_DeviceInfoRaw" {
+		t.Errorf("published %s, and the caller's row is %s", got, row.DestinationTable)
+	}
+	if got := paper.written[1].Audit.TableName; got != "W_DeviceInfoRaw" {
+		t.Errorf("audited %s", got)
+	}
+}
+
+// Instances of one tenant share its quota, by the smallest of their limits; another
+// tenant has its own.
+func TestInstances_OneTenantHasOneQuota(t *testing.T) {
+	settings := map[string]string{}
+	for k, v := range threeInstances {
+		settings[k] = v
+	}
+	settings["DEFENDER_BROKEN_TENANT_ID"] = "11111111-2222-3333-4444-666666666666"
+	a := appOf(t, settings, Options{})
+	first, west, other := a.instances.wired[""].ports.Quota, a.instances.wired["west"].ports.Quota, a.instances.wired["broken"].ports.Quota
+	if first != west || first == other {
+		t.Errorf("quotas %p of the tenant, %p of its second instance, %p of another tenant", first, west, other)
+	}
+}

@@ -1,0 +1,127 @@
+package config_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/defender2adx/defender2adx/internal/config"
+)
+
+func TestLookup_FallsBackToTheSettingWithoutAName(t *testing.T) {
+	env := getenv(map[string]string{
+		"DEFENDER_CLOUD": "gcc", "DEFENDER_WEST_CLOUD": "dod", "DEFENDER_West_API": "mde", "DEFENDER_WEST_KEY_VAULT_URL": "https://w.vault.azure.net",
+		"DEFENDER_WEST_ADX_DATABASE": "no", "DEFENDER_WEST_SCOPE": " ", "DEFENDER_SCOPE": "s",
+	})
+	for _, tt := range []struct{ instance, setting, want string }{
+		{"West", "DEFENDER_CLOUD", "dod"},
+		{"west", "DEFENDER_CLOUD", "dod"},
+		{"West", "DEFENDER_API", "mde"}, // as the list spells the name
+		{"West", "DEFENDER_SCOPE", "s"}, // blanks are nothing
+		{"West", "DEFENDER_CLIENT_ID", "c"},
+		{"West", "KEY_VAULT_URL", "https://w.vault.azure.net"},
+		{"West", "ADX_DATABASE", "d"}, // no setting of an instance
+		{"East", "DEFENDER_CLOUD", "gcc"},
+		{"", "DEFENDER_CLOUD", "gcc"},
+		{"", "KEY_VAULT_URL", "https://v.vault.azure.net"},
+	} {
+		if got := config.Lookup(env, tt.instance)(tt.setting); got != tt.want {
+			t.Errorf("%q: %s = %q, want %q", tt.instance, tt.setting, got, tt.want)
+		}
+	}
+}
+
+func TestRead_Instances(t *testing.T) {
+	const tenant = "11111111-2222-3333-4444-666666666666"
+	for _, tt := range []struct {
+		name   string
+		env    map[string]string
+		names  string
+		faulty string // the instances with a fault
+		fails  string
+	}{
+		{"the default instance alone", nil, "default", "", ""},
+		{"two more", map[string]string{"DEFENDER_INSTANCES": "West,, East ", "DEFENDER_WEST_TENANT_ID": tenant}, "default, West, East", "", ""},
+		{"no default instance", map[string]string{"DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "West", "", ""},
+		{"one is faulty", map[string]string{"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": "x"}, "default, West", "West", ""},
+		{"the default instance is faulty", map[string]string{"DEFENDER_TENANT_ID": "x", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "default, West", "default", ""},
+		{"all are faulty", map[string]string{"DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "West,East", "DEFENDER_EAST_TENANT_ID": "x"}, "West, East", "West East",
+			"DEFENDER_WEST_TENANT_ID: is not set; directory (tenant) id of the Defender tenant\nDEFENDER_EAST_TENANT_ID: want an id"},
+		{"a fault that all share is said once", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West"}, "default, West", "default West", "DEFENDER_CLOUD: want"},
+		{"a fault that one has mended", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_CLOUD": "gcc"}, "default, West", "default", ""},
+		{"names", map[string]string{"DEFENDER_INSTANCES": "a-b, tenant, Default, x, X, " + strings.Repeat("n", 25)}, "default, x", "",
+			`DEFENDER_INSTANCES: want names of 1 to 24 letters and digits with commas between them, got "a-b"; "tenant" begins the name of a setting (DEFENDER_TENANT...): choose another name; "Default" is what`},
+		{"the client secret of ADX", map[string]string{"ADX_CREDENTIAL": "secret", "DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "West", "",
+			"ADX_CREDENTIAL: secret is that of the instance without a name"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := config.Read(getenv(tt.env))
+			if (err == nil) != (tt.fails == "") || err != nil && !strings.HasPrefix(err.Error(), tt.fails) {
+				t.Errorf("Read: %v, want %q", err, tt.fails)
+			}
+			if err != nil && strings.Count(err.Error(), "DEFENDER_CLOUD") > 1 {
+				t.Errorf("said twice: %v", err)
+			}
+			var faulty []string
+			for _, i := range c.Instances {
+				if i.Fault != nil {
+					faulty = append(faulty, config.ShownInstance(i.Name))
+				}
+			}
+			if got := strings.Join(faulty, " "); c.InstanceNames() != tt.names || got != tt.faulty {
+				t.Errorf("instances %s, faulty %q; want %s and %q", c.InstanceNames(), got, tt.names, tt.faulty)
+			}
+		})
+	}
+}
+
+// Each instance has what is its own and what is not from the settings without a name.
+func TestRead_AnInstanceOfItsOwn(t *testing.T) {
+	c, err := config.Read(getenv(map[string]string{
+		"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": "11111111-2222-3333-4444-666666666666", "DEFENDER_WEST_API": "mde",
+		"DEFENDER_WEST_DATABASE": "west", "DEFENDER_WEST_TABLE_PREFIX": "W_", "DEFENDER_FREE_SHARE": "0.5",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, west := c.Instances[0].Defender, c.Instances[1].Defender
+	if first.API != "graph" || first.Database != "d" || first.TablePrefix != "" || first.CallsPerHour != 0 || c.Defender != first {
+		t.Errorf("default: %+v", first)
+	}
+	if west.API != "mde" || west.Database != "west" || west.TablePrefix != "W_" || west.CallsPerHour != 1500 || west.FreeShare != 0.5 || west.ClientID != "c" {
+		t.Errorf("west: %+v", west)
+	}
+	for name, want := range map[string]string{"": "", "default": "", "WEST": "west", " west ": "west"} {
+		if i, err := c.Instance(name); err != nil || i.Key() != want {
+			t.Errorf("Instance(%q) = %q, %v", name, i.Key(), err)
+		}
+	}
+	if _, err := c.Instance("east"); err == nil || !strings.Contains(err.Error(), "want one of default, West") {
+		t.Errorf("east: %v", err)
+	}
+}
+
+func TestUnknown_KnowsTheSettingsOfInstances(t *testing.T) {
+	environ := []string{"DEFENDER_INSTANCES=West", "DEFENDER_WEST_TENANT_ID=x", "DEFENDER_West_CLOUD=x", "DEFENDER_WEST_KEY_VAULT_URL=x", "DEFENDER_EAST_TENANT_ID=x", "DEFENDER_WEST_TENNANT_ID=x"}
+	got := config.Unknown(environ)
+	want := []string{"DEFENDER_EAST_TENANT_ID: is no setting and not read; is DEFENDER_WEST_TENANT_ID meant?", "DEFENDER_WEST_TENNANT_ID: is no setting and not read; is DEFENDER_WEST_TENANT_ID meant?"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A command on ADX alone knows where each instance's tables are, and no more.
+func TestReadADX_KnowsWhereTheTablesAre(t *testing.T) {
+	env := map[string]string{"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "d", "DEFENDER_INSTANCES": "west,east", "DEFENDER_WEST_TABLE_PREFIX": "W_", "DEFENDER_EAST_DATABASE": "e"}
+	c, err := config.ReadADX(func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Instances[0].Defender.TablePrefix != "W_" || c.Instances[0].Defender.Database != "d" || c.Instances[1].Defender.Database != "e" {
+		t.Errorf("instances %+v", c.Instances)
+	}
+	env["DEFENDER_WEST_TABLE_PREFIX"] = "W-"
+	if _, err := config.ReadADX(func(name string) string { return env[name] }); err == nil || !strings.HasPrefix(err.Error(), "DEFENDER_WEST_TABLE_PREFIX: want letters") {
+		t.Errorf("a faulty prefix: %v", err)
+	}
+}
