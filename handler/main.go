@@ -100,7 +100,7 @@ func (serveCommand) Run(p *process) error {
 	}
 	for _, i := range cfg.Instances {
 		if i.Fault != nil {
-			log.Error("settings of an instance, whose tables are not copied", "instance", config.ShownInstance(i.Name), "error", i.Fault.Error())
+			log.Error("settings of an instance, whose tables are not copied", "instance", i.Shown(), "error", i.Fault.Error())
 		}
 	}
 	program, err := app.New(cfg, app.Options{Version: version, Log: log})

@@ -15,7 +15,6 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/host"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
@@ -225,7 +224,7 @@ func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Candidate,
 		var found []plan.Candidate
 		var instances []string
 		for _, row := range rows {
-			shown := config.ShownInstance(row.Instance)
+			shown := plan.ShownInstance(row.Instance)
 			if strings.EqualFold(column(row), name) && !slices.Contains(instances, shown) {
 				found, instances = append(found, row), append(instances, shown)
 			}

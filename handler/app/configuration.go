@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -67,7 +66,7 @@ func (c *configuration) refuseShared(rows []plan.Candidate) {
 			at := place{strings.ToLower(row.Elsewhere), row.DestinationTable}
 			if other, taken := owner[at]; taken && other != row.Instance {
 				row.Problem = fmt.Errorf("DestinationTable %s is that of instance %s already, and no view could tell their rows apart: set DEFENDER_%s_TABLE_PREFIX or _DATABASE, or choose another DestinationTable",
-					at.table, config.ShownInstance(other), strings.ToUpper(row.Instance))
+					at.table, plan.ShownInstance(other), strings.ToUpper(row.Instance))
 				continue
 			}
 			owner[at] = row.Instance

@@ -61,7 +61,7 @@ func TestInstances_AWakeUpIsItsOwnInstancesAlone(t *testing.T) {
 	var got []string
 	for key, i := range a.instances.wired {
 		if i.pipeline != nil {
-			i.pipeline = recorder(func(k plan.Key) { got = append(got, config.ShownInstance(key)+" does "+k.String()) })
+			i.pipeline = recorder(func(k plan.Key) { got = append(got, plan.ShownInstance(key)+" does "+k.String()) })
 		}
 	}
 	for _, tt := range []struct{ instance, done, refused string }{
@@ -114,7 +114,7 @@ func TestInstances_RowsAreJudgedAmongAllOthers(t *testing.T) {
 	}
 	var got []string
 	for _, r := range rows {
-		line := config.ShownInstance(r.Instance) + " " + r.SourceTable + " " + r.DestinationTable + " " + r.Elsewhere
+		line := plan.ShownInstance(r.Instance) + " " + r.SourceTable + " " + r.DestinationTable + " " + r.Elsewhere
 		if _, err := r.Table(); err != nil {
 			line = r.Instance + " refused"
 		}

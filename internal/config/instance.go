@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/address"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // Instance is one connection to Defender: a tenant with its interface and
@@ -30,15 +30,11 @@ type Instance struct {
 // compared without regard to case.
 func (i Instance) Key() string { return InstanceKey(i.Name) }
 
+// Shown is the instance's name for people.
+func (i Instance) Shown() string { return plan.ShownInstance(i.Name) }
+
 // InstanceKey is a name that a person wrote as Key gives it.
 func InstanceKey(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
-
-// DefaultInstance is what people call the default instance where a name must be
-// given, as in a query string.
-const DefaultInstance = "default"
-
-// ShownInstance is an instance's name for people.
-func ShownInstance(name string) string { return cmp.Or(name, DefaultInstance) }
 
 const (
 	instancesSetting = "DEFENDER_INSTANCES"
@@ -112,7 +108,7 @@ func instanceNames(text string) ([]string, error) {
 		case name == "":
 		case !instanceForm.MatchString(name):
 			refuse("want names of 1 to 24 letters and digits with commas between them, got %q", clip(name))
-		case strings.EqualFold(name, DefaultInstance):
+		case strings.EqualFold(name, plan.DefaultInstance):
 			refuse("%q is what the instance without a name is called: choose another name", name)
 		case slices.Contains(firstWords(), strings.ToUpper(name)):
 			refuse("%q begins the name of a setting (%s%s...): choose another name", name, defenderPrefix, strings.ToUpper(name))
@@ -177,10 +173,10 @@ func readInstance(getenv func(string) string, name string) Instance {
 }
 
 // Instance returns the instance that a person's text names, in any letter case; ""
-// and DefaultInstance are the one without a name. The error lists the names.
+// and plan.DefaultInstance are the one without a name. The error lists the names.
 func (c Config) Instance(name string) (Instance, error) {
 	key := InstanceKey(name)
-	if key == DefaultInstance {
+	if key == plan.DefaultInstance {
 		key = ""
 	}
 	for _, i := range c.Instances {
@@ -203,7 +199,7 @@ func (c Config) Unknown(name string) error {
 func (c Config) InstanceNames() string {
 	names := make([]string, len(c.Instances))
 	for i, instance := range c.Instances {
-		names[i] = ShownInstance(instance.Name)
+		names[i] = instance.Shown()
 	}
 	return strings.Join(names, ", ")
 }

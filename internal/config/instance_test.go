@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 func TestLookup_FallsBackToTheSettingWithoutAName(t *testing.T) {
@@ -65,7 +66,7 @@ func TestRead_Instances(t *testing.T) {
 			var faulty []string
 			for _, i := range c.Instances {
 				if i.Fault != nil {
-					faulty = append(faulty, config.ShownInstance(i.Name))
+					faulty = append(faulty, plan.ShownInstance(i.Name))
 				}
 			}
 			if got := strings.Join(faulty, " "); c.InstanceNames() != tt.names || got != tt.faulty {

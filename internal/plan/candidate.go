@@ -1,6 +1,16 @@
 package plan
 
-import "errors"
+import (
+	"cmp"
+	"errors"
+)
+
+// DefaultInstance is what people call the instance without a name where one must be
+// given, as in a query string.
+const DefaultInstance = "default"
+
+// ShownInstance is an instance's name for people.
+func ShownInstance(name string) string { return cmp.Or(name, DefaultInstance) }
 
 // Candidate is a row of MigrationConfiguration among all others: its Instance is a
 // key, its DestinationTable the raw table.
