@@ -107,8 +107,13 @@ infra: $(BICEP) ## Check templates, settings files and workflows, each known mis
 .PHONY: package
 package: ## Build build/app and the deployable build/defender2adx.zip (linux/amd64)
 	@rm -rf $(APP) build/defender2adx.zip
-	@GOOS=linux GOARCH=amd64 $(MAKE) --no-print-directory $(APP)/handler
-	$(GO) run ./tools/package $(APP) build/defender2adx.zip
+	@GOOS=linux GOARCH=amd64 GOAMD64=v1 $(MAKE) --no-print-directory $(APP)/handler
+	@$(GO) run ./tools/package notices $(APP)/THIRD-PARTY-NOTICES.txt
+	@$(GO) run ./tools/package $(APP) build/defender2adx.zip
+
+.PHONY: release
+release: ## Build build/release: the zip, the handler for five platforms, licences, checksums (VERSION=1.2.3, which CHANGELOG.md must have)
+	@VERSION=$(call quoted,$(VERSION)) MAKE="$(MAKE)" GO="$(GO)" tools/release.sh
 
 .PHONY: build
 build: $(APP)/handler ## Build build/app, the folder that is deployed
@@ -120,7 +125,7 @@ clean: ## Remove what was built
 $(APP)/handler: $(SOURCES) host.json LICENSE $(wildcard functions/*/function.json)
 	@mkdir -p $(APP)
 	CGO_ENABLED=0 GOOS=$${GOOS:-$$($(GO) env GOOS)} GOARCH=$${GOARCH:-$$($(GO) env GOARCH)} \
-		$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./handler
+		$(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./handler
 	@cp host.json LICENSE $(APP)/
 	@for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
 

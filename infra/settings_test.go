@@ -108,7 +108,7 @@ func TestUnaccounted_NamesWhatToDo(t *testing.T) {
 func TestTemplates_OfferWhatTheHandlerTakes(t *testing.T) {
 	bicep := read(t, "main.bicep")
 	for param, setting := range map[string]string{"defenderApi": "DEFENDER_API", "defenderCredential": "DEFENDER_CREDENTIAL", "logLevel": "LOG_LEVEL"} {
-		values := regexp.MustCompile(`(?s)@allowed\(\[([^\]]*)\]\)\nparam `+param+` `).FindStringSubmatch(bicep)
+		values := regexp.MustCompile(`(?s)@allowed\(\[([^\]]*)\]\)\nparam ` + param + ` `).FindStringSubmatch(bicep)
 		if values == nil {
 			t.Errorf("param %s has no list of values", param)
 			continue

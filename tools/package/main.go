@@ -1,5 +1,7 @@
-// Command package writes a built app as the zip that is deployed:
+// Command package writes a built app as the zip that is deployed, and the notices
+// of what is built into it:
 //
+//	go run ./tools/package notices build/app/THIRD-PARTY-NOTICES.txt
 //	go run ./tools/package build/app build/defender2adx.zip
 package main
 
@@ -16,10 +18,14 @@ import (
 
 func main() {
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: package <app folder> <zip to write>")
+		fmt.Fprintln(os.Stderr, "usage: package <app folder> <zip to write>, or package notices <file to write>")
 		os.Exit(2)
 	}
-	if err := write(os.Args[1], os.Args[2]); err != nil {
+	do := write
+	if os.Args[1] == "notices" {
+		do = func(_, to string) error { return writeNotices(to) }
+	}
+	if err := do(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "package:", err)
 		os.Exit(1)
 	}
@@ -29,9 +35,9 @@ func main() {
 // execute bit on the handler, which most deploy tools lose. Times are fixed, so
 // that one build always gives one zip.
 func write(root, to string) (err error) {
-	for _, name := range []string{"host.json", "handler", "LICENSE"} {
+	for _, name := range []string{"host.json", "handler", "LICENSE", "THIRD-PARTY-NOTICES.txt"} {
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
-			return fmt.Errorf("%s is no built app: %w (make build)", root, err)
+			return fmt.Errorf("%s is no built app: %w (make package)", root, err)
 		}
 	}
 	out, err := os.Create(to)

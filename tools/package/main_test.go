@@ -20,8 +20,10 @@ func TestWrite_TakesTheLicence(t *testing.T) {
 	if err := write(app, to); err == nil || !strings.Contains(err.Error(), "LICENSE") {
 		t.Errorf("without a licence: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(app, "LICENSE"), []byte("MIT"), 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"LICENSE", "THIRD-PARTY-NOTICES.txt"} {
+		if err := os.WriteFile(filepath.Join(app, name), []byte("MIT"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := write(app, to); err != nil {
 		t.Fatal(err)
@@ -38,7 +40,7 @@ func TestWrite_TakesTheLicence(t *testing.T) {
 			t.Errorf("the handler has mode %v", f.Mode())
 		}
 	}
-	if want := []string{"LICENSE", "handler", "host.json"}; !slices.Equal(names, want) {
+	if want := []string{"LICENSE", "THIRD-PARTY-NOTICES.txt", "handler", "host.json"}; !slices.Equal(names, want) {
 		t.Errorf("packed %v, want %v", names, want)
 	}
 }
