@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -25,7 +27,8 @@ const (
 // instance is one Functions host with its handler process.
 type instance struct {
 	*funchost.Host
-	name string
+	name  string
+	clock fileClock
 }
 
 // runHosted plays a schedule over the built handler under two local Functions
@@ -41,8 +44,18 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 			done()
 		}
 	}()
+	dir, err := os.MkdirTemp("", "chaos-clock")
+	if err != nil {
+		return Verdict{}, err
+	}
+	w.ends = append(w.ends, func() { _ = os.RemoveAll(dir) }) // of the system's own folder for such
+	if w.plan.lies.jump > 0 {
+		if app, err = withClock(ctx, app, dir); err != nil {
+			return Verdict{}, err
+		}
+	}
 	for i := range w.plan.processes {
-		h, err := w.startHost(ctx, app, fmt.Sprintf("host %d", i+1))
+		h, err := w.startHost(ctx, app, fileClock{filepath.Join(dir, fmt.Sprint("clock", i))}, fmt.Sprintf("host %d", i+1))
 		if err != nil {
 			return Verdict{}, err
 		}
@@ -65,6 +78,11 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	stop()
 	<-struck
 	w.faults.rest()
+	for _, h := range hosts {
+		if err := h.clock.set(0); err != nil {
+			return Verdict{}, err
+		}
+	}
 	w.log.Info("CHAOS faults end")
 	var stuck []string
 	for range healTicks {
@@ -94,7 +112,7 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	return w.judgeStuck(ctx, stuck)
 }
 
-func (w *world) startHost(ctx context.Context, app stack.App, name string) (*instance, error) {
+func (w *world) startHost(ctx context.Context, app stack.App, clock fileClock, name string) (*instance, error) {
 	log := w.log.With("host", name)
 	var started atomic.Pointer[funchost.Host]
 	kill := func(where string) {
@@ -105,6 +123,7 @@ func (w *world) startHost(ctx context.Context, app stack.App, name string) (*ins
 	}
 	settings := w.settings()
 	settings["MIGRATION_SCHEDULE"] = "0 0 0 1 1 *" // ticks come from us
+	settings["CHAOS_CLOCK"] = clock.path
 	host, err := w.StartHost(ctx, app, settings, funchost.Options{
 		OnLine: func(l funchost.Line) { log.Info(l.Text) },
 		Timing: funchost.Timing{QueueLease: 3 * time.Second, QueuePolling: 200 * time.Millisecond, QueueVisibility: 300 * time.Millisecond, RestartWindow: time.Millisecond},
@@ -145,10 +164,10 @@ func (w *world) startHost(ctx context.Context, app stack.App, name string) (*ins
 		return nil, err
 	}
 	started.Store(host)
-	return &instance{host, name}, nil
+	return &instance{host, name, clock}, nil
 }
 
-// killAndFreeze kills and freezes handlers until ctx ends.
+// killAndFreeze kills and freezes handlers, and sets their clocks wrong, until ctx ends.
 func (w *world) killAndFreeze(ctx context.Context, hosts []*instance) {
 	r := w.faults.roll("strike")
 	for ctx.Err() == nil {
@@ -156,6 +175,13 @@ func (w *world) killAndFreeze(ctx context.Context, hosts []*instance) {
 			return
 		}
 		h := hosts[r.IntN(len(hosts))]
+		if w.plan.lies.jump > 0 && r.IntN(2) == 0 && w.faults.atMost(8, "clock: jumps") {
+			by := jumpOf(r)
+			if err := h.clock.set(by); err != nil {
+				w.log.Warn("set a clock", "error", err.Error())
+			}
+			w.log.Info("CHAOS clock jumps", "host", h.name, "ahead", by)
+		}
 		if w.plan.freeze > 0 && r.IntN(2) == 0 && w.faults.atMost(1, "process: frozen beyond its lease") {
 			w.freezeHost(ctx, h)
 			continue

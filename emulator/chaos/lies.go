@@ -72,7 +72,7 @@ func liesOf(seed uint64, hosted bool) lies {
 		l.jump = 0.01 * (0.2 + 0.8*r.Float64())
 	}
 	if hosted {
-		l.dark, l.jump = "", 0 // both act on the transport of a process inside this one
+		l.dark = "" // acts on the transport of a process inside this one
 	}
 	return l
 }

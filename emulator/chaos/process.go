@@ -209,12 +209,9 @@ func (c *skewedClock) Now() time.Time {
 	return time.Now().Add(ahead)
 }
 
-// jump sets the clock wrong by seconds to two hours, or right again.
+// jump sets the clock wrong, or right again.
 func (c *skewedClock) jump(r *rand.Rand) {
-	by := []time.Duration{0, pauseOf(r, 10*time.Second), pauseOf(r, 2*time.Hour)}[r.IntN(3)]
-	if r.IntN(2) == 0 {
-		by = -by
-	}
+	by := jumpOf(r)
 	c.jumped.Store(int64(by))
 	c.world.log.Info("CHAOS clock jumps", "ahead", by)
 }

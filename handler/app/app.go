@@ -26,7 +26,6 @@ import (
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/queue"
-	"github.com/defender2adx/defender2adx/internal/sleep"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
 
@@ -238,9 +237,3 @@ func (l leases) Acquire(ctx context.Context, key plan.Key) (pipeline.TableLease,
 	}
 	return held, nil
 }
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time { return time.Now() }
-
-func (wallClock) Sleep(ctx context.Context, d time.Duration) error { return sleep.For(ctx, d) }
