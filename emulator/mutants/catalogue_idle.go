@@ -39,6 +39,8 @@ func idleMutants() []mutant {
 			"internal/quota/quota.go", "		r.NotBefore = time.Time{} // nobody", "		_ = r.NotBefore // nobody", suite{"internal/quota", "^TestHold_"}),
 		one("future-not-said", "a table whose watermark lies in the future is silent",
 			planFile, "		if l.Window.From.After(now) {", "		if false {", pipelineTests("^TestScenario_L21_")),
+		one("queue-without-end", "ticks that come faster than tables are copied fill the queue",
+			"functions/schedule/schedule.go", "	if waiting+more <= 2*tables {", "	if true {", suite{"functions/schedule", "^TestScenario_L29_"}),
 		one("quiet-table-published", "a table that copies nothing publishes a row a tick",
 			"internal/plan/tablestate.go", "	return n == 0 ||", "	return n >= 0 ||", pipelineTests("^TestScenario_L19_")),
 		one("reach-not-remembered", "a kill forgets what was refused as too heavy",

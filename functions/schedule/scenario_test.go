@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 // bench holds the configuration, the open runs and what a tick did.
 type bench struct {
+	depth    int // wake-ups in the queue
 	rows     []plan.Candidate
 	open     []plan.Key
 	stuck    string // the table whose wake-up cannot be sent
@@ -48,8 +50,10 @@ func (b *bench) Wake(_ context.Context, w plan.WakeUp, _ time.Duration) error {
 	return nil
 }
 
+func (b *bench) Depth(context.Context) (int, error) { return b.depth, nil }
+
 func (b *bench) serve(t *testing.T) host.Reply {
-	f := schedule.Function{Configuration: b, States: b, Waker: b, Auditor: b, Sweep: b.Sweep,
+	f := schedule.Function{Configuration: b, States: b, Waker: b, Auditor: b, Depth: b.Depth, Sweep: b.Sweep,
 		Ticks: func(after time.Time) time.Time { return after.Truncate(time.Hour).Add(time.Hour) }, Now: func() time.Time { return b.now }}
 	return f.Serve(t.Context(), host.Invocation{ID: "i", Function: "schedule", Body: []byte(`{"Data":{"tick":{}},"Metadata":{}}`)})
 }
@@ -152,5 +156,30 @@ func TestScenario_U1_WhatIsOpenIsAlwaysDue(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"Odd"}, w.rejected); diff != "" {
 		t.Errorf("rejected (-want +got):\n%s", diff)
+	}
+}
+
+// Ticks go on while nothing is worked off: the host's slots are all busy.
+func TestScenario_L29_HostsWhoseSlotsAreAllBusy(t *testing.T) {
+	w := &bench{}
+	for i := range 63 {
+		w.rows = append(w.rows, row(fmt.Sprint("T", i), true))
+	}
+	for range 21 {
+		w.serve(t)
+		w.depth = len(w.woken)
+	}
+	if w.depth != 2*63 {
+		t.Errorf("%d wake-ups wait after 21 ticks, want two a table", w.depth)
+	}
+	w.woken, w.depth = nil, 70 // worked off in part
+	w.serve(t)
+	if len(w.woken) != 0 {
+		t.Errorf("%d wake-ups sent to a queue of 70", len(w.woken))
+	}
+	w.depth = 63
+	w.serve(t)
+	if len(w.woken) != 63 {
+		t.Errorf("%d wake-ups sent to a queue of 63, want one a table", len(w.woken))
 	}
 }

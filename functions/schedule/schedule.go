@@ -44,6 +44,9 @@ type Function struct {
 	Auditor       Auditor
 	Ticks         plan.Ticker
 	Now           func() time.Time // our clock, by which runs start
+	// Depth returns about how many wake-ups are in the queue, sleeping ones and those in
+	// work included.
+	Depth func(ctx context.Context) (int, error)
 	// Sweep removes what old runs left behind and returns how many ledgers.
 	Sweep func(ctx context.Context) (int, error)
 }
@@ -74,16 +77,18 @@ func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 	return host.Reply{Logs: []string{fmt.Sprintf("%d wake-ups sent", sent)}}
 }
 
-// Tick sends the wake-ups of one tick and returns how many. One row that cannot
-// be migrated keeps no other table from its turn.
+// Tick sends the wake-ups of one tick and returns how many: at most one a table, and
+// none where that would leave more than two a table in the queue. One row that cannot be
+// migrated keeps no other table from its turn.
 func (f *Function) Tick(ctx context.Context) (sent int, err error) {
 	var errs []error
-	rows, err := f.Configuration.Latest(ctx)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("read configuration: %w", err))
+	rows, unread := f.Configuration.Latest(ctx)
+	if unread != nil {
+		errs = append(errs, fmt.Errorf("read configuration: %w", unread))
 	}
 	known := map[plan.Key]bool{}
 	var due []plan.Key
+	tables := 0 // that may have a wake-up waiting
 	for _, row := range rows {
 		table, err := row.Table()
 		if row.Problem != nil {
@@ -95,6 +100,9 @@ func (f *Function) Tick(ctx context.Context) (sent int, err error) {
 		}
 		key := row.Key()
 		known[key] = true
+		if table.Active {
+			tables++
+		}
 		if table.Active && f.due(ctx, table) {
 			due = append(due, key)
 		}
@@ -108,7 +116,11 @@ func (f *Function) Tick(ctx context.Context) (sent int, err error) {
 	for _, key := range open {
 		if !known[key] {
 			due = append(due, key)
+			tables++
 		}
+	}
+	if unread == nil && f.full(ctx, len(due), tables) {
+		return 0, errors.Join(errs...)
 	}
 	for _, key := range due {
 		if err := f.Waker.Wake(ctx, plan.WakeUp{Key: key, Trigger: plan.Scheduled}, 0); err != nil {
@@ -134,4 +146,20 @@ func (f *Function) due(ctx context.Context, table plan.Table) bool {
 	}
 	now := f.Now()
 	return !table.DueFrom(state, now, f.Ticks.Length(now)).After(now)
+}
+
+// full reports whether so many more wake-ups would be more than two a table in the
+// queue: they come faster than they are worked off, and what waits will do. A queue that
+// cannot be counted keeps nobody from their turn.
+func (f *Function) full(ctx context.Context, more, tables int) bool {
+	waiting, err := f.Depth(ctx)
+	if err != nil {
+		host.Logger(ctx).Warn("count the wake-ups that wait", "error", err.Error())
+		return false
+	}
+	if waiting+more <= 2*tables {
+		return false
+	}
+	host.Logger(ctx).Warn("no wake-ups sent: ticks come faster than tables are copied; let MIGRATION_SCHEDULE tick less often", "waiting", waiting, "tables", tables)
+	return true
 }
