@@ -34,6 +34,10 @@ func (c setupCommand) Run(p *process) error {
 		}
 		cfg.Instances = []config.Instance{i}
 	}
+	loadFor, err := cfg.Instance(c.Instance)
+	if c.Load != "none" && err != nil {
+		return fmt.Errorf("--load needs --instance: %w", err)
+	}
 	self, err := credential.New(app.OwnIdentity(cfg))
 	if err != nil {
 		return fmt.Errorf("settings:\nADX_CREDENTIAL: %w", err)
@@ -44,21 +48,22 @@ func (c setupCommand) Run(p *process) error {
 	}
 	var errs []error
 	for i, target := range targets {
-		errs = append(errs, c.prepare(p, target, i == 0), target.Client.Close())
+		errs = append(errs, c.prepare(p, target, loadFor.Key(), i == 0), target.Client.Close())
 	}
 	fmt.Fprintf(p.stdout, "looked at: %s; not at: %s\n", strings.Join(adx.LookedAt, ", "), strings.Join(adx.NotLookedAt, ", "))
 	return errors.Join(errs...)
 }
 
-// prepare makes what is missing in one database; first is that of the control tables.
-func (c setupCommand) prepare(p *process, target app.Target, first bool) error {
+// prepare makes what is missing in one database; first is that of the control tables,
+// which gets the configuration of an instance.
+func (c setupCommand) prepare(p *process, target app.Target, instance string, first bool) error {
 	load := c.Load
 	if load == "none" {
 		load = adx.LoadNothing
 	}
 	counts := map[adx.Outcome]int{}
 	options := target.Options
-	options.Load = load
+	options.Load, options.Instance = load, instance
 	if first {
 		options.Index = c.Index
 	}

@@ -58,6 +58,12 @@ type Catalog interface {
 	Function(name string) (*Function, bool)
 }
 
+// Databases is a Catalog that knows the tables of other databases of its cluster,
+// as database("name").Table asks for them.
+type Databases interface {
+	Database(name string) (Catalog, bool)
+}
+
 // Function is a stored function. Parameters reads "(a:long, T:(x:string))" or "()";
 // Body may stand in braces or not.
 type Function struct{ Name, Parameters, Body string }

@@ -64,7 +64,7 @@ func (e *env) tableFor(n node, op string) (*rel, error) {
 		return e.rangeTable(x)
 	case *pathRef:
 		if c, ok := x.x.(*call); ok && c.name == "database" {
-			return e.scan(x, x.name, op)
+			return e.elsewhere(s, x, c, op)
 		}
 	case *call:
 		return e.calledTable(s, x)
@@ -103,12 +103,37 @@ func unresolved(n node, name, op string) error {
 	return s.fail(n, "SEM0100", "Failed to resolve table or column expression named '%s'", name)
 }
 
+// elsewhere is a table of the database that is named; without Databases, of this one.
+func (e *env) elsewhere(s *scope, x *pathRef, c *call, op string) (*rel, error) {
+	catalog := e.eng.query.Catalog
+	others, ok := catalog.(Databases)
+	if !ok {
+		return e.scan(x, x.name, op)
+	}
+	args, err := s.args(c.args)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) != 1 || args[0].typ != TypeString || !args[0].konst {
+		return nil, s.fail(x, "", "database(): a name is expected")
+	}
+	name, _ := args[0].eval(&Record{}).(string)
+	if catalog, ok = others.Database(name); !ok {
+		return nil, s.fail(x, "SEM0100", "Failed to resolve database '%s'", name)
+	}
+	return e.scanOf(catalog, x, x.name, op)
+}
+
 func (e *env) scan(n node, name, op string) (*rel, error) {
+	return e.scanOf(e.eng.query.Catalog, n, name, op)
+}
+
+func (e *env) scanOf(catalog Catalog, n node, name, op string) (*rel, error) {
 	eng := e.eng
 	var src Source
-	ok := eng.query.Catalog != nil
+	ok := catalog != nil
 	if ok {
-		src, ok = eng.query.Catalog.Table(name)
+		src, ok = catalog.Table(name)
 	}
 	if !ok {
 		return nil, unresolved(n, name, op)

@@ -3,6 +3,7 @@ package kusto
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
@@ -20,6 +21,8 @@ type catalog struct {
 	denied  bool
 
 	restricted []string // tables that nobody may query
+
+	others map[string]*catalog // databases of the cluster that the caller may read, by name in lower case
 }
 
 // catalogOf takes the snapshot. The caller holds the lock.
@@ -74,6 +77,13 @@ func (c *catalog) Table(name string) (engine.Source, bool) {
 		return nil, false
 	}
 	return s, ok
+}
+
+// Database finds another database, or this one; one that the caller may not read is
+// not there.
+func (c *catalog) Database(name string) (engine.Catalog, bool) {
+	other, ok := c.others[strings.ToLower(name)]
+	return other, ok
 }
 
 // TableNames lists the tables, sorted.

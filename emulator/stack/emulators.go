@@ -50,6 +50,8 @@ type Options struct {
 	LooseTies bool
 	// StorageMiddleware is put in front of Azurite, for faults.
 	StorageMiddleware azurite.Middleware
+	// Instances are further connections of the handler, beside the default one.
+	Instances []Instance
 	// StorageByIdentity gives the handler the addresses of its storage and no
 	// connection string: it signs in with the app's managed identity. The local host
 	// goes on with a connection string.
@@ -76,8 +78,9 @@ type Emulators struct {
 	// Secret is the client secret in the vault; Header guards the managed identity.
 	Secret, Header string
 
-	account kusto.Account
-	closers []func() error
+	instances []*connection
+	account   kusto.Account
+	closers   []func() error
 }
 
 // Start brings the emulators up.
@@ -107,7 +110,10 @@ func Start(ctx context.Context, o Options) (_ *Emulators, err error) {
 	if err := e.startCluster(ctx, o); err != nil {
 		return nil, err
 	}
-	return e, e.startHunting(o)
+	if err := e.startHunting(o); err != nil {
+		return nil, err
+	}
+	return e, e.startInstances(o)
 }
 
 func (e *Emulators) onClose(f func() error) { e.closers = append(e.closers, f) }
@@ -143,17 +149,21 @@ func (e *Emulators) startIdentity(o Options) error {
 	if err := e.Identity.AddTenant(TenantID, "sample.example"); err != nil {
 		return err
 	}
-	roles := map[string][]string{
-		identity.AudienceGraph:    {"ThreatHunting.Read.All"},
-		identity.AudienceDefender: {"AdvancedQuery.Read.All", "AdvancedHunting.Read.All"},
-		identity.AudienceXDR:      {"AdvancedHunting.Read.All"},
-	}
 	return errors.Join(
-		e.Identity.RegisterApplication(identity.Principal{Tenant: TenantID, ClientID: ClientID, ObjectID: ClientID, Roles: roles},
+		e.Identity.RegisterApplication(identity.Principal{Tenant: TenantID, ClientID: ClientID, ObjectID: ClientID, Roles: hunters()},
 			identity.Secret{Value: e.Secret, Expires: time.Now().AddDate(1, 0, 0)}),
 		e.Identity.RegisterManagedIdentity(identity.Principal{Tenant: TenantID, ClientID: AppID, ObjectID: AppID}, ""),
 		e.Identity.RegisterManagedIdentity(identity.Principal{Tenant: TenantID, ClientID: AdminID, ObjectID: AdminID}, "/admin"),
 	)
+}
+
+// hunters are the roles of an application that may hunt by each API.
+func hunters() map[string][]string {
+	return map[string][]string{
+		identity.AudienceGraph:    {"ThreatHunting.Read.All"},
+		identity.AudienceDefender: {"AdvancedQuery.Read.All", "AdvancedHunting.Read.All"},
+		identity.AudienceXDR:      {"AdvancedHunting.Read.All"},
+	}
 }
 
 func (e *Emulators) startVault() error {
@@ -204,7 +214,7 @@ func (e *Emulators) startCluster(ctx context.Context, o Options) error {
 		return err
 	}
 	e.Cluster, err = kusto.New(kusto.Options{
-		Databases: []string{Database}, Storage: storage, Client: e.Certs.Client(), Latency: o.IngestLatency, Authority: e.AuthorityURL, LooseTies: o.LooseTies,
+		Databases: databases(o), Storage: storage, Client: e.Certs.Client(), Latency: o.IngestLatency, Authority: e.AuthorityURL, LooseTies: o.LooseTies,
 		Authorize: func(bearer string) (string, error) {
 			claims, err := e.Identity.Verify(bearer, identity.AudienceKusto)
 			if err != nil {
@@ -223,12 +233,13 @@ func (e *Emulators) startCluster(ctx context.Context, o Options) error {
 	e.onClose(server.Close)
 	e.ClusterURL = server.URL
 	e.Identity.RegisterResource(identity.AudienceKusto, e.ClusterURL)
-	if err := errors.Join(
-		e.Cluster.Grant(Database, principal(AppID), kusto.Ingestor, kusto.Viewer),
-		e.Cluster.Grant(Database, principal(ClientID), kusto.Ingestor, kusto.Viewer, kusto.User, kusto.Monitor),
-		e.Cluster.Grant(Database, principal(AdminID), kusto.Admin),
-		e.Cluster.StartIngestion(),
-	); err != nil {
+	for _, name := range databases(o) {
+		err = errors.Join(err,
+			e.Cluster.Grant(name, principal(AppID), kusto.Ingestor, kusto.Viewer),
+			e.Cluster.Grant(name, principal(ClientID), kusto.Ingestor, kusto.Viewer, kusto.User, kusto.Monitor),
+			e.Cluster.Grant(name, principal(AdminID), kusto.Admin))
+	}
+	if err := errors.Join(err, e.Cluster.StartIngestion()); err != nil {
 		return err
 	}
 	e.onClose(func() error { e.Cluster.StopIngestion(); return nil })
@@ -263,6 +274,7 @@ func (e *Emulators) Settings() map[string]string {
 		settings["AzureWebJobsStorage__blobServiceUri"] = e.Front.URL(azurite.Blob)
 		settings["AzureWebJobsStorage__queueServiceUri"] = e.Front.URL(azurite.Queue)
 	}
+	e.instanceSettings(settings)
 	return settings
 }
 

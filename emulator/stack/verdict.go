@@ -13,12 +13,20 @@ import (
 
 // Configured is a table as MigrationConfiguration last named it.
 type Configured struct {
-	Source, Destination string
-	Snapshot, Active    bool
+	Instance, Source, Destination string // Destination is the raw table
+	Snapshot, Active              bool
 }
 
-// Configured reads the newest configuration row of every source, by hand: the
-// comparison must not trust what it judges.
+// Name is the table for people.
+func (c Configured) Name() string {
+	if c.Instance == "" {
+		return c.Source
+	}
+	return c.Instance + "/" + c.Source
+}
+
+// Configured reads the newest configuration row of every source and
+// instance, by hand: the comparison must not trust what it judges.
 func (e *Emulators) Configured() ([]Configured, error) {
 	newest := map[string]Configured{}
 	var order []string
@@ -26,10 +34,14 @@ func (e *Emulators) Configured() ([]Configured, error) {
 		c := Configured{Source: text(get("SourceTable")), Destination: text(get("DestinationTable"))}
 		c.Snapshot = strings.EqualFold(text(get("LoadType")), "Snapshot")
 		c.Active, _ = get("IsActive").(bool)
-		if _, known := newest[c.Source]; !known {
-			order = append(order, c.Source)
+		c.Instance = strings.ToLower(text(get("Instance")))
+		if i := e.instance(c.Instance); i != nil {
+			c.Destination = i.Prefix + c.Destination
 		}
-		newest[c.Source] = c
+		if _, known := newest[c.Name()]; !known {
+			order = append(order, c.Name())
+		}
+		newest[c.Name()] = c
 	})
 	out := make([]Configured, 0, len(order))
 	for _, s := range order {
@@ -40,8 +52,8 @@ func (e *Emulators) Configured() ([]Configured, error) {
 
 // Audit is one row of MigrationAuditLog, as far as tests and the demo look.
 type Audit struct {
-	TableName, SourceTable, Status, FailureReason, RunID, Note string
-	RecordCount                                                int64
+	Instance, TableName, SourceTable, Status, FailureReason, RunID, Note string
+	RecordCount                                                          int64
 }
 
 // Audits returns the audit log in the order of its rows.
@@ -49,7 +61,7 @@ func (e *Emulators) Audits() ([]Audit, error) {
 	var out []Audit
 	err := e.each("MigrationAuditLog", func(get func(string) any) {
 		n, _ := get("RecordCount").(int64)
-		out = append(out, Audit{TableName: text(get("TableName")), SourceTable: text(get("SourceTable")), Status: text(get("Status")),
+		out = append(out, Audit{Instance: text(get("Instance")), TableName: text(get("TableName")), SourceTable: text(get("SourceTable")), Status: text(get("Status")),
 			FailureReason: text(get("FailureReason")), RunID: text(get("RunId")), Note: text(get("Note")), RecordCount: n})
 	})
 	return out, err
@@ -59,7 +71,8 @@ func (e *Emulators) Audits() ([]Audit, error) {
 // void slices are hidden, and of a snapshot only the newest successful run
 // counts.
 func (e *Emulators) Compare(c Configured) (compare.Result, error) {
-	source, err := compare.CollectSource(c.Source, e.Data.Rows(c.Source))
+	data, _ := e.place(c.Instance)
+	source, err := compare.CollectSource(c.Source, data.Rows(c.Source))
 	if err != nil {
 		return compare.Result{}, fmt.Errorf("source %s: %w", c.Source, err)
 	}
@@ -80,7 +93,8 @@ func (e *Emulators) Differences(c Configured, limit int) ([]compare.Difference, 
 	if err != nil {
 		return nil, err
 	}
-	return compare.Differences(c.Source, e.Data.Rows(c.Source), visible, limit)
+	data, _ := e.place(c.Instance)
+	return compare.Differences(c.Source, data.Rows(c.Source), visible, limit)
 }
 
 // CompareAll compares every table, as many at a time as there are cores.
@@ -99,8 +113,9 @@ func (e *Emulators) CompareAll(tables []Configured) ([]compare.Result, error) {
 
 // visible yields the Records of a destination that its views would show.
 func (e *Emulators) visible(c Configured) (iter.Seq[[]byte], error) {
+	_, database := e.place(c.Instance)
 	void := map[string]bool{}
-	if err := e.each("MigrationVoidSlices", func(get func(string) any) {
+	if err := e.eachIn(database, "MigrationVoidSlices", func(get func(string) any) {
 		slice, _ := get("Slice").(int64)
 		void[fmt.Sprint(text(get("RunId")), "/", slice)] = get("Hidden") != false // the newest row decides
 	}); err != nil {
@@ -113,12 +128,12 @@ func (e *Emulators) visible(c Configured) (iter.Seq[[]byte], error) {
 			return nil, err
 		}
 		for _, a := range audits {
-			if a.SourceTable == c.Source && a.Status == "Success" {
+			if a.SourceTable == c.Source && a.Instance == c.Instance && a.Status == "Success" {
 				latest = a.RunID
 			}
 		}
 	}
-	columns, rows, err := e.Cluster.Rows(Database, c.Destination)
+	columns, rows, err := e.Cluster.Rows(database, c.Destination)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +158,11 @@ func (e *Emulators) visible(c Configured) (iter.Seq[[]byte], error) {
 
 // each calls f for every row of a control table.
 func (e *Emulators) each(table string, f func(get func(string) any)) error {
-	columns, rows, err := e.Cluster.Rows(Database, table)
+	return e.eachIn(Database, table, f)
+}
+
+func (e *Emulators) eachIn(database, table string, f func(get func(string) any)) error {
+	columns, rows, err := e.Cluster.Rows(database, table)
 	if err != nil {
 		return err
 	}

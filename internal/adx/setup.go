@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/defender2adx/defender2adx/infra/kql"
+	scripts "github.com/defender2adx/defender2adx/infra/kql"
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/kql"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -48,9 +49,11 @@ type Options struct {
 	// Destination is the raw table of a configuration row; "" where it is none of this
 	// database. nil: it is as the row has it.
 	Destination func(plan.Row) string
-	Load        string     // configuration for sources that have no row yet
-	Index       []string   // destination tables that get the default encoding: an index, and rows of 1 MB
-	Report      func(Step) // told of each step as it ends; may be nil
+	Load        string // configuration for sources that have no row yet
+	// Instance is whose rows Load appends, a key; "" is the default instance.
+	Instance string
+	Index    []string   // destination tables that get the default encoding: an index, and rows of 1 MB
+	Report   func(Step) // told of each step as it ends; may be nil
 }
 
 // LookedAt and NotLookedAt are what Setup and Missing judge by, for whoever reads that
@@ -87,7 +90,7 @@ func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 		return s.steps, err
 	}
 	if o.Load != LoadNothing && !c.elsewhere() {
-		s.load(ctx, o.Load)
+		s.load(ctx, o.Load, o.Instance)
 	}
 	if len(o.Prefixes) == 0 {
 		o.Prefixes = []string{""}
@@ -271,8 +274,22 @@ func (s *setup) runAll(ctx context.Context, commands []string) error {
 	return nil
 }
 
-// load appends a configuration for the sources that have no row yet.
-func (s *setup) load(ctx context.Context, which string) {
+// configurationScript is the configuration of that name for an instance.
+func configurationScript(which, instance string) []string {
+	script := scriptOf("configuration-" + which + ".kql")
+	if instance == "" {
+		return script
+	}
+	for i, text := range script {
+		text = strings.ReplaceAll(text, "isempty(Instance)", "Instance =~ "+kql.String(instance))
+		end := strings.LastIndex(text, ")")
+		script[i] = text[:end] + "    | extend Instance = " + kql.String(instance) + "\n    " + text[end:]
+	}
+	return script
+}
+
+// load appends a configuration for the sources of the instance that have no row yet.
+func (s *setup) load(ctx context.Context, which, instance string) {
 	name := "configuration " + which
 	count := func() (int64, error) {
 		type counted struct {
@@ -286,7 +303,7 @@ func (s *setup) load(ctx context.Context, which string) {
 	}
 	before, err := count()
 	if err == nil {
-		err = s.runAll(ctx, scriptOf("configuration-"+which+".kql"))
+		err = s.runAll(ctx, configurationScript(which, instance))
 	}
 	var after int64
 	if err == nil {
@@ -378,7 +395,7 @@ func columnNames(columns []column) string {
 
 // scriptOf returns the commands of a file that is part of the program.
 func scriptOf(file string) []string {
-	text, err := kql.Files.ReadFile(file)
+	text, err := scripts.Files.ReadFile(file)
 	if err != nil { // the files are embedded, a wrong name is a mistake in the code
 		panic(err)
 	}
