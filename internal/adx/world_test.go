@@ -52,7 +52,7 @@ func newWorld(t *testing.T, change ...func(*kusto.Options)) *world {
 func newWorldWith(t *testing.T, bundle *certs.Bundle, change ...func(*kusto.Options)) *world {
 	t.Helper()
 	o := kusto.Options{
-		Databases: []string{"db1"},
+		Databases: []string{"db1", "data"},
 		Client:    bundle.Client(),
 		Authorize: func(bearer string) (string, error) {
 			if bearer != "app" && bearer != "person" {
@@ -71,6 +71,8 @@ func newWorldWith(t *testing.T, bundle *certs.Bundle, change ...func(*kusto.Opti
 	if err := errors.Join(
 		cluster.Grant("db1", "aadapp=app;tenant", kusto.Viewer, kusto.Ingestor),
 		cluster.Grant("db1", "aadapp=person;tenant", kusto.Admin),
+		cluster.Grant("data", "aadapp=app;tenant", kusto.Viewer, kusto.Ingestor),
+		cluster.Grant("data", "aadapp=person;tenant", kusto.Admin),
 	); err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +86,14 @@ func newWorldWith(t *testing.T, bundle *certs.Bundle, change ...func(*kusto.Opti
 
 func (w *world) client(t *testing.T, who named) *adx.Client {
 	t.Helper()
-	c, err := adx.New(adx.Config{
-		ClusterURL: w.url, Database: "db1", Credential: who, HTTP: w.bundle.Client(), App: "Test/1", AppID: "d2a",
-	})
+	return w.clientOf(t, who, adx.Config{Database: "db1"})
+}
+
+// clientOf is a client of the databases in cfg.
+func (w *world) clientOf(t *testing.T, who named, cfg adx.Config) *adx.Client {
+	t.Helper()
+	cfg.ClusterURL, cfg.Credential, cfg.HTTP, cfg.App, cfg.AppID = w.url, who, w.bundle.Client(), "Test/1", "d2a"
+	c, err := adx.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +104,18 @@ func (w *world) client(t *testing.T, who named) *adx.Client {
 // run executes commands as the person.
 func (w *world) run(t *testing.T, texts ...string) {
 	t.Helper()
+	w.runIn(t, "db1", texts...)
+}
+
+func (w *world) runIn(t *testing.T, database string, texts ...string) {
+	t.Helper()
 	client, err := azkustodata.New(azkustodata.NewConnectionStringBuilder(w.url).WithTokenCredential(named("person")), azkustodata.WithHttpClient(w.bundle.Client()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
 	for _, text := range texts {
-		_, err := client.Mgmt(t.Context(), "db1", azkql.New("").AddUnsafe(text))
+		_, err := client.Mgmt(t.Context(), database, azkql.New("").AddUnsafe(text))
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
