@@ -23,8 +23,8 @@ help: ## Show this help
 		$$(test -t 1 && printf 'on=\033[36m off=\033[0m') $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(APP)/handler $(STACK) $(NODE) ## Watch a sample tenant move into ADX (DATA=dir serves your own <Table>.jsonl files)
-	@$(STACK) demo --app $(APP) $(if $(DATA),--data $(call quoted,$(DATA))) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
+demo: $(APP)/handler $(STACK) $(NODE) ## Watch a sample tenant move into ADX (DATA=dir serves your own <Table>.jsonl files; INSTANCES=2 for several tenants)
+	@$(STACK) demo --app $(APP) $(if $(DATA),--data $(call quoted,$(DATA))) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED)) $(if $(INSTANCES),--instances $(INSTANCES))
 
 .PHONY: start
 start: $(APP)/handler $(STACK) $(NODE) ## Run the whole local stack until Ctrl-C (DATA=dir; HOST=func uses Core Tools; IDENTITY=1 storage by token)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,6 +48,7 @@ type Ended struct {
 type Outcome struct {
 	Tables, SourceRows, ADXRows, Missing, Repeated, Calls int
 	Failed                                                int // tables without a successful run
+	Instances                                             int // with the default one
 	Took                                                  time.Duration
 	Arrived                                               string // destination of the first table that has rows
 }
@@ -55,8 +58,12 @@ func (o Outcome) OK() bool { return o.Missing == 0 && o.Repeated == 0 && o.Faile
 
 // Line is the demo's last line.
 func (o Outcome) Line() string {
-	return fmt.Sprintf("demo: tables=%d source_rows=%d adx_rows=%d missing=%d repeated=%d calls=%d seconds=%d",
+	line := fmt.Sprintf("demo: tables=%d source_rows=%d adx_rows=%d missing=%d repeated=%d calls=%d seconds=%d",
 		o.Tables, o.SourceRows, o.ADXRows, o.Missing, o.Repeated, o.Calls, int(o.Took.Round(time.Second).Seconds()))
+	if o.Instances > 1 {
+		line += fmt.Sprintf(" instances=%d", o.Instances)
+	}
+	return line
 }
 
 // Run sets the database up, fires the timer once, follows every table to the end
@@ -70,7 +77,8 @@ func (d Demo) Run(ctx context.Context, e *Emulators) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	f := newFollower(d.Display, tables)
+	whole := slices.DeleteFunc(slices.Clone(tables), func(c Configured) bool { return e.broken(c.Instance) })
+	f := newFollower(d.Display, tables, e.broken)
 	host, err := e.StartHost(ctx, d.App, map[string]string{
 		// Nobody should wait for a quota here; the emulated limit is raised alike.
 		"DEFENDER_CALLS_PER_MINUTE": "100000",
@@ -91,13 +99,27 @@ func (d Demo) Run(ctx context.Context, e *Emulators) (Outcome, error) {
 	if err := errors.Join(waitErr, stop()); err != nil {
 		return Outcome{}, err
 	}
-	return d.conclude(e, tables, f, began)
+	out, err := d.conclude(e, whole, f, began)
+	if err == nil && len(whole) < len(tables) {
+		err = d.concludeBroken(e, tables)
+	}
+	return out, err
 }
 
 func (d Demo) prepare(ctx context.Context, e *Emulators) ([]Configured, error) {
 	d.Display.Say("handler setup: control tables, raw tables, mappings, policies, view")
 	if _, err := e.Prepare(ctx, d.App, d.Data); err != nil {
 		return nil, err
+	}
+	for _, c := range e.instances {
+		if err := e.CopyConfiguration(ctx, c.Name); err != nil {
+			return nil, err
+		}
+	}
+	if len(e.instances) > 0 {
+		if _, err := e.Setup(ctx, d.App, "none"); err != nil { // raw tables outside the catalogue
+			return nil, err
+		}
 	}
 	all, err := e.Configured()
 	if err != nil {
@@ -123,29 +145,63 @@ func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began tim
 	if err != nil {
 		return Outcome{}, err
 	}
-	out := Outcome{Tables: len(tables), Calls: int(e.Hunting.Stats().Calls), Failed: f.failed()}
+	out := Outcome{Tables: len(tables), Calls: int(e.Hunting.Stats().Calls), Failed: f.failed(), Instances: 1 + len(e.instances)}
+	for _, c := range e.instances {
+		if c.Data != nil {
+			out.Calls += int(c.hunting.Stats().Calls)
+		}
+	}
 	for i, r := range results {
 		out.SourceRows += r.Source
 		out.ADXRows += r.Arrived
 		out.Missing += r.Missing
 		out.Repeated += r.Repeated
-		if out.Arrived == "" && r.Arrived > 0 {
+		if out.Arrived == "" && r.Arrived > 0 && tables[i].Instance == "" {
 			out.Arrived = tables[i].Destination
 		}
 		if r.OK() {
 			continue
 		}
-		d.Display.Say(fmt.Sprintf("%s: %s at the source, %d in ADX, %d missing, %d repeated", tables[i].Source, Counted(int64(r.Source), "row"), r.Arrived, r.Missing, r.Repeated))
+		d.Display.Say(fmt.Sprintf("%s: %s at the source, %d in ADX, %d missing, %d repeated", tables[i].Name(), Counted(int64(r.Source), "row"), r.Arrived, r.Missing, r.Repeated))
 		differences, err := e.Differences(tables[i], firstDifferences)
 		if err != nil {
 			return Outcome{}, err
 		}
 		for _, x := range differences {
-			d.Display.Say("  " + tables[i].Source + " " + x.String())
+			d.Display.Say("  " + tables[i].Name() + " " + x.String())
 		}
 	}
 	out.Took = time.Since(began)
 	return out, nil
+}
+
+// concludeBroken shows what the audit log says of the instances through which nothing
+// can arrive: every table of theirs must have a row that tells why.
+func (d Demo) concludeBroken(e *Emulators, tables []Configured) error {
+	audits, err := e.Audits()
+	if err != nil {
+		return err
+	}
+	reasons := map[string]string{}
+	for _, a := range audits {
+		if a.Status == "Failed" {
+			reasons[Configured{Instance: a.Instance, Source: a.SourceTable}.Name()] = a.FailureReason
+		}
+	}
+	counted, said := map[string]int64{}, map[string]string{}
+	for _, c := range tables {
+		if !e.broken(c.Instance) {
+			continue
+		}
+		if said[c.Instance] = reasons[c.Name()]; said[c.Instance] == "" {
+			return fmt.Errorf("the audit log does not say why %s did not arrive", c.Name())
+		}
+		counted[c.Instance]++
+	}
+	for _, instance := range slices.Sorted(maps.Keys(counted)) {
+		d.Display.Say(fmt.Sprintf("instance %s: %s, each with an audit row: %s", instance, Counted(counted[instance], "table"), said[instance]))
+	}
+	return nil
 }
 
 // follower reads the handler's log and the host's events.
@@ -156,22 +212,23 @@ type follower struct {
 	ended   map[string]Ended
 	began   time.Time
 	changed chan struct{}
+	broken  func(instance string) bool
 }
 
-func newFollower(d Display, tables []Configured) *follower {
-	f := &follower{display: d, open: map[string]bool{}, ended: map[string]Ended{}, began: time.Now(), changed: make(chan struct{}, 1)}
+func newFollower(d Display, tables []Configured, broken func(string) bool) *follower {
+	f := &follower{display: d, broken: broken, open: map[string]bool{}, ended: map[string]Ended{}, began: time.Now(), changed: make(chan struct{}, 1)}
 	for _, t := range tables {
-		f.open[t.Source] = true
+		f.open[t.Name()] = true
 	}
 	return f
 }
 
 // record is a line of the handler's log, as far as the demo looks.
 type record struct {
-	Level, Msg, Table, Status, Error string
-	Rows, Slices, Calls              int64
-	DurMS                            int64 `json:"dur_ms"`
-	More                             bool
+	Level, Msg, Instance, Table, Status, Error string
+	Rows, Slices, Calls                        int64
+	DurMS                                      int64 `json:"dur_ms"`
+	More                                       bool
 }
 
 func (f *follower) line(l funchost.Line) {
@@ -181,20 +238,27 @@ func (f *follower) line(l funchost.Line) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	table := Configured{Instance: r.Instance, Source: r.Table}.Name()
+	if f.broken(r.Instance) {
+		if r.Msg == "migrate" { // what its audit row says is shown at the end
+			f.leave(table)
+		}
+		return
+	}
 	switch r.Msg {
 	case "planned":
-		f.display.Planned(r.Table, r.Rows)
+		f.display.Planned(table, r.Rows)
 	case "slice verified":
-		f.display.Moved(r.Table, r.Rows)
+		f.display.Moved(table, r.Rows)
 	case "run ended":
 		if !r.More {
-			f.end(r.Table, Ended{Status: r.Status, Rows: r.Rows, Slices: r.Slices, Calls: r.Calls, Took: time.Duration(r.DurMS) * time.Millisecond})
+			f.end(table, Ended{Status: r.Status, Rows: r.Rows, Slices: r.Slices, Calls: r.Calls, Took: time.Duration(r.DurMS) * time.Millisecond})
 		}
 	case "migrate":
-		f.end(r.Table, Ended{Status: "Failed", Problem: r.Error})
+		f.end(table, Ended{Status: "Failed", Problem: r.Error})
 	default:
 		if r.Level == "ERROR" || r.Level == "WARN" {
-			f.display.Say(fmt.Sprintf("%s: %s %s %s", r.Level, r.Table, r.Msg, r.Error))
+			f.display.Say(fmt.Sprintf("%s: %s %s %s", r.Level, table, r.Msg, r.Error))
 		}
 	}
 }
@@ -212,9 +276,14 @@ func (f *follower) end(table string, e Ended) {
 	if !f.open[table] {
 		return
 	}
-	delete(f.open, table)
 	f.ended[table] = e
 	f.display.Ended(table, e)
+	f.leave(table)
+}
+
+// leave stops waiting for a table.
+func (f *follower) leave(table string) {
+	delete(f.open, table)
 	select {
 	case f.changed <- struct{}{}:
 	default:

@@ -21,7 +21,8 @@ type Instance struct {
 	Data     *tenant.Tenant
 	Database string // for its raw tables; "" is Database
 	Prefix   string // before their names
-	// WrongSecret puts a secret into the vault that the application does not have.
+	// WrongSecret puts a secret into the vault that the application does not have: the
+	// instance is broken.
 	WrongSecret bool
 }
 
@@ -117,6 +118,12 @@ func (e *Emulators) instance(name string) *connection {
 		}
 	}
 	return nil
+}
+
+// broken reports whether nothing of the instance can arrive.
+func (e *Emulators) broken(instance string) bool {
+	c := e.instance(instance)
+	return c != nil && c.WrongSecret
 }
 
 // place is what an instance's table is compared with, and the database it is in.

@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"testing"
@@ -71,5 +72,25 @@ func TestInstances_EachArrivesInItsOwnPlace(t *testing.T) {
 	s.audits(before+1, "of west", func(a stack.Audit) bool { return a.Instance == "west" })
 	if status, body := s.http(http.MethodGet, "/api/setup"); status != http.StatusOK || !strings.Contains(body, `"ready":true`) {
 		t.Errorf("GET setup: %d %s", status, body)
+	}
+}
+
+// The demo of several tenants: what can arrive does, and of the broken one the audit
+// log says why.
+func TestDemo_OfSeveralTenants(t *testing.T) {
+	long(t)
+	t.Parallel()
+	const table = "DeviceEvents"
+	s := start(t, events(t, table, 40), stack.Options{Instances: []stack.Instance{
+		{Name: "Second", Data: events(t, table, 30), Prefix: "S_", Database: "second"},
+		{Name: "Broken", Data: events(t, table, 5), Prefix: "B_", WrongSecret: true},
+	}})
+	var out bytes.Buffer
+	got, err := stack.Demo{App: s.app, Data: true, Display: stack.Plain{Out: &out}, Timeout: patience}.Run(t.Context(), s.Emulators)
+	if err != nil || !got.OK() || got.Tables != 2 || got.SourceRows != 70 || !strings.HasSuffix(got.Line(), " instances=3") {
+		t.Errorf("%s (failed tables: %d), %v\n%s", got.Line(), got.Failed, err, out.String())
+	}
+	if text := out.String(); !strings.Contains(text, "instance broken: 1 table, each with an audit row: ") || !strings.Contains(text, "store its value, not its id") || !strings.Contains(text, "second/"+table) {
+		t.Errorf("the demo said\n%s", text)
 	}
 }

@@ -56,6 +56,9 @@ func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 		return host.Reply{Logs: []string{"malformed wake-up: " + err.Error()}}
 	}
 	req.AttemptID, req.Deliveries, req.Inserted, req.Log = in.ID, message.DequeueCount, message.Inserted, log
+	if req.Key.Instance != "" {
+		log = log.With("instance", req.Key.Instance)
+	}
 	err = f.Pipeline.Migrate(ctx, req)
 	switch fault.KindOf(err) {
 	case fault.None:

@@ -117,7 +117,24 @@ type process struct{ ctx context.Context }
 type demoCommand struct {
 	source
 	app
-	Timeout time.Duration `help:"Give up after this long." default:"10m"`
+	Timeout   time.Duration `help:"Give up after this long." default:"10m"`
+	Instances int           `help:"Tenants that the app copies; of more than one, the last has a wrong client secret and must hold up no other." default:"1"`
+}
+
+// more makes the tenants beside the first.
+func (c demoCommand) more(now time.Time) (out []stack.Instance, err error) {
+	for n := 2; n <= c.Instances; n++ {
+		i := stack.Instance{Name: fmt.Sprintf("Tenant%d", n), Prefix: fmt.Sprintf("T%d_", n), Database: fmt.Sprintf("tenant%d", n), WrongSecret: n == c.Instances}
+		size := c.source
+		if size.Seed += uint64(n); i.WrongSecret {
+			size.Data, size.Scale = "", 0.01 // nobody reads it
+		}
+		if i.Data, err = size.tenant(now); err != nil {
+			return nil, err
+		}
+		out = append(out, i)
+	}
+	return out, nil
 }
 
 var errDifferent = errors.New("source and ADX differ")
@@ -131,7 +148,11 @@ func (c demoCommand) Run(p *process) (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := stack.Start(p.ctx, stack.Options{Data: data, Hunting: hunting.Options{Limits: stack.Unhurried()}})
+	more, err := c.more(time.Now())
+	if err != nil {
+		return err
+	}
+	e, err := stack.Start(p.ctx, stack.Options{Data: data, Instances: more, Hunting: hunting.Options{Limits: stack.Unhurried()}})
 	if err != nil {
 		return err
 	}
