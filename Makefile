@@ -115,6 +115,9 @@ package: ## Build build/app and the deployable build/defender2adx.zip (linux/amd
 release: ## Build build/release: the zip, the handler for five platforms, licences, checksums (VERSION=1.2.3, which CHANGELOG.md must have)
 	@VERSION=$(call quoted,$(VERSION)) MAKE="$(MAKE)" GO="$(GO)" tools/release.sh
 
+.PHONY: node
+node: $(NODE) ## Install the node packages of the emulators (every target that needs them does so)
+
 .PHONY: build
 build: $(APP)/handler ## Build build/app, the folder that is deployed
 
@@ -124,17 +127,20 @@ clean: ## Remove what was built
 
 $(APP)/handler: $(SOURCES) host.json LICENSE $(wildcard functions/*/function.json)
 	@mkdir -p $(APP)
-	CGO_ENABLED=0 GOOS=$${GOOS:-$$($(GO) env GOOS)} GOARCH=$${GOARCH:-$$($(GO) env GOARCH)} \
+	@echo "building $@"
+	@CGO_ENABLED=0 GOOS=$${GOOS:-$$($(GO) env GOOS)} GOARCH=$${GOARCH:-$$($(GO) env GOARCH)} \
 		$(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./handler
 	@cp host.json LICENSE $(APP)/
 	@for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
 
 $(STACK): $(SOURCES) $(WORKSHOP)
 	@mkdir -p build
-	$(GO) build -o $@ ./emulator/cmd/devstack
+	@echo "building $@"
+	@$(GO) build -o $@ ./emulator/cmd/devstack
 
 $(NODE): emulator/package-lock.json
-	npm ci --prefix emulator --no-audit --no-fund --ignore-scripts --loglevel=error
+	@echo "installing the node packages of the emulators"
+	@npm ci --prefix emulator --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
 
 $(BICEP): tools/infra/package-lock.json

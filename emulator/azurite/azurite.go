@@ -91,7 +91,7 @@ func Start(ctx context.Context, opts Options) (*Azurite, error) {
 	}
 	node, err := exec.LookPath("node")
 	if err != nil {
-		return nil, fmt.Errorf("find node to run azurite: %w: %w", ErrNotInstalled, err)
+		return nil, fmt.Errorf("find node to run azurite: %w: %w; install Node 20 or later, then run `make node`", ErrNotInstalled, err)
 	}
 	account := opts.Account
 	if account == (Account{}) {

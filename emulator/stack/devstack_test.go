@@ -125,6 +125,10 @@ func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
 				t.Errorf("query %q: %v, printed\n%s\nwant\n%s", text, err, out, want)
 			}
 		}
+		out, err := exec.CommandContext(t.Context(), binary, "query", "--stack", notice, "Nope | take 1").CombinedOutput()
+		if want := "devstack: ADX answers 400: Semantic error: SEM0100"; err == nil || !strings.HasPrefix(string(out), want) || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("a faulty query: %v, printed %q; want one line that begins %q", err, out, want)
+		}
 		token, err := exec.CommandContext(t.Context(), binary, "token", "--stack", notice).Output()
 		must(t, err)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.Kusto+"/v1/rest/query", strings.NewReader(`{"db":"`+d.Database+`","csl":"print 1"}`))

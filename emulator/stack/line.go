@@ -41,9 +41,9 @@ func shortened(text string, width int) string {
 	return text
 }
 
-// folded breaks text at blanks into lines of at most width characters, the second
+// Folded breaks text at blanks into lines of at most width characters, the second
 // and later ones indented; a word that is longer is left whole.
-func folded(text string, width int) string {
+func Folded(text string, width int) string {
 	var b strings.Builder
 	used := 0
 	for i, word := range strings.Split(text, " ") {

@@ -37,7 +37,7 @@ func TestLine_FitsTheTerminal(t *testing.T) {
 
 func TestFolded_KeepsEveryWord(t *testing.T) {
 	const text = "Failed: one two three four five a-word-that-is-longer-than-the-line six"
-	got := folded(text, 20)
+	got := Folded(text, 20)
 	if strings.Join(strings.Fields(got), " ") != text {
 		t.Errorf("words were lost: %q", got)
 	}

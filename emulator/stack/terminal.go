@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"sync"
@@ -19,19 +20,23 @@ type Terminal struct {
 	once     sync.Once
 }
 
+// Width is how many columns a terminal has now; 0 where out is none.
+func Width(out *os.File) int {
+	columns, _, err := term.GetSize(int(out.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
 // NewTerminal draws on out, which must be a terminal.
 func NewTerminal(out *os.File) *Terminal {
-	width := func() int {
-		if columns, _, err := term.GetSize(int(out.Fd())); err == nil && columns > 0 {
-			return columns
-		}
-		return PlainWidth
-	}
+	width := func() int { return cmp.Or(Width(out), PlainWidth) }
 	return &Terminal{width: width, progress: mpb.New(mpb.WithOutput(out)), bars: map[string]*mpb.Bar{}}
 }
 
 // Say writes a line above the bars, folded where the terminal is narrower.
-func (t *Terminal) Say(line string) { fmt.Fprintln(t.progress, folded(line, t.width())) }
+func (t *Terminal) Say(line string) { fmt.Fprintln(t.progress, Folded(line, t.width())) }
 
 // Planned begins or widens the table's bar.
 func (t *Terminal) Planned(table string, rows int64) {
@@ -61,7 +66,7 @@ func (t *Terminal) Ended(table string, e Ended) {
 	}
 	line := e.line(table, t.width())
 	if e.Problem != "" {
-		line = folded(line, t.width())
+		line = Folded(line, t.width())
 	}
 	fmt.Fprintln(t.progress, line)
 }

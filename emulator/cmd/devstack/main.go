@@ -15,12 +15,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,7 +25,6 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
-	"github.com/defender2adx/defender2adx/emulator/funchost"
 	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
@@ -76,6 +72,11 @@ func (s source) tenant(now time.Time) (*tenant.Tenant, error) {
 	return data, nil
 }
 
+// rows says how the Defender emulator serves them.
+type rows struct {
+	Whole bool `help:"Give every row all columns of its answer's schema, as Defender does; --no-whole serves rows as they stand." default:"true" negatable:""`
+}
+
 // app is where the built handler is.
 type app struct {
 	App string `help:"Folder of the built app (make build)." default:"build/app" type:"existingdir"`
@@ -101,7 +102,7 @@ func main() {
 	defer stop()
 	err = command.Run(&process{ctx})
 	if err != nil && !errors.Is(err, errFailed) {
-		fmt.Fprintln(os.Stderr, "devstack:", err)
+		sayOn(os.Stderr, "devstack: "+err.Error())
 	}
 	if err != nil {
 		stop()
@@ -168,7 +169,7 @@ func (c demoCommand) Run(p *process) (err error) {
 	if c.Data != "" {
 		start += " DATA=" + quoted(c.Data)
 	}
-	fmt.Printf("to look around, in two terminals (the first prints how to fire its timer):\n  %s\n", start)
+	fmt.Printf("to look around, in two terminals:\n  %s\n", start)
 	if outcome.Arrived != "" {
 		fmt.Printf("  %s query '%sVisible() | take 5'\n", self(), outcome.Arrived)
 	}
@@ -179,113 +180,15 @@ func (c demoCommand) Run(p *process) (err error) {
 	return nil
 }
 
-type upCommand struct {
-	source
-	app
-	running
-	Host string `help:"own: the local Functions host; func: Core Tools on the PATH." enum:"own,func," default:"own" env:"HOST"`
-
-	Identity bool `help:"The handler signs in to storage with its managed identity and has no connection string."`
-}
-
-func (c upCommand) Run(p *process) error {
-	app, err := c.open()
-	if err != nil {
-		return err
-	}
-	if c.Identity && c.Host == "func" {
-		return errors.New("IDENTITY=1 needs the local Functions host: Core Tools hand their connection string to the handler")
-	}
-	given, err := stack.UserSettings(".", os.Environ())
-	if err != nil {
-		return err
-	}
-	data, err := c.tenant(time.Now())
-	if err != nil {
-		return err
-	}
-	e, err := stack.Start(p.ctx, stack.Options{Data: data, StorageByIdentity: c.Identity})
-	if err != nil {
-		return err
-	}
-	remove, err := e.Describe().Post(c.Stack)
-	if err != nil {
-		return errors.Join(err, e.Close())
-	}
-	return errors.Join(c.serve(p.ctx, e, app, given), remove(), e.Close())
-}
-
-func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App, given map[string]string) error {
-	out, err := e.Prepare(ctx, app, c.Data != "")
-	if err != nil {
-		return err
-	}
-	fmt.Print(out)
-	changes, kept := e.Honour(given)
-	if len(changes) > 0 {
-		fmt.Println("settings from the environment and local.settings.json:", strings.Join(slices.Sorted(maps.Keys(changes)), ", "))
-	}
-	if len(kept) > 0 {
-		fmt.Println("settings not taken from there, the emulators are reached by their own:", strings.Join(kept, ", "))
-	}
-	if c.Host == "func" {
-		return coreTools(ctx, e, app, changes)
-	}
-	host, err := e.StartHost(ctx, app, changes, funchost.Options{OnLine: func(l funchost.Line) { fmt.Println(l.Text) }})
-	if err != nil {
-		return err
-	}
-	tables, err := e.Configured()
-	if err != nil {
-		return errors.Join(err, host.Stop(ctx))
-	}
-	first := stack.Configured{Source: "DeviceInfo", Destination: "DeviceInfoRaw"}
-	if len(tables) > 0 {
-		first = tables[0]
-	}
-	fmt.Printf("\nrunning until Ctrl-C\n  tables     curl %[1]s/api/tables\n  setup      curl %[1]s/api/setup\n"+
-		"  tick       curl -X POST -H 'Content-Type: application/json' -d '{\"input\":\"\"}' %[1]s/admin/functions/schedule\n"+
-		"  one table  curl -X POST %[1]s/api/tables/%[2]s/migrate\n  rows       %[3]s query '%[4]sVisible() | take 5'\n"+
-		"  runs       %[3]s query 'MigrationAuditLog | project TableName, Status, RecordCount'\n  Kusto      %[5]s\n\n",
-		host.URL(), first.Source, self(), first.Destination, curlLine(e.Describe()))
-	select {
-	case <-ctx.Done():
-	case <-host.Done():
-		return host.Wait()
-	}
-	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
-	defer done()
-	return host.Stop(stopping)
-}
-
-// coreTools runs `func start` in the app's folder.
-func coreTools(ctx context.Context, e *stack.Emulators, app stack.App, changes map[string]string) (err error) {
-	if _, err := exec.LookPath("func"); err != nil {
-		return errors.New("HOST=func: Azure Functions Core Tools (func) are not on the PATH")
-	}
-	cmd, remove, err := e.CoreTools(ctx, app, changes)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, remove()) }()
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 15 * time.Second
-	if err := cmd.Run(); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("func start: %w", err)
-	}
-	return nil
-}
-
 // quoted is text as a shell takes it for one word.
 func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 type emulatorsCommand struct {
 	source
 	running
+	rows
 	JSON          bool          `help:"Print one line of JSON with every address, name and credential." name:"json"`
 	IngestLatency time.Duration `help:"How long ADX takes over a blob." default:"1s"`
-	Whole         bool          `help:"Give every row all columns of its answer's schema, as Defender does; --no-whole serves rows as they stand." default:"true" negatable:""`
 	LooseTies     bool          `help:"Give rows that a sort holds for equal in another order at each query."`
 }
 

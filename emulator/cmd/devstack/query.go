@@ -6,14 +6,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
+	"time"
 
 	"github.com/Azure/azure-kusto-go/azkustodata"
+	kustoerrors "github.com/Azure/azure-kusto-go/azkustodata/errors"
 	"github.com/Azure/azure-kusto-go/azkustodata/kql"
 	"github.com/Azure/azure-kusto-go/azkustodata/query"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -42,11 +44,8 @@ type queryCommand struct {
 	Whole bool   `help:"Do not shorten long values."`
 }
 
-// cellWidth is where a value is cut, in characters.
-const cellWidth = 48
-
 func (c queryCommand) Run(p *process) error {
-	d, err := stack.ReadNotice(c.Stack)
+	d, err := c.find(p.ctx)
 	if err != nil {
 		return err
 	}
@@ -54,17 +53,16 @@ func (c queryCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	width := cellWidth
 	if c.Whole {
-		width = 0
+		return printTable(os.Stdout, table, 0, 0)
 	}
-	return printTable(os.Stdout, table, width)
+	return printTable(os.Stdout, table, cellWidth, stack.Width(os.Stdout))
 }
 
 func ask(ctx context.Context, d stack.Description, text string) (query.Table, error) {
 	pem, err := os.ReadFile(d.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("the stack is gone: %w", err)
+		return nil, fmt.Errorf("the stack has ended: %w; run make start in another terminal", err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
@@ -83,13 +81,13 @@ func ask(ctx context.Context, d stack.Description, text string) (query.Table, er
 	if strings.HasPrefix(strings.TrimSpace(text), ".") {
 		answer, err := client.Mgmt(ctx, d.Database, statement)
 		if err != nil {
-			return nil, err
+			return nil, explained(err)
 		}
 		return answer.Tables()[0], nil
 	}
 	answer, err := client.Query(ctx, d.Database, statement)
 	if err != nil {
-		return nil, err
+		return nil, explained(err)
 	}
 	for _, t := range answer.Tables() {
 		if t.IsPrimaryResult() {
@@ -99,35 +97,47 @@ func ask(ctx context.Context, d stack.Description, text string) (query.Table, er
 	return nil, errors.New("the answer has no result")
 }
 
-// printTable writes a head and the rows in columns; width cuts values, 0 does not.
-func printTable(out io.Writer, table query.Table, width int) error {
-	w := tabwriter.NewWriter(out, 0, 1, 2, ' ', 0)
-	var head []string
-	for _, c := range table.Columns() {
-		head = append(head, c.Name())
-	}
-	fmt.Fprintln(w, strings.Join(head, "\t"))
-	for _, row := range table.Rows() {
-		var cells []string
-		for _, v := range row.Values() {
-			cells = append(cells, cell(v.String(), width))
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	if err := w.Flush(); err != nil {
+// explained is the sentence with which ADX refuses a text, without the report that
+// the SDK makes of it; any other error stays as it is.
+func explained(err error) error {
+	var refused *kustoerrors.HttpError
+	if !errors.As(err, &refused) {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "(%s)\n", stack.Counted(int64(len(table.Rows())), "row"))
-	return err
+	body, _ := refused.UnmarshalREST()["error"].(map[string]any)
+	says, _ := body["@message"].(string)
+	if inner, ok := body["innererror"].(map[string]any); ok {
+		if text, ok := inner["@message"].(string); ok {
+			says = text // the cause, where the outer one repeats it
+		}
+	}
+	if says == "" {
+		return err
+	}
+	return fmt.Errorf("ADX answers %d: %s", refused.StatusCode, says)
 }
 
-// cell is a value on one line, cut after width characters.
-func cell(text string, width int) string {
-	text = strings.NewReplacer("\n", " ", "\r", " ", "\t", " ").Replace(text)
-	if runes := []rune(text); width > 0 && len(runes) > width {
-		return string(runes[:width-1]) + "…"
+// reach looks whether the stack of a description still runs: one that was killed
+// leaves its description behind.
+func reach(ctx context.Context, d stack.Description) error {
+	u, err := url.Parse(d.Kusto)
+	if err != nil {
+		return fmt.Errorf("read the stack's description: %w", err)
 	}
-	return text
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return fmt.Errorf("the stack does not answer at %s: it was killed, perhaps; run make start again", d.Kusto)
+	}
+	return conn.Close()
+}
+
+// find reads the description of the stack that runs.
+func (r running) find(ctx context.Context) (stack.Description, error) {
+	d, err := stack.ReadNotice(r.Stack)
+	if err != nil {
+		return d, err
+	}
+	return d, reach(ctx, d)
 }
 
 type tokenCommand struct{ running }
@@ -135,7 +145,7 @@ type tokenCommand struct{ running }
 // Run prints a bearer token of the emulated ADX's administrator, for curl and
 // other clients.
 func (c tokenCommand) Run(p *process) error {
-	d, err := stack.ReadNotice(c.Stack)
+	d, err := c.find(p.ctx)
 	if err != nil {
 		return err
 	}
