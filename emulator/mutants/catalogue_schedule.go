@@ -23,8 +23,11 @@ func scheduleMutants() []mutant {
 			"functions/schedule/schedule.go", "table.Active && f.due(ctx, table)", "table.Active",
 			suite{"functions/schedule", "^TestScenario_U1_FrequencyIsObeyed$"}),
 		one("schedule-frequency-to-the-second", "a start minutes after the tick skips the next day's tick",
-			"internal/plan/frequency.go", "f.every - tick/2", "f.every",
-			suite{"functions/schedule", "^TestScenario_U1_FrequencyIsObeyed$"}),
+			"internal/plan/frequency.go", "f.every - passed - tick/2", "f.every - passed",
+			suite{"internal/plan", "^TestTable_DueFrom_SpreadsTablesOverThePeriod$"}),
+		one("schedule-all-at-once", "tables of one Frequency are all due at one tick",
+			"internal/plan/frequency.go", "return time.Duration(h.Sum64() % uint64(f.every))", "return time.Duration(h.Sum64() % 1)",
+			suite{"internal/plan", "^TestTable_DueFrom_SpreadsTablesOverThePeriod$"}),
 		one("state-silent-on-a-failure-said-before", "a table is shown as well while it fails, since the audit log has the cause already",
 			migrationFile, "		m.state.Ended(row) // said", "		// said", pipelineTests("^TestMigrate_StateTellsOfAFailureSaidBefore$")),
 	}

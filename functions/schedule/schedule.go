@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/host"
@@ -49,6 +50,8 @@ type Function struct {
 	Depth func(ctx context.Context) (int, error)
 	// Sweep removes what old runs left behind and returns how many ledgers.
 	Sweep func(ctx context.Context) (int, error)
+
+	warned sync.Map // tables (plan.Key) of which a warning was logged by this process
 }
 
 // Serve answers one tick. Sender: the Functions timer, by MIGRATION_SCHEDULE. A
@@ -139,13 +142,19 @@ func (f *Function) due(ctx context.Context, table plan.Table) bool {
 	if table.Frequency == "" {
 		return true
 	}
+	now := f.Now()
+	tick := f.Ticks.Length(now)
+	if warning := table.FrequencyWarning(tick); warning != "" {
+		if _, said := f.warned.LoadOrStore(plan.Key{Instance: table.Instance, Source: table.Source}, true); !said {
+			host.Logger(ctx).Warn("frequency", "table", table.Source, "instance", table.Instance, "warning", warning)
+		}
+	}
 	state, err := f.States.Read(ctx, plan.Key{Instance: table.Instance, Source: table.Source})
 	if err != nil {
 		host.Logger(ctx).Warn("read when the table ran last", "table", table.Source, "error", err.Error())
 		return true
 	}
-	now := f.Now()
-	return !table.DueFrom(state, now, f.Ticks.Length(now)).After(now)
+	return !table.DueFrom(state, now, tick).After(now)
 }
 
 // full reports whether so many more wake-ups would be more than two a table in the

@@ -92,6 +92,7 @@ type Table struct {
 	LastRunEnded    *time.Time `json:"lastRunEnded,omitempty"`
 	LastRunRows     *int64     `json:"lastRunRows,omitempty"` // beside lastRunEnded
 	Frequency       string     `json:"frequency,omitempty"`
+	Warning         string     `json:"warning,omitempty"` // what is odd about the row, though it is obeyed
 	NextDue         *time.Time `json:"nextDue,omitempty"` // the tick of the next run; none for a table that is off
 	Last            *Ending    `json:"last,omitempty"`
 	Pending         *Command   `json:"pendingCommand,omitempty"`
@@ -257,8 +258,9 @@ func (f *Function) show(ctx context.Context, row plan.Candidate, withRun bool) (
 	if err != nil {
 		return out, err
 	}
-	if table.Active {
-		out.NextDue = instant(table.NextDue(state, f.Now(), f.Ticks))
+	if now := f.Now(); table.Active {
+		out.NextDue = instant(table.NextDue(state, now, f.Ticks))
+		out.Warning = table.FrequencyWarning(f.Ticks.Length(now))
 	}
 	if state == nil {
 		return out, nil

@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"time"
 
@@ -42,20 +43,46 @@ func ParseFrequency(text string) (Frequency, error) {
 	return Frequency{}, fmt.Errorf("Frequency: want %s, or six cron fields such as 0 30 2 * * *, or nothing for every tick, got %q", DurationForms, clip(text, 80))
 }
 
-// Next returns the instant from which on a run is due, for a table whose last run
-// started then, by a timer that ticks so often: half a tick before the frequency has
-// passed, so that a tick a little early or a start a little late skips no turn. Zero
-// is always due: no frequency, or no run yet. tick 0 is a timer of which nothing is
-// known.
-func (f Frequency) Next(started time.Time, tick time.Duration) time.Time {
+// next returns the instant from which on a run is due, for a table whose last run
+// started then, by a timer that ticks so often: half a tick before its time, so that a
+// tick a little early or a start a little late skips no turn. Zero is always due: no
+// frequency, one shorter than a tick, or no run yet. tick 0 is a timer of which nothing
+// is known.
+//
+// The times of a duration are the table's own, offset after every multiple of it since
+// 1970: what began at one tick is spread over the period, and stays where it is. The
+// next one is that nearest to a whole period after the start.
+func (f Frequency) next(started time.Time, tick, offset time.Duration) time.Time {
 	switch {
-	case started.IsZero() || f.cron == nil && f.every == 0:
+	case started.IsZero() || f.cron == nil && f.every <= tick:
 		return time.Time{}
 	case f.cron != nil:
 		// A run that started within half a tick before its time was that time's.
 		return f.cron.Next(started.Add(tick / 2)).Add(-tick / 2)
 	}
-	return started.Add(f.every - tick/2)
+	after := started.Add(f.every / 2)
+	passed := (time.Duration(after.UnixNano()) - offset) % f.every
+	return after.Add(f.every - passed - tick/2)
+}
+
+// offset is where in its period a table's times are: the same for ever, and another for
+// each table of each instance.
+func (f Frequency) offset(table Key) time.Duration {
+	if f.every <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(table.String()))
+	return time.Duration(h.Sum64() % uint64(f.every))
+}
+
+// FrequencyWarning tells what is odd about the table's Frequency under a timer that
+// ticks so often; "" when nothing is.
+func (t Table) FrequencyWarning(tick time.Duration) string {
+	if f, err := ParseFrequency(t.Frequency); err != nil || f.every == 0 || f.every >= tick {
+		return ""
+	}
+	return fmt.Sprintf("Frequency %s is shorter than the time between two ticks (%v): the table is copied at every tick; see MIGRATION_SCHEDULE", clip(t.Frequency, 80), tick)
 }
 
 // DueFrom returns the instant from which on a scheduled run of the table is due; zero:
@@ -66,7 +93,7 @@ func (t Table) DueFrom(state *TableState, now time.Time, tick time.Duration) tim
 	if err != nil || state == nil || state.OpenRun != "" || state.More || state.Started().After(now) {
 		return time.Time{}
 	}
-	return f.Next(state.Started(), tick)
+	return f.next(state.Started(), tick, f.offset(Key{Instance: t.Instance, Source: t.Source}))
 }
 
 // Started returns when the last run started that ended; where an older program kept

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -19,16 +20,15 @@ func TestTable_DueFrom(t *testing.T) {
 		want            time.Duration // after the start; -1: at once
 	}{
 		{"nothing", "", &ended, -1},
-		{"a timespan of Kusto", "1d", &ended, 24*time.Hour - 30*time.Minute},
-		{"a duration of ISO 8601", "PT6H", &ended, 6*time.Hour - 30*time.Minute},
-		{"a clock's form", "12:00:00", &ended, 12*time.Hour - 30*time.Minute},
 		{"cron", "0 0 4 * * *", &ended, 2*time.Hour - 30*time.Minute},
 		{"cron, at its very start", "0 0 2 * * *", &ended, 24*time.Hour - 30*time.Minute},
 		{"cron, started a little early", "0 10 2 * * *", &ended, 24*time.Hour + 10*time.Minute - 30*time.Minute},
 		{"cron of Sundays", "0 0 2 * * 0", &ended, 3*24*time.Hour - 30*time.Minute},
+		{"shorter than a tick", "5m", &ended, -1},
+		{"as long as a tick", "1h", &ended, -1},
+		{"cron, only the end is known", "0 0 4 * * *", with(func(s *plan.TableState) { s.LastStarted, s.LastEnded = time.Time{}, started.Add(2*time.Hour) }), 26*time.Hour - 30*time.Minute},
 		{"no state", "1d", nil, -1},
 		{"no run yet", "1d", &plan.TableState{}, -1},
-		{"only the end is known", "1d", with(func(s *plan.TableState) { s.LastStarted = time.Time{} }), 25*time.Hour - 30*time.Minute},
 		{"an open run", "1d", with(func(s *plan.TableState) { s.OpenRun = "r" }), -1},
 		{"windows left", "1d", with(func(s *plan.TableState) { s.More = true }), -1},
 		{"a start ahead of our clock", "1d", with(func(s *plan.TableState) { s.LastStarted = now.Add(time.Hour) }), -1},
@@ -41,6 +41,63 @@ func TestTable_DueFrom(t *testing.T) {
 		if got := (plan.Table{Frequency: tt.frequency}).DueFrom(tt.state, now, time.Hour); !got.Equal(want) {
 			t.Errorf("%s: due from %v, want %v", tt.name, got, want)
 		}
+	}
+}
+
+// Tables of one Frequency that began at one tick are spread over the period, each at
+// times that stay: a day apart, however late the runs start, and the first time at
+// least half a period after the first run.
+func TestTable_DueFrom_SpreadsTablesOverThePeriod(t *testing.T) {
+	began := time.Date(2026, 11, 26, 2, 4, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		frequency string
+		every     time.Duration
+		most      int // tables due within one tick of all
+	}{{"1d", 24 * time.Hour, 8}, {"PT6H", 6 * time.Hour, 18}, {"12:00:00", 12 * time.Hour, 12}, {"90m", 90 * time.Minute, 50}} {
+		at := map[time.Time]int{}
+		own := map[time.Time]bool{}
+		for n := range 60 {
+			table := plan.Table{Source: fmt.Sprint("Table", n), Frequency: tt.frequency}
+			state := plan.TableState{LastEnded: began} // the start is not known
+			due := table.DueFrom(&state, began, time.Hour)
+			if wait := due.Add(30 * time.Minute).Sub(began); wait <= tt.every/2 || wait > tt.every*3/2 {
+				t.Errorf("%s of %s: due %v after the first run", tt.frequency, table.Source, wait)
+			}
+			for range 3 {
+				state.LastStarted = due.Add(time.Duration(n%7) * tt.every / 20)
+				next := table.DueFrom(&state, state.LastStarted, time.Hour)
+				if next.Sub(due) != tt.every {
+					t.Errorf("%s of %s: due %v after the last time", tt.frequency, table.Source, next.Sub(due))
+				}
+				due = next
+			}
+			at[due.Truncate(time.Hour)]++
+			own[due] = true
+			other := table
+			if other.Instance = "west"; other.DueFrom(&state, began, time.Hour).Equal(due) {
+				t.Errorf("%s of %s: two instances have the same time", tt.frequency, table.Source)
+			}
+		}
+		for hour, n := range at {
+			if n > tt.most {
+				t.Errorf("%s: %d of 60 tables are due at %v", tt.frequency, n, hour)
+			}
+		}
+		if len(own) != 60 {
+			t.Errorf("%s: %d times for 60 tables", tt.frequency, len(own))
+		}
+	}
+}
+
+func TestTable_FrequencyWarning(t *testing.T) {
+	for frequency, warned := range map[string]bool{"": false, "5m": true, "59m": true, "1h": false, "1d": false, "0 * * * * *": false, "nonsense": false} {
+		got := plan.Table{Frequency: frequency}.FrequencyWarning(time.Hour)
+		if (got != "") != warned || warned && !strings.Contains(got, frequency+" is shorter than the time between two ticks (1h0m0s)") {
+			t.Errorf("%q: %q", frequency, got)
+		}
+	}
+	if got := (plan.Table{Frequency: "5m"}).FrequencyWarning(0); got != "" {
+		t.Errorf("a timer of which nothing is known: %q", got)
 	}
 }
 
@@ -57,8 +114,7 @@ func TestTable_NextDue(t *testing.T) {
 		want  time.Time
 	}{
 		{"every tick", plan.Table{}, started, hourly, time.Date(2026, 11, 26, 3, 0, 0, 0, time.UTC)},
-		{"once a day", daily, started, hourly, time.Date(2026, 11, 27, 2, 0, 0, 0, time.UTC)},
-		{"at the very tick", daily, started.Add(25 * time.Minute), hourly, time.Date(2026, 11, 27, 2, 0, 0, 0, time.UTC)},
+		{"at two each night", plan.Table{Frequency: "0 0 2 * * *"}, started, hourly, time.Date(2026, 11, 27, 2, 0, 0, 0, time.UTC)},
 		{"due long ago", daily, started.AddDate(0, 0, -7), hourly, time.Date(2026, 11, 26, 3, 0, 0, 0, time.UTC)},
 		{"no timer", daily, started, nil, time.Time{}},
 		{"a schedule that says nothing", daily, started, func(time.Time) time.Time { return time.Time{} }, time.Time{}},
