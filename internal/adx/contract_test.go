@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/pipeline/pipelinetest"
 )
@@ -32,7 +31,7 @@ func TestSink_KeepsThePipelinesContract(t *testing.T) {
 	bundle, lent := lentStorage(t, false)
 	pipelinetest.Sink(t, func(t *testing.T) pipelinetest.SinkWorld {
 		w := cloudOn(t, bundle, lent)
-		w.setUp(t, adx.Options{Tables: []string{"DeviceInfo", "DeviceEvents"}})
+		w.provide(t, "DeviceInfoRaw", "DeviceEventsRaw")
 		return pipelinetest.SinkWorld{
 			SinkPorts:   w.client(t, "app"),
 			Destination: "DeviceInfoRaw", Second: "DeviceEventsRaw", NoTable: "NoSuchRaw",
@@ -50,7 +49,7 @@ func TestSink_KeepsThePipelinesContract(t *testing.T) {
 func TestControlTables_KeepThePipelinesContract(t *testing.T) {
 	pipelinetest.ControlTables(t, func(t *testing.T) pipelinetest.ControlTablesWorld {
 		w := newWorld(t)
-		w.setUp(t, adx.Options{Tables: []string{"DeviceInfo"}})
+		w.provide(t, "DeviceInfoRaw")
 		return pipelinetest.ControlTablesWorld{
 			Open:   func() pipeline.ControlTables { return w.client(t, "app") },
 			Audits: func() int { return int(w.count(t, "MigrationAuditLog")) },

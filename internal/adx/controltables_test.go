@@ -95,7 +95,7 @@ func TestControlTables_ReadsAndWritesTheSixColumnsOfAnOldConfiguration(t *testin
 
 func TestForeign_SeesOnlyRunsOfOthersThatCameLater(t *testing.T) {
 	w := newWorld(t)
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	app := w.client(t, "app")
 	look := func(since time.Time) string {
 		t.Helper()
@@ -121,7 +121,7 @@ func TestForeign_SeesOnlyRunsOfOthersThatCameLater(t *testing.T) {
 
 func TestOrphanRun_IsFound(t *testing.T) {
 	w := newWorld(t)
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	app := w.client(t, "app")
 	look := func() (id, command string) {
 		t.Helper()

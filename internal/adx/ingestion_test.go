@@ -15,7 +15,6 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/emulator/certs"
 	"github.com/defender2adx/defender2adx/emulator/kusto"
-	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -90,7 +89,7 @@ func cloudOn(t *testing.T, bundle *certs.Bundle, lent kusto.Storage, change ...f
 
 func TestIngestion_EndToEnd(t *testing.T) {
 	w, lent := newCloud(t, false)
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	app := w.client(t, "app")
 	snapshot := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 

@@ -44,7 +44,7 @@ func TestScenario_L17_SkippedOrFailed(t *testing.T) {
 	for name, asFailed := range map[string]bool{"skipped": false, "failed": true} {
 		t.Run(name, func(t *testing.T) {
 			w, _ := newCloud(t, false, func(o *kusto.Options) { o.SkippedAsFailed, o.RefuseKnownTags = asFailed, asFailed })
-			w.setUp(t, adx.Options{})
+			w.provide(t, "DeviceInfoRaw")
 			app := w.client(t, "app")
 			b := stage(t, app, "d2a1-000001.json.gz", 20)
 			enqueue(t, app, "d2a1", 1, b)
@@ -86,7 +86,7 @@ func TestScenario_L17_SkippedOrFailed(t *testing.T) {
 // blob is there cannot be told.
 func TestScenario_L18_NarrowSignatures(t *testing.T) {
 	w, _ := newCloud(t, true)
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	app := w.client(t, "app")
 	b := stage(t, app, "d2a1-000001.json.gz", 7)
 	if state, err := app.BlobState(t.Context(), b); err != nil || state != plan.BlobUntold {
@@ -99,7 +99,7 @@ func TestScenario_L18_NarrowSignatures(t *testing.T) {
 // What became of an ingestion is read by another process from its id alone.
 func TestScenario_L20_StatusByAnotherProcess(t *testing.T) {
 	w, _ := newCloud(t, false)
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	app := w.client(t, "app")
 	b := stage(t, app, "d2a1-000001.json.gz", 3)
 	good := enqueue(t, app, "d2a1", 1, b)
@@ -132,7 +132,7 @@ func TestScenario_L20_StatusByAnotherProcess(t *testing.T) {
 // through when that has ended.
 func TestScenario_L16_QueuedAndDirectShareTheCapacity(t *testing.T) {
 	w := newWorld(t, func(o *kusto.Options) { o.IngestionCapacity = 1 })
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	release := w.cluster.Occupy()
 	refused := make(chan struct{}, 16)
 	w.cluster.SetFaults(kusto.Faults{Command: func(_, text string) error {
@@ -158,7 +158,7 @@ func TestScenario_L16_QueuedAndDirectShareTheCapacity(t *testing.T) {
 // On a cluster whose reads lag by an hour our questions see what is there now.
 func TestScenario_L11_StaleReads(t *testing.T) {
 	w := newWorld(t, func(o *kusto.Options) { o.StaleReads = time.Hour })
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	w.run(t, `.append DeviceInfoRaw <| print dynamic({}), "d2a1", int(1), datetime(null)`)
 	app := w.client(t, "app")
 	landed, err1 := app.Landed(t.Context(), "DeviceInfoRaw", []string{"d2a1"}, time.Time{})

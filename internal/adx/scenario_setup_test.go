@@ -192,7 +192,7 @@ func TestScenario_L25_TableThatShowsNoRows(t *testing.T) {
 // Trouble of a destination is explained with the remedy.
 func TestScenario_L14_TroubleOfADestination(t *testing.T) {
 	w := newWorld(t)
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	w.run(t, ".create table OldRaw (Records: dynamic)", ".create table OddRaw (Records: string, RunId: string, Slice: int, SnapshotTime: datetime)")
 	app := w.client(t, "app")
 	for table, want := range map[string]string{
@@ -210,7 +210,7 @@ func TestScenario_L14_TroubleOfADestination(t *testing.T) {
 // it again: the newest row of a slice decides.
 func TestScenario_R3_HiddenSlicesAreLeftOut(t *testing.T) {
 	w := newWorld(t)
-	w.setUp(t, adx.Options{Tables: []string{"OwnRaw"}})
+	w.provide(t, "OwnRaw")
 	app := w.client(t, "app")
 	w.run(t,
 		`.append OwnRaw <| datatable (a: dynamic, b: string, c: int, d: datetime) [dynamic({}), "d2a1", 1, datetime(null), dynamic({}), "d2a1", 2, datetime(null), `+
@@ -244,7 +244,7 @@ func TestScenario_R3_HiddenSlicesAreLeftOut(t *testing.T) {
 // takes no run for orphaned that the audit log knows as another source's.
 func TestScenario_R9_MistypedSourceSharesNothing(t *testing.T) {
 	w := newWorld(t)
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw", "DeviceEventsRaw")
 	app := w.client(t, "app")
 	deliver := func(tag string, out plan.Outgoing) {
 		t.Helper()
@@ -279,7 +279,7 @@ func TestScenario_R9_MistypedSourceSharesNothing(t *testing.T) {
 // A rebuilt state is told of the newest runs, however many years of rows there are.
 func TestScenario_L19_YearsOfRows(t *testing.T) {
 	w := newWorld(t)
-	w.setUp(t, adx.Options{})
+	w.provide(t, "DeviceInfoRaw")
 	w.run(t, `.append MigrationConfiguration <| range N from 1 to 3000 step 1 `+
 		`| project "DeviceInfo", "DeviceInfoRaw", "None", datetime(2026-01-01) + N * 1h, "", "Incr", true, "", "", strcat("d2a", N), N`)
 	app := w.client(t, "app")

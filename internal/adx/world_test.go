@@ -156,3 +156,15 @@ func (w *world) setUp(t *testing.T, o adx.Options) []adx.Step {
 	}
 	return steps
 }
+
+// provide makes the control tables and the raw tables that are named, by the commands
+// that setup runs: for tests that need a few tables and not the whole catalogue, which
+// costs a hundred times as much.
+func (w *world) provide(t *testing.T, tables ...string) {
+	t.Helper()
+	commands := adx.ControlScripts()
+	for _, table := range tables {
+		commands = append(commands, adx.RawTableScript(table)...)
+	}
+	w.run(t, commands...)
+}

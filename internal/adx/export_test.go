@@ -1,0 +1,7 @@
+package adx
+
+// ControlScripts returns the commands for the control tables and their view.
+func ControlScripts() []string { return scriptOf("schema.kql") }
+
+// RawTableScript returns the commands for one raw table.
+func RawTableScript(table string) []string { return splitScript(rawTableScript(table)) }
