@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -349,12 +350,8 @@ func TestMigrate_DaysOfRuns(t *testing.T) {
 // Whatever fails, whatever is killed, whenever: once things work again, every
 // row is there once, and no Success was untrue.
 func TestMigrate_AnyFaultSchedule(t *testing.T) {
-	schedules := uint64(300)
-	if testing.Short() {
-		schedules = 30
-	}
 	total := map[string]int{}
-	for seed := range schedules {
+	for seed := range uint64(rounds.Of(30, 60, 300)) {
 		w := newWorld(1000 + seed)
 		w.fill(50+w.rng.IntN(200), 48)
 		w.chaos = 0.15 * w.rng.Float64()

@@ -445,7 +445,10 @@ func TestMigrate_SnapshotSlicesKeepTheTarget(t *testing.T) {
 	w := newWorld(113)
 	w.config[0].LoadType = "Snapshot"
 	w.cap, w.cfg.Limits.Rows = 5, 3
-	w.fill(1_500, 10) // six rows in each of 256 ranges, target three
+	w.fill(240, 10)
+	for i := range w.rows {
+		w.rows[i].bucket %= 40 * 256 // six rows in each of forty ranges, target three
+	}
 	w.run(30 * time.Minute)
 	for _, b := range w.ledgers {
 		var l plan.Ledger

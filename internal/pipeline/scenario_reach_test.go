@@ -169,7 +169,7 @@ func TestScenario_L15_CapBelowTheServices(t *testing.T) {
 // Refusals make slices so small that a run would have thousands of them: the window
 // is cut short instead.
 func TestScenario_L12_RepackedWithinBounds(t *testing.T) {
-	w := large(7, 6_000, 20)
+	w := large(7, 5_000, 20)
 	w.cut, w.cap = true, 9 // 8 rows an answer
 	w.cfg.Limits, w.cfg.Budget = plan.Limits{Rows: 1_000, Bytes: 1 << 60}, time.Hour
 	most := 0
@@ -191,6 +191,6 @@ func TestScenario_L12_RepackedWithinBounds(t *testing.T) {
 		t.Errorf("a ledger of %d slices", most)
 	}
 	if n := w.count(key.Source, plan.Success); n < 2 {
-		t.Errorf("%d runs for 850 slices:%s", n, w.story())
+		t.Errorf("%d runs for 630 slices:%s", n, w.story())
 	}
 }

@@ -128,7 +128,7 @@ func TestTake_WorkersTogetherStayWithinTheLimitAndUseIt(t *testing.T) {
 		{"one worker", 1, quota.Config{}, 8 * time.Minute, 45, time.Minute, 8 * 36},
 		{"two workers", 2, quota.Config{}, 8 * time.Minute, 45, time.Minute, 8 * 36},
 		{"four workers", 4, quota.Config{}, 8 * time.Minute, 45, time.Minute, 8 * 36},
-		{"four workers, hourly limit", 4, quota.Config{PerHour: 1500}, 75 * time.Minute, 1500, time.Hour, 75 * 20},
+		{"four workers, hourly limit", 4, quota.Config{PerHour: 300}, 75 * time.Minute, 300, time.Hour, 75 * 4},
 		{"hourly limit, by the minute", 2, quota.Config{PerHour: 1500}, 20 * time.Minute, 45, time.Minute, 400},
 		{"four workers, nothing left free", 4, quota.Config{FreeShare: -1}, 8 * time.Minute, 45, time.Minute, 8 * 42},
 	}

@@ -57,8 +57,8 @@ func TestScenario_O30_BurstAcrossTheMinute(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		begun := calls(t, &service{}, 2, 1, 90*time.Minute, func(c *quota.Config) { c.PerHour = 1500 })
-		if n := most(begun, time.Hour); n > 1500 {
+		begun := calls(t, &service{}, 2, 1, 90*time.Minute, func(c *quota.Config) { c.PerHour = 600 })
+		if n := most(begun, time.Hour); n > 600 {
 			t.Errorf("%d calls in an hour", n)
 		}
 		if n := most(begun, time.Minute); n > 45 {

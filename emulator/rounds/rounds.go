@@ -1,0 +1,20 @@
+// Package rounds says how often a test repeats what it shows: a round before a change
+// lands stays short, the nightly one plays every test at its full length.
+package rounds
+
+import (
+	"os"
+	"testing"
+)
+
+// Of returns how many rounds a test plays: short with go test -short, night in the
+// nightly round (make test NIGHT=1, which sets D2A_NIGHT), usual otherwise.
+func Of(short, usual, night int) int {
+	switch {
+	case os.Getenv("D2A_NIGHT") == "1":
+		return night
+	case testing.Short():
+		return short
+	}
+	return usual
+}
