@@ -112,6 +112,7 @@ lint: ## Check format, vet, and the rules of .golangci.yml
 infra: $(BICEP) ## Check templates, settings files and workflows, each known mistake planted once (uses `bicep`, if there is one)
 	@node tools/infra/check.mjs
 	@node --test --test-reporter=dot tools/infra/
+	@for f in infra/*.sh infra/hooks/*.sh tools/*.sh; do sh -n $$f || bash -n $$f || exit 1; done
 	@$(GO) tool -modfile=tools/lint.mod actionlint
 
 .PHONY: package

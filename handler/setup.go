@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/defender2adx/defender2adx/handler/app"
@@ -17,12 +18,40 @@ type setupCommand struct {
 	Load     string   `enum:"none,original,recommended" default:"none" help:"Configuration to append for sources that have no row yet: none, original or recommended."`
 	Index    []string `placeholder:"TABLE" help:"Destination tables whose rows are to be indexed at the price of 1 MB a row, where the cluster does not index larger ones."`
 	Instance string   `placeholder:"NAME" help:"Prepare what this instance needs alone; one of DEFENDER_INSTANCES, or default for that of the settings without a name. Without it: all."`
+	Grant    []string `placeholder:"APP;TENANT" sep:"none" help:"Give the app's identity its roles in the database, viewers and ingestors: its application (client) id and its tenant id."`
+	Reader   []string `placeholder:"USER" sep:"none" help:"Give a person the role viewers: the user principal name, such as user@example.com."`
 	Verbose  bool     `help:"Print what was there already, too."`
+}
+
+var (
+	grantForm  = regexp.MustCompile(`^([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12});([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$`)
+	readerForm = regexp.MustCompile(`^[^\s@;,"'=\\]+@[^\s@;,"'=\\]+\.[^\s@;,"'=\\]+$`)
+)
+
+// grants are the roles that the command line asks for.
+func (c setupCommand) grants() (out []adx.Grant, err error) {
+	for _, text := range c.Grant {
+		if !grantForm.MatchString(text) {
+			return nil, fmt.Errorf("--grant: want the application id and the tenant id of the app's identity as '<id>;<id>', got %q", text)
+		}
+		out = append(out, adx.AppGrants("aadapp="+text)...)
+	}
+	for _, text := range c.Reader {
+		if !readerForm.MatchString(text) {
+			return nil, fmt.Errorf("--reader: want a user principal name such as user@example.com, got %q", text)
+		}
+		out = append(out, adx.Grant{Role: "viewers", Principal: "aaduser=" + text, Why: "reads Defender2ADX data"})
+	}
+	return out, nil
 }
 
 // Run makes what is missing and prints one line a step. A step that failed is an
 // error, after all steps were tried.
 func (c setupCommand) Run(p *process) error {
+	grants, err := c.grants()
+	if err != nil {
+		return err
+	}
 	cfg, err := config.ReadADX(p.getenv)
 	if err != nil {
 		return faultySettings(err, config.Unknown(p.environ))
@@ -48,6 +77,7 @@ func (c setupCommand) Run(p *process) error {
 	}
 	var errs []error
 	for i, target := range targets {
+		target.Options.Grants = grants
 		errs = append(errs, c.prepare(p, target, loadFor.Key(), i == 0), target.Client.Close())
 	}
 	fmt.Fprintf(p.stdout, "looked at: %s; not at: %s\n", strings.Join(adx.LookedAt, ", "), strings.Join(adx.NotLookedAt, ", "))

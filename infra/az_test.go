@@ -41,6 +41,9 @@ type azWorld struct {
 	Certificates         []object
 	VaultOpen            bool
 	Serial               int
+	Providers            []string // registered
+	Resources            []object // clusters
+	Deleted              []object // vaults
 	Changes              []string // what was called that changes something, bodies included
 }
 
@@ -83,6 +86,21 @@ func runAz(file string, args []string) error {
 		result = object{"name": w.Cloud}
 	case "account show":
 		result = object{"tenantId": w.Tenant}
+	case "provider show":
+		result = object{"registrationState": "NotRegistered"}
+		if slices.Contains(w.Providers, flag("namespace")) {
+			result = object{"registrationState": "Registered"}
+		}
+	case "resource list":
+		result = append([]object{}, w.Resources...)
+	case "resource show":
+		i := slices.IndexFunc(w.Resources, func(r object) bool { return r["id"] == flag("ids") })
+		if i < 0 {
+			return errors.New("ResourceNotFound")
+		}
+		result = w.Resources[i]
+	case "keyvault list-deleted":
+		result = append([]object{}, w.Deleted...)
 	case "rest":
 		if flag("resource") != w.Graph || !strings.HasPrefix(flag("url"), w.Graph+"/v1.0/") {
 			return fmt.Errorf("%s is no directory of the cloud %s", flag("url"), w.Cloud)

@@ -205,7 +205,7 @@ var siteTags = union(commonTags, {
 })
 
 var isFlex = hostingPlan == 'flex'
-var hasVault = contains(['secret', 'certificate'], defenderCredential)
+var hasVault = defenderCredential == 'secret' || defenderCredential == 'certificate'
 var hasCluster = adxMode != 'eventhouse'
 var makesCluster = adxMode == 'new'
 
@@ -346,6 +346,7 @@ module roles 'modules/roles.bicep' = {
     storageName: names.storage
     componentName: names.component
     vaultName: hasVault ? names.vault : ''
+    hasCertificate: defenderCredential == 'certificate'
     identityId: identityId
     appPrincipalId: identity.outputs.principalId
     operatorPrincipalId: principalId

@@ -17,7 +17,7 @@ usage: sh infra/permissions.sh COMMAND [OPTION VALUE]...
   --credential KIND    secret (default), certificate, federated or managed-identity
   --sources LIST       sources in infra/app-roles.tsv, with blanks between; default graph
   --cloud CLOUD        global (default), gcc, gcc-high or dod
-  --vault NAME         Key Vault of the secret or certificate
+  --vault NAME         Key Vault of the secret or certificate; without it both wait for one
   --name NAME          display name of the application; default Defender2ADX
   --client-id ID       application that is there already
   --principal-id ID    object id of the managed identity (managed-identity, federated)
@@ -73,7 +73,7 @@ case $name in *[!A-Za-z0-9._\ -]*) die "--name: want letters, digits, blanks, do
 # Where the directory of each cloud is, and what a managed identity's token is exchanged for there.
 azure=AzureCloud login=https://login.microsoftonline.com exchange=api://AzureADTokenExchange
 case $cloud in
-global | gcc) graph=https://graph.microsoft.com ;;
+global | us | eu | uk | au | swa | ina | aea | gcc) graph=https://graph.microsoft.com ;;
 gcc-high | gcchigh) graph=https://graph.microsoft.us ;;
 dod) graph=https://dod-graph.microsoft.us ;;
 *) die "--cloud: want global, gcc, gcc-high or dod, got $cloud" ;;
@@ -267,7 +267,6 @@ trust_certificate() {
 }
 
 trust_identity() {
-	[ -n "$principal_id" ] || die "--principal-id is needed: the object id of the managed identity (output APP_PRINCIPAL_ID of the template)"
 	issuer="$login/${identity_tenant:-$tenant}/v2.0"
 	path="applications/$object/federatedIdentityCredentials"
 	has=$(get "$path" "value[?subject=='$principal_id' && issuer=='$issuer'].id | [0]")
@@ -316,8 +315,11 @@ grant)
 	else
 		grant_roles "$principal"
 	fi
-	case $credential in
-	secret)
+	case $credential,$vault in
+	secret, | certificate,)
+		say later "the $credential has no vault yet: deploy, then run this again with --vault and --client-id $client_id"
+		;;
+	secret,*)
 		need_vault
 		of=$(stored tags.application)
 		ends=$(stored attributes.expires)
@@ -327,13 +329,19 @@ grant)
 			new_secret
 		fi
 		;;
-	certificate)
+	certificate,*)
 		need_vault
 		has=$(az keyvault certificate list --vault-name "$vault" --query "[?name=='$certificate_name'] | [0].id" --output tsv) || die "reading vault $vault failed; it takes the role Key Vault Certificates Officer there, and a vault without public access takes --open-vault"
 		[ -n "$has" ] || new_certificate
 		trust_certificate
 		;;
-	federated) trust_identity ;;
+	federated,*)
+		if [ -n "$principal_id" ]; then
+			trust_identity
+		else
+			say later "the managed identity is not there yet: deploy, then run this again with --principal-id and --client-id $client_id"
+		fi
+		;;
 	esac
 	say next "azd env set DEFENDER_CREDENTIAL $credential && azd env set DEFENDER_CLIENT_ID $client_id && azd env set DEFENDER_TENANT_ID $tenant"
 	;;

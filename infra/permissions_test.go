@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/cloud"
 	"github.com/defender2adx/defender2adx/internal/defender"
 )
 
@@ -21,13 +22,34 @@ const (
 	identity = "22222222-2222-2222-2222-222222222222"
 )
 
-// clouds as the script takes them: what the Azure CLI calls each, and where its
-// directory and its sign-in are.
-var clouds = []struct{ name, azure, graph, login, exchange, hunting string }{
-	{"global", "AzureCloud", "https://graph.microsoft.com", "https://login.microsoftonline.com", "api://AzureADTokenExchange", "dd98c7f5-2d42-42d3-a0e4-633161547251"},
-	{"gcc", "AzureCloud", "https://graph.microsoft.com", "https://login.microsoftonline.com", "api://AzureADTokenExchange", "dd98c7f5-2d42-42d3-a0e4-633161547251"},
-	{"gcc-high", "AzureUSGovernment", "https://graph.microsoft.us", "https://login.microsoftonline.us", "api://AzureADTokenExchangeUSGov", "5f804853-e3b1-447b-9a8b-6d3e1257c72a"},
-	{"dod", "AzureUSGovernment", "https://dod-graph.microsoft.us", "https://login.microsoftonline.us", "api://AzureADTokenExchangeUSGov", "5f804853-e3b1-447b-9a8b-6d3e1257c72a"},
+// azures are the clouds as the script takes them, what the Azure CLI calls each, and the
+// id of the hunting role there. Where directory and sign-in are the handler's table says.
+var azures = []struct{ name, azure, hunting string }{
+	{"global", "AzureCloud", "dd98c7f5-2d42-42d3-a0e4-633161547251"},
+	{"gcc", "AzureCloud", "dd98c7f5-2d42-42d3-a0e4-633161547251"},
+	{"gcc-high", "AzureUSGovernment", "5f804853-e3b1-447b-9a8b-6d3e1257c72a"},
+	{"dod", "AzureUSGovernment", "5f804853-e3b1-447b-9a8b-6d3e1257c72a"},
+}
+
+// place is a cloud with its addresses.
+type place struct{ name, azure, hunting, graph, login, exchange string }
+
+func places(t *testing.T) (out []place) {
+	t.Helper()
+	for _, a := range azures {
+		c, err := cloud.Parse(a.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, place{a.name, a.azure, a.hunting, c.Graph().BaseURL, strings.TrimSuffix(c.Authority(), "/"), strings.TrimSuffix(c.ExchangeScope(), "/.default")})
+	}
+	for _, c := range cloud.All() {
+		known := func(p place) bool { return strings.ReplaceAll(p.name, "-", "") == c.Name }
+		if !slices.ContainsFunc(out, known) {
+			t.Errorf("this test leaves out the cloud %s", c.Name)
+		}
+	}
+	return out
 }
 
 // world is a stand-in for one test.
@@ -39,7 +61,7 @@ type world struct {
 
 // newWorld makes a tenant of a cloud with Microsoft Graph in it. The API of Defender
 // for Endpoint is known to the cloud and not yet to the tenant.
-func newWorld(t *testing.T, cloud int) *world {
+func newWorld(t *testing.T, of int) *world {
 	t.Helper()
 	folder := t.TempDir()
 	w := &world{t: t, file: filepath.Join(folder, "world.json"), path: folder}
@@ -50,7 +72,7 @@ func newWorld(t *testing.T, cloud int) *world {
 	if err := os.Symlink(binary, filepath.Join(folder, "az")); err != nil {
 		t.Fatal(err)
 	}
-	c := clouds[cloud]
+	c := places(t)[of]
 	w.save(azWorld{Cloud: c.azure, Graph: c.graph, Tenant: home, VaultOpen: true, Principals: []object{
 		{"id": "graph-here", "appId": graphAPI, "assignments": []any{}, "appRoles": []any{
 			// A role for people has the same name and another id.
@@ -124,7 +146,8 @@ func (a azWorld) roles(appID string) (ids []string) {
 // others, and a second run changes nothing but what it sets again to the same.
 func TestPermissions_GrantInEveryCloud(t *testing.T) {
 	t.Parallel()
-	for i, cloud := range clouds {
+	all := places(t)
+	for i, cloud := range all {
 		for _, kind := range []string{"secret", "certificate", "federated", "managed-identity"} {
 			if kind == "certificate" && i > 0 {
 				continue // what a cloud differs in is seen with the others
@@ -171,7 +194,7 @@ func TestPermissions_GrantInEveryCloud(t *testing.T) {
 					}
 				}
 
-				if i != 0 && i != len(clouds)-1 {
+				if i != 0 && i != len(all)-1 {
 					return
 				}
 				w.permissions(args...)
@@ -299,6 +322,21 @@ func TestPermissions_ClosedVault(t *testing.T) {
 	}
 }
 
+// Before the deployment there is neither vault nor identity: the application and its roles
+// are made, and what is left is said.
+func TestPermissions_GrantBeforeTheDeployment(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"secret", "certificate", "federated"} {
+		w := newWorld(t, 0)
+		out := w.permissions("grant", "--credential", kind)
+		a := w.load()
+		client := a.Applications[0]["appId"].(string)
+		if len(a.roles(client)) != 1 || !strings.Contains(out, "later") || !strings.Contains(out, "azd env set DEFENDER_CLIENT_ID "+client) {
+			t.Errorf("%s: %v\n%s", kind, a.Changes, out)
+		}
+	}
+}
+
 // Each mistake ends with what mends it, and changes nothing.
 func TestPermissions_SayWhatMends(t *testing.T) {
 	t.Parallel()
@@ -313,6 +351,7 @@ func TestPermissions_SayWhatMends(t *testing.T) {
 		{"", "grant --name a'b", "want letters"},
 		{"", "grant --client-id nobody --vault kv", "has no application nobody"},
 		{"", "consent", "--client-id is needed"},
+		{"", "rotate --client-id nobody", "has no application nobody"},
 		{"", "rotate --vault kv", "run grant first"},
 		{"account", "grant", "az login"},
 		{"rest POST https://graph.microsoft.com/v1.0/applications", "grant --vault kv", "Application Developer"},

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/internal/adx"
 )
 
 // rows returns the cells of the table under a header of docs/permissions.md.
@@ -64,7 +66,7 @@ func TestPermissionsPage_NamesTheRolesOfTheTemplate(t *testing.T) {
 	}
 }
 
-// The roles in the database are the same in template, page and commands.
+// The roles in the database are the same in template, page, commands and setup.
 func TestPermissionsPage_NamesTheRolesOfTheDatabase(t *testing.T) {
 	var documented []string
 	for _, cells := range rows(t, read(t, "../docs/permissions.md"), "| role | to | why |") {
@@ -81,8 +83,14 @@ func TestPermissionsPage_NamesTheRolesOfTheDatabase(t *testing.T) {
 		commands = append(commands, strings.ToUpper(m[1])+m[2])
 	}
 	slices.Sort(commands)
-	if !slices.Equal(documented, granted) || !slices.Equal(granted, commands) {
-		t.Errorf("docs/permissions.md has %v, modules/database.bicep %v, kql/roles.kql %v", documented, granted, commands)
+	var setup []string
+	for _, g := range adx.AppGrants("aadapp=x") {
+		word := strings.TrimSuffix(g.Role, "s")
+		setup = append(setup, strings.ToUpper(word[:1])+word[1:])
+	}
+	slices.Sort(setup)
+	if !slices.Equal(documented, granted) || !slices.Equal(granted, commands) || !slices.Equal(commands, setup) {
+		t.Errorf("docs/permissions.md has %v, modules/database.bicep %v, kql/roles.kql %v, handler setup %v", documented, granted, commands, setup)
 	}
 }
 

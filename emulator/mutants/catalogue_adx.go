@@ -49,6 +49,8 @@ func adxMutants() []mutant {
 		one("setup-for-a-missing-database", "a missing database is to be mended by handler setup",
 			"internal/answer/cloud.go", `[]string{"kind 'database'"}`, `[]string{"no text of any service"}`,
 			suite{"internal/adx", "^TestSetup_OfAMissingDatabaseNamesTheRemedy$"}),
+		one("app-granted-users", "the app's identity is given the right to make tables",
+			"internal/adx/grant.go", "		{\"ingestors\", principal,", "		{\"users\", principal,", adxTests("^TestSetup_GrantsWhatTheAppNeeds$")),
 		one("large-body-not-read", "a body too large is answered before the host has written it",
 			"internal/host/runner.go", "io.LimitReader(req.Body, maxDiscarded)", "io.LimitReader(req.Body, 0)",
 			suite{"internal/host", "^TestRunner_Forwarded_boundsTheBody$"}),

@@ -9,6 +9,9 @@ param componentName string
 @description('Name of the vault; empty where there is none.')
 param vaultName string
 
+@description('true where the vault makes a certificate for the Defender app.')
+param hasCertificate bool
+
 @description('Resource id of the app\'s identity. Assignments get their names from it, since object ids are not known before the deployment.')
 param identityId string
 
@@ -32,6 +35,7 @@ var storageQueueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 var keyVaultSecretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 var keyVaultSecretsOfficer = 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
+var keyVaultCertificatesOfficer = 'a4417e6f-fecd-4de8-b567-7b0420556985'
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageName
@@ -98,5 +102,16 @@ resource operatorSecret 'Microsoft.Authorization/roleAssignments@2022-04-01' = i
     principalId: operatorPrincipalId
     principalType: operatorPrincipalType
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultSecretsOfficer)
+  }
+}
+
+resource operatorCertificate 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasCertificate && !empty(operatorPrincipalId)) {
+  scope: vault
+  name: guid(vault.id, operatorPrincipalId, keyVaultCertificatesOfficer)
+  properties: {
+    description: 'Whoever deploys makes and renews the certificate of the Defender app'
+    principalId: operatorPrincipalId
+    principalType: operatorPrincipalType
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', keyVaultCertificatesOfficer)
   }
 }

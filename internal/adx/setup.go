@@ -53,6 +53,7 @@ type Options struct {
 	// Instance is whose rows Load appends, a key; "" is the default instance.
 	Instance string
 	Index    []string   // destination tables that get the default encoding: an index, and rows of 1 MB
+	Grants   []Grant    // roles that somebody is to have
 	Report   func(Step) // told of each step as it ends; may be nil
 }
 
@@ -101,6 +102,7 @@ func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 		}
 	}
 	err = s.moreTables(ctx, append(slices.Clone(o.Tables), o.Index...))
+	s.grant(ctx, o.Grants)
 	s.saySize()
 	return s.steps, err
 }

@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { File } from './bicep.mjs';
 import { compile } from './compiler.mjs';
 import { checkRules } from './rules.mjs';
-import { checkSchemas } from './schemas.mjs';
+import { checkDeployment, readDeployment } from './schemas.mjs';
 import { checkParameters, checkSymbols } from './symbols.mjs';
 import { syntax } from './syntax.mjs';
 import { checkTypes, readTypes } from './types.mjs';
@@ -58,7 +58,7 @@ export function sharedTypes() {
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const root = resolve(process.argv[2] ?? '.');
   const types = sharedTypes();
-  const faults = [...checkTemplates(readTemplates(root), types), ...checkSchemas(root, process.env.D2A_SHARED_DATA), ...compile(root)];
+  const faults = [...checkTemplates(readTemplates(root), types), ...checkDeployment(readDeployment(root), root, process.env.D2A_SHARED_DATA), ...compile(root)];
   faults.forEach((f) => console.error(f));
   const notes = types ? [] : ['without type definitions and schemas (D2A_SHARED_DATA)'];
   console.log(`infra: ${faults.length === 0 ? 'no faults' : `${faults.length} faults`}${notes.length > 0 ? `, ${notes.join(', ')}` : ''}`);

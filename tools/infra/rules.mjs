@@ -29,6 +29,7 @@ export const roles = {
   '3913510d-42f4-4e42-8a64-420c390055eb': { name: 'Monitoring Metrics Publisher', at: 'Microsoft.Insights/components', to: 'appPrincipalId' },
   '4633458b-17de-408a-b874-0445c86b69e6': { name: 'Key Vault Secrets User', at: 'Microsoft.KeyVault/vaults', to: 'appPrincipalId' },
   'b86a8fe4-44ce-4948-aee5-eccb2c155cd7': { name: 'Key Vault Secrets Officer', at: 'Microsoft.KeyVault/vaults', to: 'operatorPrincipalId' },
+  'a4417e6f-fecd-4de8-b567-7b0420556985': { name: 'Key Vault Certificates Officer', at: 'Microsoft.KeyVault/vaults', to: 'operatorPrincipalId' },
 };
 const clusterRoles = ['Ingestor', 'Viewer'];
 

@@ -1,0 +1,54 @@
+#!/bin/sh
+# azd runs this after it provisioned, with the outputs of the template in the environment:
+# the database gets its tables and the app its roles there, with the rights of who runs
+# it. It says what is left for others to do, and may be repeated (azd hooks run postprovision).
+set -eu
+
+say() { printf 'postprovision: %s\n' "$1"; }
+
+: "${APP_CLIENT_ID:?is not set; the template was not deployed by azd}" "${ADX_CLUSTER_URL:?}" "${ADX_DATABASE:?}"
+
+# A handler for this machine: given, built, or from a release.
+handler=${HANDLER-}
+if [ -z "$handler" ] && command -v go >/dev/null; then
+	mkdir -p build
+	CGO_ENABLED=0 go build -o build/setup-handler ./handler
+	handler=build/setup-handler
+fi
+if [ -z "$handler" ]; then
+	say "there is no Go to build a handler with: take handler-<system>-<processor> of a release and say HANDLER=<its path>" >&2
+	exit 1
+fi
+
+if ! az account show --output none 2>/dev/null; then
+	say "tables and roles are made with your login: az login --tenant ${AZURE_TENANT_ID-}, then azd hooks run postprovision" >&2
+	exit 1
+fi
+tenant=${AZURE_TENANT_ID:-$(az account show --query tenantId --output tsv)}
+
+set -- setup --load "${SETUP_LOAD:-recommended}" --grant "$APP_CLIENT_ID;$tenant"
+for reader in ${ADX_READERS-}; do
+	set -- "$@" --reader "$reader"
+done
+# A new database is seen by the cluster after a moment.
+tries=0
+until ADX_CREDENTIAL=azure-cli "$handler" "$@"; do
+	tries=$((tries + 1))
+	if [ "$tries" -ge 3 ]; then
+		say "the database is not ready; what it needs is said above. Then: azd hooks run postprovision" >&2
+		exit 1
+	fi
+	sleep "${PERMISSIONS_PAUSE-20}"
+done
+
+vault=$(printf '%s' "${KEY_VAULT_URL-}" | sed 's|^https://||; s|\..*||')
+open=''
+[ "${PRIVATE_NETWORK:-false}" != true ] || open=' --open-vault'
+credential=${DEFENDER_CREDENTIAL:-secret}
+common="--cloud ${DEFENDER_CLOUD:-global} --sources ${DEFENDER_API:-graph}"
+case $credential in
+managed-identity) say "left for a Privileged Role Administrator: sh infra/permissions.sh grant --credential managed-identity --principal-id $APP_PRINCIPAL_ID $common" ;;
+federated) say "left for a Privileged Role Administrator: sh infra/permissions.sh grant --credential federated --client-id ${DEFENDER_CLIENT_ID-} --principal-id $APP_PRINCIPAL_ID --identity-tenant $tenant $common" ;;
+*) say "left, unless it was done before: sh infra/permissions.sh grant --credential $credential --client-id ${DEFENDER_CLIENT_ID-} --vault $vault $common$open" ;;
+esac
+say "if the first deployment is refused with InaccessibleStorageException, the roles are too young: azd deploy again in some minutes"

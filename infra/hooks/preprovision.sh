@@ -1,0 +1,86 @@
+#!/bin/sh
+# azd runs this before it provisions: what cannot work is refused, with the command that
+# mends it. The values of the azd environment are in the environment.
+set -eu
+
+faults=0
+refuse() {
+	faults=$((faults + 1))
+	printf 'preprovision: %s\n              %s\n' "$1" "$2" >&2
+}
+
+plan=${HOSTING_PLAN:-flex} credential=${DEFENDER_CREDENTIAL:-secret} cloud=${DEFENDER_CLOUD:-global}
+
+case ${ADX_MODE:-new} in
+new) ;;
+existing)
+	case ${ADX_CLUSTER_ID-} in
+	/subscriptions/*/resourceGroups/*/providers/Microsoft.Kusto/clusters/*) ;;
+	*) refuse "ADX_MODE is existing and ADX_CLUSTER_ID is no resource id of a cluster" "azd env set ADX_CLUSTER_ID \$(az resource show --resource-type Microsoft.Kusto/clusters --resource-group <group> --name <cluster> --query id --output tsv)" ;;
+	esac
+	;;
+eventhouse)
+	[ -n "${EVENTHOUSE_QUERY_URL-}" ] || refuse "ADX_MODE is eventhouse and EVENTHOUSE_QUERY_URL is not set" "azd env set EVENTHOUSE_QUERY_URL https://<name>.kusto.fabric.microsoft.com (Eventhouse, Details, Query URI)"
+	;;
+*) refuse "ADX_MODE is $ADX_MODE" "azd env set ADX_MODE new (or existing, or eventhouse)" ;;
+esac
+
+case $credential in
+managed-identity)
+	[ -z "${DEFENDER_TENANT_ID-}" ] || [ "$DEFENDER_TENANT_ID" = "${AZURE_TENANT_ID:-$DEFENDER_TENANT_ID}" ] ||
+		refuse "a managed identity reads Defender of its own tenant alone, and DEFENDER_TENANT_ID is another than the subscription's" "azd env set DEFENDER_CREDENTIAL federated (docs/permissions.md)"
+	;;
+secret | certificate | federated)
+	[ -n "${DEFENDER_CLIENT_ID-}" ] || refuse "DEFENDER_CLIENT_ID is not set, and the handler would not start: $credential is of an application" "sh infra/permissions.sh grant --credential $credential, which registers one and prints the id to set; or azd env set DEFENDER_CREDENTIAL managed-identity"
+	;;
+*) refuse "DEFENDER_CREDENTIAL is $credential, which is none for the app in Azure" "azd env set DEFENDER_CREDENTIAL managed-identity (or secret, certificate, federated)" ;;
+esac
+
+# The hour of the schedule: a timer that ticks rarer than the alert waits would sound it always.
+schedule=${MIGRATION_SCHEDULE:-0 0 * * * *}
+hour=$(printf '%s\n' "$schedule" | awk '{ print $3 }')
+if [ "$hour" != '*' ] && [ "${HEARTBEAT_HOURS:-3}" = 3 ]; then
+	refuse "MIGRATION_SCHEDULE ($schedule) does not tick every hour, and the alert on a missing tick waits 3 hours" "azd env set HEARTBEAT_HOURS <hours, more than between two ticks> (0 leaves the alert out)"
+fi
+
+# The rest is asked of Azure, by the CLI.
+if ! command -v az >/dev/null || ! az account show --output none 2>/dev/null; then
+	echo "preprovision: not looked at what Azure knows: az is not there or not signed in (az login)" >&2
+else
+	azure=$(az cloud show --query name --output tsv)
+	case $azure,$cloud,$credential in
+	AzureCloud,gcchigh,managed-identity | AzureCloud,gcc-high,managed-identity | AzureCloud,dod,managed-identity | AzureCloud,gcchigh,federated | AzureCloud,gcc-high,federated | AzureCloud,dod,federated | AzureUSGovernment,global,managed-identity | AzureUSGovernment,global,federated | AzureUSGovernment,gcc,managed-identity | AzureUSGovernment,gcc,federated)
+		refuse "an identity of $azure has no token for Defender of the cloud $cloud" "azd env set DEFENDER_CREDENTIAL secret"
+		;;
+	esac
+	if [ "$azure" = AzureUSGovernment ] && [ "$plan" = flex ]; then
+		refuse "$azure has no Flex Consumption" "azd env set HOSTING_PLAN premium"
+	fi
+	if [ "${PRIVATE_NETWORK:-false}" = true ] && [ "$plan" = flex ]; then
+		state=$(az provider show --namespace Microsoft.App --query registrationState --output tsv)
+		[ "$state" = Registered ] || refuse "Flex Consumption in a network needs the resource provider Microsoft.App, which is not registered" "az provider register --namespace Microsoft.App --wait"
+	fi
+	# A development cluster stops itself after some idle days, and a stopped one takes no change.
+	clusters=''
+	if [ "${ADX_MODE:-new}" = existing ]; then
+		clusters=${ADX_CLUSTER_ID-}
+	elif [ "${ADX_MODE:-new}" = new ] && [ -n "${AZURE_RESOURCE_GROUP-}" ]; then
+		clusters=$(az resource list --resource-group "$AZURE_RESOURCE_GROUP" --resource-type Microsoft.Kusto/clusters --query '[].id' --output tsv 2>/dev/null) || clusters='' # no group yet
+	fi
+	for id in $clusters; do
+		state=$(az resource show --ids "$id" --query properties.state --output tsv) || {
+			refuse "cluster $id cannot be read" "az login with an account that may, or correct ADX_CLUSTER_ID"
+			continue
+		}
+		[ "$state" != Stopped ] || refuse "cluster ${id##*/} is stopped" "az resource invoke-action --action start --ids $id"
+	done
+	# A vault deleted within 90 days keeps its name, which the same environment would take again.
+	if [ -n "${AZURE_ENV_NAME-}" ] && [ -n "${AZURE_RESOURCE_GROUP-}" ]; then
+		deleted=$(az keyvault list-deleted --resource-type vault --query "[?properties.tags.\"azd-env-name\"=='$AZURE_ENV_NAME' && contains(properties.vaultId, '/resourceGroups/$AZURE_RESOURCE_GROUP/')].name" --output tsv 2>/dev/null) || deleted=''
+		for name in $deleted; do
+			refuse "vault $name of this environment was deleted and keeps its name for 90 days" "az keyvault recover --name $name, or azd env new <another name>"
+		done
+	fi
+fi
+
+[ "$faults" -eq 0 ] || exit 1
