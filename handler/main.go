@@ -28,6 +28,7 @@ var version = "dev"
 type commands struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the Functions host (what the host runs)."`
 	Setup   setupCommand   `cmd:"" help:"Create tables, mappings, policies and views in ADX with your own rights."`
+	SignIn  signInCommand  `cmd:"" name:"signin" help:"Sign in to Defender as the settings say, and show the rights of the token."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	PrintVersion bool `name:"version" help:"Print the version."`
@@ -40,6 +41,9 @@ type process struct {
 	environ        []string
 	stdout, stderr io.Writer
 }
+
+// say tells the person at the terminal something beside what the command prints.
+func (p *process) say(text string) { fmt.Fprintln(p.stderr, text) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -67,7 +67,9 @@ func (c setupCommand) Run(p *process) error {
 	if c.Load != "none" && err != nil {
 		return fmt.Errorf("--load needs --instance: %w", err)
 	}
-	self, err := credential.New(app.OwnIdentity(cfg))
+	own := app.OwnIdentity(cfg)
+	own.Say = p.say
+	self, err := credential.New(own)
 	if err != nil {
 		return fmt.Errorf("settings:\nADX_CREDENTIAL: %w", err)
 	}

@@ -53,6 +53,15 @@ func (a API) role() string {
 	return "ThreatHunting.Read.All"
 }
 
+// scope is the delegated permission in place of the role. Source: the APIs' reference
+// pages, permissions.
+func (a API) scope() string {
+	if a == Graph {
+		return a.role()
+	}
+	return strings.TrimSuffix(a.role(), ".All")
+}
+
 // serves reports whether the API knows the table. Defender for Endpoint has only
 // its own tables.
 func (a API) serves(table string) bool { return a != MDE || strings.HasPrefix(table, "Device") }

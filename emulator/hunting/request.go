@@ -109,7 +109,7 @@ func (c *call) authorize() *refusal {
 	default:
 		return unauthorized("IDX14100: JWT is not well formed, or its signature is invalid.")
 	}
-	if claims.HasRole(c.api.role()) {
+	if claims.HasRole(c.api.role()) || claims.HasScope(c.api.scope()) {
 		return nil
 	}
 	text := "Missing application roles. API required roles: " + c.api.role()

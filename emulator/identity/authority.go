@@ -16,8 +16,8 @@ import (
 const maxFormBytes = 1 << 20
 
 // Authority serves what login.microsoftonline.com serves to an application: the
-// OpenID configuration, the signing key, instance discovery, and the token endpoints
-// of both versions. The older one takes a resource where the newer one takes a scope.
+// OpenID configuration, the signing key, instance discovery, the token endpoints of both
+// versions, and the pages where people sign in. The older one takes a resource where the newer one takes a scope.
 // It must be reached over https; every address it gives out is on
 // the host it was asked under.
 func (s *Server) Authority() http.Handler {
@@ -29,6 +29,9 @@ func (s *Server) Authority() http.Handler {
 	mux.HandleFunc("GET /common/discovery/instance", s.instance)
 	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/token", s.token)
 	mux.HandleFunc("POST /{tenant}/oauth2/token", s.tokenV1)
+	mux.HandleFunc("POST /{tenant}/oauth2/v2.0/devicecode", s.deviceCode)
+	mux.HandleFunc("/{tenant}/oauth2/v2.0/authorize", s.authorize)
+	mux.HandleFunc(devicePage, s.enterCode)
 	return mux
 }
 
@@ -52,10 +55,12 @@ func (s *Server) configuration(w http.ResponseWriter, r *http.Request) {
 		"issuer":                                base + "/v2.0",
 		"authorization_endpoint":                base + "/oauth2/v2.0/authorize",
 		"token_endpoint":                        base + "/oauth2/v2.0/token",
+		"device_authorization_endpoint":         base + "/oauth2/v2.0/devicecode",
 		"jwks_uri":                              base + "/discovery/v2.0/keys",
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
-		"response_types_supported":              []string{"token"},
+		"response_types_supported":              []string{"code"},
+		"response_modes_supported":              []string{"form_post"},
 		"subject_types_supported":               []string{"pairwise"},
 	})
 }
@@ -102,6 +107,10 @@ func (s *Server) instance(w http.ResponseWriter, r *http.Request) {
 func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	form, ok := s.form(w, r)
 	if !ok {
+		return
+	}
+	if slices.Contains(userGrants, form.Get("grant_type")) {
+		s.userToken(w, r, form)
 		return
 	}
 	resource, refused := resourceOf(form.Get("scope"))

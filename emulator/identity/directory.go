@@ -46,6 +46,8 @@ type principal struct {
 	certified  []*x509.Certificate
 	trusted    []Federation
 	elsewhere  map[string]Principal // an application's service principals in other tenants
+	public     bool                 // people may sign in, without a secret of its own
+	redirects  []string
 	managed    bool
 	resourceID string // of a user-assigned managed identity
 }

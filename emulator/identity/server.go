@@ -1,10 +1,10 @@
 // Package identity stands in for Entra ID and for the managed identity endpoint
 // of App Service.
 //
-// It issues access tokens for the client credentials grant and for managed
-// identities, as RS256 tokens of Entra's version 1.0 shape signed with a key of
-// its own, and refuses what Entra refuses, with Entra's error codes. It knows no
-// users. The other emulators ask
+// It issues access tokens for the client credentials grant, for managed identities, and
+// for people who sign in by its pages, as RS256 tokens of Entra's version 1.0 shape signed with a key of
+// its own, and refuses what Entra refuses, with Entra's error codes. A second factor
+// is not asked for. The other emulators ask
 // Verify whom a request comes from: a token is accepted if and only if this
 // server signed it, it is within its life, and it is for the asked audience.
 package identity
@@ -85,6 +85,10 @@ type Server struct {
 	tenants    map[string]string // lower-case id or domain -> id
 	resources  map[string]string // normalized identifier -> audience
 	principals map[string]*principal
+	users      map[string]*User // lower-case name
+	device     map[string]*pass // by device code
+	codes      map[string]*pass // by authorization code
+	refresh    map[string]*pass // by refresh token
 	stats      Stats
 }
 
@@ -109,6 +113,10 @@ func New(opts Options) (*Server, error) {
 		tenants:    make(map[string]string),
 		resources:  make(map[string]string),
 		principals: make(map[string]*principal),
+		users:      make(map[string]*User),
+		device:     make(map[string]*pass),
+		codes:      make(map[string]*pass),
+		refresh:    make(map[string]*pass),
 		stats:      Stats{Issued: make(map[string]int), Refused: make(map[int]int)},
 	}
 	if s.life == 0 {

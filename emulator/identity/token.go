@@ -34,6 +34,8 @@ type Claims struct {
 	IDType    string   `json:"idtyp"`
 	ObjectID  string   `json:"oid"`
 	Roles     []string `json:"roles,omitempty"`
+	Scopes    string   `json:"scp,omitempty"` // delegated permissions, with blanks between them
+	UserName  string   `json:"upn,omitempty"` // the person, where there is one
 	Subject   string   `json:"sub"`
 	TenantID  string   `json:"tid"`
 	TokenID   string   `json:"uti"`
@@ -43,8 +45,14 @@ type Claims struct {
 // HasRole tells whether the token carries the application permission.
 func (c *Claims) HasRole(role string) bool { return slices.Contains(c.Roles, role) }
 
+// HasScope tells whether the token carries the delegated permission.
+func (c *Claims) HasScope(scope string) bool {
+	return slices.Contains(strings.Fields(c.Scopes), scope)
+}
+
 // How a caller proved who it is, as appidacr tells.
 const (
+	byNobody      = "0"
 	bySecret      = "1"
 	byCertificate = "2"
 )
@@ -58,6 +66,16 @@ func issuerV2(tenant string) string { return "https://login.microsoftonline.com/
 
 // issue signs a token for p, which proved itself in the way how. The caller holds mu and has resolved audience.
 func (s *Server) issue(p *principal, audience, how string) (string, *Claims, error) {
+	claims := s.claims(p, audience, how)
+	signed, err := s.sign(claims)
+	if err != nil {
+		return "", nil, fmt.Errorf("sign token for %s: %w", audience, err)
+	}
+	return signed, claims, nil
+}
+
+// claims are what a token of p says. The caller holds mu.
+func (s *Server) claims(p *principal, audience, how string) *Claims {
 	now := s.now()
 	issuer := issuer(p.Tenant)
 	claims := &Claims{
@@ -84,13 +102,14 @@ func (s *Server) issue(p *principal, audience, how string) (string, *Claims, err
 		claims.Version, claims.Issuer, claims.Audience = "2.0", issuerV2(p.Tenant), exchangeAppIDs[audience]
 		claims.AppID, claims.Party = "", p.ClientID
 	}
+	return claims
+}
+
+// sign makes a token of claims.
+func (s *Server) sign(claims jwt.Claims) (string, error) {
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
 	token.Header["kid"] = s.keyID
-	signed, err := token.SignedString(s.key)
-	if err != nil {
-		return "", nil, fmt.Errorf("sign token for %s: %w", audience, err)
-	}
-	return signed, claims, nil
+	return token.SignedString(s.key)
 }
 
 // Token issues a token without a request: for a test of another emulator that

@@ -24,5 +24,11 @@ func signInMutants() []mutant {
 			settings, `if !s.own("DEFENDER_CLIENT_CERTIFICATE_PASSWORD")`, `if s.instance == ""`, suite{"internal/config", "^TestRead_WhereSecretsLie"}),
 		one("reference-is-the-secret", "a reference that the platform did not resolve is shown as the secret",
 			"internal/secret/ref.go", "case strings.HasPrefix(low, unresolved):", "case low == unresolved:", suite{"internal/config", "^TestRead_SaysWhatACredentialLacks"}),
+		one("refusal-read-up", "why a person could not sign in by a code is lost",
+			"internal/credential/person.go", "		p.said.restore(err)\n", "", emulated("^TestDeviceCode_SaysWhyNot")),
+		one("person-under-the-host", "an app that nobody sits at waits for a person",
+			settings, "	if !slices.Contains(delegated, kind) {\n		return nil\n	}\n	setting", "	if kind != \"\" {\n		return nil\n	}\n	setting", suite{"internal/config", "^TestRead_APerson"}),
+		one("delegated-rights-unread", "the rights of a person are told as none",
+			"internal/defender/failure.go", "	if said.Scopes != \"\" {\n", "	if said.Scopes == \"-\" {\n", suite{"internal/defender", "^TestClient_ForbiddenNamesTheRole"}),
 	}
 }

@@ -35,6 +35,8 @@ type Options struct {
 	Version string       // of this program; default "dev"
 	Log     *slog.Logger // default discards
 
+	// Say tells a person who runs a command what to do to sign in; nil: nobody is there.
+	Say func(string)
 	// Transport carries every request of every adapter; nil leaves each its own.
 	Transport http.RoundTripper
 	// Clock is the process's wall clock; nil is the machine's.

@@ -59,6 +59,7 @@ func sourceCredential(i config.Instance, own azcore.TokenCredential, o Options) 
 	cred, err := credential.New(credential.Config{
 		Kind: credential.Kind(c.Kind), TenantID: d.TenantID, ClientID: d.ClientID, AuthorityHost: e.authority,
 		Secret: c.Secret, Certificate: c.Certificate, CertificateKey: c.Key, CertificatePassword: c.Password,
+		Username: c.Username, TokenCache: c.TokenCache, Say: o.Say,
 		IdentityClientID: c.Identity, ExchangeScope: place(d).ExchangeScope(), TokenFile: c.TokenFile,
 		VaultURL: i.KeyVault, VaultCredential: own,
 		Loopback: address.IsLoopbackURL(e.authority) || address.IsLoopbackURL(i.KeyVault), Transport: o.transporter(),
@@ -76,6 +77,8 @@ func OwnIdentity(cfg config.Config) credential.Config {
 		return credential.Config{Kind: kind}
 	case credential.KindWorkloadIdentity:
 		return credential.Config{Kind: kind, TenantID: cfg.ADX.TenantID, ClientID: cfg.ADX.ClientID, TokenFile: cfg.ADX.TokenFile}
+	case credential.KindDeviceCode, credential.KindBrowser:
+		return credential.Config{Kind: kind, TenantID: cfg.ADX.TenantID, ClientID: cmp.Or(cfg.ADX.ClientID, credential.DeveloperClientID)}
 	}
 	return credential.Config{Kind: credential.KindManagedIdentity, ClientID: cfg.ADX.ClientID}
 }

@@ -135,7 +135,7 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_GRAPH_VERSION", "v1.0", "", "Version of the Graph API: `v1.0` or `beta`.", "", oneOf(&d.GraphVersion, "v1.0", "beta")},
 		{"DEFENDER_TENANT_ID", "", "00000000-0000-0000-0000-000000000000", "Directory (tenant) id of the Defender tenant.", "always", guid(&d.TenantID)},
 		{"DEFENDER_CLIENT_ID", "", "00000000-0000-0000-0000-000000000000", "Application (client) id that holds the hunting permission; with `managed-identity` the id of a user-assigned identity.", "with an application", text(&d.ClientID)},
-		{"DEFENDER_CREDENTIAL", "secret", "", "How to sign in to Defender: `secret`, `certificate`, `managed-identity`, `federated` (the application trusts a managed identity), `workload-identity` (it trusts a Kubernetes service account) or `azure-cli` (local use).", "", oneOf(&d.Credential.Kind, kindSecret, kindCertificate, kindManagedIdentity, kindFederated, kindWorkloadIdentity, kindAzureCLI)},
+		{"DEFENDER_CREDENTIAL", "secret", "", "How to sign in to Defender: `secret`, `certificate`, `managed-identity`, `federated` (the application trusts a managed identity), `workload-identity` (it trusts a Kubernetes service account), `azure-cli` (local use); for a person with `handler signin` also `device-code` and `browser`.", "", oneOf(&d.Credential.Kind, kindSecret, kindCertificate, kindManagedIdentity, kindFederated, kindWorkloadIdentity, kindAzureCLI, kindDeviceCode, kindBrowser)},
 		{"DEFENDER_SECRET_NAME", "defender-client-secret", "", "Name of the client secret in Key Vault. It is read again when the service rejects it, so it can be rotated at any time.", "", vaultName(&d.Credential.secretName)},
 		{"DEFENDER_CLIENT_SECRET", "", "", "In place of `DEFENDER_SECRET_NAME`: the client secret itself, as a reference of the platform gives it, or `KeyVault:<name>`.", "", secretRef(&d.Credential.Secret)},
 		{"DEFENDER_CLIENT_CERTIFICATE", "KeyVault:defender-client-certificate", "", "Certificate with its private key, as PFX or PEM: `KeyVault:<name>`, the path of a file, or the text itself. It is read again when the service rejects it.", "", fileRef(&d.Credential.Certificate)},
@@ -143,6 +143,8 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_CLIENT_CERTIFICATE_PASSWORD", "", "", "Password of the PFX or of the private key: `KeyVault:<name>` or itself.", "", secretRef(&d.Credential.Password)},
 		{"DEFENDER_CREDENTIAL_IDENTITY", "", "", "With `federated`: client id of the user-assigned managed identity that the application trusts. Default: `ADX_CLIENT_ID`.", "", text(&d.Credential.Identity)},
 		{"DEFENDER_CREDENTIAL_TOKEN_FILE", "", "", "With `workload-identity`: file of the service account's token. Default: `AZURE_FEDERATED_TOKEN_FILE`, which Kubernetes sets.", "", text(&d.Credential.TokenFile)},
+		{"DEFENDER_USERNAME", "", "", "A person to sign in as, with `handler signin`: by `browser`, or by `device-code` where there is no display. Not beside a secret or a certificate.", "", text(&d.Credential.Username)},
+		{"DEFENDER_TOKEN_CACHE", "", "", "Keeps a person's sign-in between two commands, where the machine has a keyring: a name, or a folder for the account record.", "", text(&d.Credential.TokenCache)},
 		{"DEFENDER_BASE_URL", "", "", "Overrides the address of the API in use.", "", httpsURL(&d.BaseURL)},
 		{"DEFENDER_BASE_URL_GRAPH", "", "", "Overrides the address of Microsoft Graph; a version at its end wins over `DEFENDER_GRAPH_VERSION`.", "", graphURL(d)},
 		{"DEFENDER_BASE_URL_MDE", "", "", "Overrides the address of Defender for Endpoint (its \"server URL\").", "", mdeURL(&d.MDE.BaseURL)},
@@ -163,7 +165,7 @@ func Settings(c *Config) []Setting {
 		{"ADX_CLUSTER_URL", "", "https://mycluster.westeurope.kusto.windows.net", "Query address of the ADX cluster or Fabric Eventhouse.", "always", httpsURL(&a.ClusterURL)},
 		{"ADX_INGEST_URL", "", "", "Ingestion address; default: `https://ingest-` before the cluster's host.", "", httpsURL(&a.IngestURL)},
 		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", text(&a.Database)},
-		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as the Defender application of the instance without a name with its `secret`, `certificate` or `federated`. Key Vault and storage are reached with the first three, else with the managed identity.", "", oneOf(&a.Credential, append([]string{kindManagedIdentity, kindWorkloadIdentity, kindAzureCLI}, shared...)...)},
+		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as the Defender application of the instance without a name with its `secret`, `certificate` or `federated`. Key Vault and storage are reached with the first three, else with the managed identity. `handler setup` also takes `device-code` and `browser`.", "", oneOf(&a.Credential, slices.Concat([]string{kindManagedIdentity, kindWorkloadIdentity, kindAzureCLI}, shared, delegated)...)},
 		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage; with `workload-identity` of the application (default: `AZURE_CLIENT_ID`).", "", text(&a.ClientID)},
 		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first), as the Functions host reads it: names by their beginning, no `7`, `L`, `W`, `#` or `?`. A schedule that it refuses never ticks.", "by the host", schedule(&m.Schedule)},
 		{"MIGRATION_QUEUE", "", "migrations", "Storage queue of the wake-ups; `-poison` is appended for the ones that failed too often. The Functions host reads it.", "always", queueName(&m.Queue)},
@@ -193,7 +195,7 @@ func Settings(c *Config) []Setting {
 // only where it can hold no secret. Faults of one instance among several that are
 // whole stand in Instance.Fault and are no error: the others go on.
 func Read(getenv func(string) string) (Config, error) {
-	instances, errs := readInstances(getenv)
+	instances, errs := readInstances(getenv, false)
 	c, more := source{getenv, ""}.read(func(s Setting) bool { return !ofInstance(s.Name) })
 	unnamed, _ := source{getenv, ""}.read(func(s Setting) bool { return ofInstance(s.Name) })
 	errs = append(errs, more...)
@@ -203,6 +205,9 @@ func Read(getenv func(string) string) (Config, error) {
 	}
 	given := func(name string) bool { return strings.TrimSpace(getenv(name)) != "" }
 	errs = append(errs, c.adxFaults(getenv)...)
+	if slices.Contains(delegated, c.ADX.Credential) {
+		errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s is for a person who runs handler setup; choose managed-identity", c.ADX.Credential))
+	}
 	if c.Migration.AppID == "" {
 		tenant := c.Defender.TenantID
 		for _, i := range c.Instances {
@@ -240,13 +245,13 @@ func joined(errs []error) error {
 	})...)
 }
 
-// readInstances reads all instances. The faults are those of the list, and where no
-// instance is whole those of all.
-func readInstances(getenv func(string) string) (out []Instance, errs []error) {
+// readInstances reads all instances; attended tells that a person runs a command. The
+// faults are those of the list, and where no instance is whole those of all.
+func readInstances(getenv func(string) string, attended bool) (out []Instance, errs []error) {
 	whole := false
 	var faults []error
 	for _, name := range instanceList(getenv) {
-		i := readInstance(getenv, name)
+		i := readInstance(getenv, name, attended)
 		whole = whole || i.Fault == nil
 		faults = append(faults, i.Fault)
 		i.Defender.Database = cmp.Or(i.Defender.Database, strings.TrimSpace(getenv("ADX_DATABASE")))
@@ -277,6 +282,21 @@ func ReadADX(getenv func(string) string) (Config, error) {
 	}
 	c.Migration.AppID = deriveAppID("", "")
 	return c, joined(errs)
+}
+
+// ReadInstance reads what a command needs that a person runs on one instance of
+// Defender alone; name is as Config.Instance takes it.
+func ReadInstance(getenv func(string) string, name string) (Config, Instance, error) {
+	c, errs := source{getenv, ""}.read(func(s Setting) bool { return strings.HasPrefix(s.Name, "ADX_CREDENTIAL") || s.Name == "ADX_CLIENT_ID" })
+	c.Instances, _ = readInstances(getenv, true)
+	i, err := c.Instance(name)
+	if err == nil {
+		err = i.Fault
+	}
+	if !slices.Contains(shared, c.ADX.Credential) {
+		errs = append(errs, c.adxFaults(getenv)...)
+	}
+	return c, i, joined(append(errs, err))
 }
 
 // read reads the wanted settings of the instance and returns every fault found.

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -20,6 +21,8 @@ type Credential struct {
 	Password    secret.Ref // of Certificate or Key; zero: none
 	Identity    string     // client id of the managed identity that federated shows
 	TokenFile   string     // of workload-identity
+	Username    string     // who signs in by browser; "": chooses there
+	TokenCache  string     // name or folder of what outlives a command; "": nothing
 	secretName  string     // in the vault, where Secret is not given
 }
 
@@ -31,10 +34,15 @@ const (
 	kindFederated        = "federated"
 	kindWorkloadIdentity = "workload-identity"
 	kindAzureCLI         = "azure-cli"
+	kindDeviceCode       = "device-code"
+	kindBrowser          = "browser"
 )
 
+// delegated kinds ask a person, who must be at the terminal.
+var delegated = []string{kindDeviceCode, kindBrowser}
+
 // applicationKinds sign in as an app registration, which needs a client id.
-var applicationKinds = []string{kindSecret, kindCertificate, kindFederated, kindWorkloadIdentity}
+var applicationKinds = []string{kindSecret, kindCertificate, kindFederated, kindWorkloadIdentity, kindDeviceCode, kindBrowser}
 
 // shared are the kinds by which ADX may be signed in to as the Defender application.
 var shared = []string{kindSecret, kindCertificate, kindFederated}
@@ -86,6 +94,7 @@ func (s source) own(setting string) bool {
 // name wins; what belongs to a certificate comes from where that comes from.
 func (s source) credential(i *Instance) (errs []error) {
 	c := &i.Defender.Credential
+	errs = append(errs, s.person(c)...)
 	switch given, named := s.value("DEFENDER_CLIENT_SECRET") != "", s.value("DEFENDER_SECRET_NAME") != ""; {
 	case given && named && s.own("DEFENDER_CLIENT_SECRET") == s.own("DEFENDER_SECRET_NAME"):
 		if c.Kind == kindSecret {
@@ -105,6 +114,46 @@ func (s source) credential(i *Instance) (errs []error) {
 	c.Identity = cmp.Or(c.Identity, strings.TrimSpace(s.getenv("ADX_CLIENT_ID")))
 	c.TokenFile = cmp.Or(c.TokenFile, strings.TrimSpace(s.getenv("AZURE_FEDERATED_TOKEN_FILE")))
 	return append(errs, s.credentialFaults(*i, c.Kind)...)
+}
+
+// person settles who signs in where a user name is given: somebody in a browser, or by
+// a code where there is none to be seen.
+func (s source) person(c *Credential) (errs []error) {
+	if c.Username == "" {
+		return nil
+	}
+	for _, proof := range []string{"DEFENDER_CLIENT_SECRET", "DEFENDER_SECRET_NAME", "DEFENDER_CLIENT_CERTIFICATE"} {
+		if s.value(proof) != "" && s.own(proof) == s.own("DEFENDER_USERNAME") {
+			errs = append(errs, s.fault(proof, "is set beside DEFENDER_USERNAME: either the application signs in by itself, or a person through it; leave one of them out"))
+		}
+	}
+	switch {
+	case s.value("DEFENDER_CREDENTIAL") == "" && hasDisplay(s.getenv):
+		c.Kind = kindBrowser
+	case s.value("DEFENDER_CREDENTIAL") == "":
+		c.Kind = kindDeviceCode
+	case len(errs) == 0 && !slices.Contains(delegated, c.Kind):
+		errs = append(errs, s.fault("DEFENDER_USERNAME", "is for device-code and browser; DEFENDER_CREDENTIAL is %s: leave one of them out", c.Kind))
+	}
+	return errs
+}
+
+// hasDisplay tells whether a browser can be seen here. Elsewhere than on Linux there is
+// a desktop.
+func hasDisplay(getenv func(string) string) bool {
+	return runtime.GOOS != "linux" || getenv("DISPLAY") != "" || getenv("WAYLAND_DISPLAY") != ""
+}
+
+// unattended refuses what needs a person where none is.
+func (s source) unattended(kind string) error {
+	if !slices.Contains(delegated, kind) {
+		return nil
+	}
+	setting := "DEFENDER_CREDENTIAL"
+	if s.value(setting) == "" {
+		setting = "DEFENDER_USERNAME"
+	}
+	return s.fault(setting, "a person signs in (%s), and none is there when the Functions host runs the app: choose secret, certificate, federated or managed-identity", kind)
 }
 
 // credentialFaults is what the kind needs and the instance does not have.
@@ -139,6 +188,11 @@ func (s source) credentialFaults(i Instance, kind string) (errs []error) {
 func (c *Config) adxFaults(getenv func(string) string) (errs []error) {
 	kind := c.ADX.Credential
 	switch {
+	case slices.Contains(delegated, kind):
+		c.ADX.TenantID = cmp.Or(c.ADX.TenantID, strings.TrimSpace(getenv("AZURE_TENANT_ID")), strings.TrimSpace(getenv("DEFENDER_TENANT_ID")))
+		if c.ADX.TenantID == "" {
+			errs = append(errs, fmt.Errorf("AZURE_TENANT_ID: is not set; ADX_CREDENTIAL %s needs the tenant that you sign in to", kind))
+		}
 	case kind == kindWorkloadIdentity:
 		for _, from := range []struct {
 			to   *string

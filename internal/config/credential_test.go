@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"maps"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -84,6 +86,53 @@ func TestRead_SaysWhatACredentialLacks(t *testing.T) {
 				t.Errorf("got %v, want one line with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// A user name chooses a person's sign-in, which a command may ask for and the app may
+// not: nobody sits at the Functions host.
+func TestRead_APersonSignsInAtATerminalOnly(t *testing.T) {
+	person := map[string]string{"DEFENDER_USERNAME": "ana@contoso.com", "KEY_VAULT_URL": ""}
+	with := func(more map[string]string) func(string) string {
+		all := maps.Clone(person)
+		maps.Copy(all, more)
+		return getenv(all)
+	}
+	for _, tt := range []struct {
+		name     string
+		settings map[string]string
+		kind     string // on Linux
+		refused  string // of the command, too
+	}{
+		{"without a display", nil, "device-code", ""},
+		{"with a display", map[string]string{"DISPLAY": ":0"}, "browser", ""},
+		{"as chosen", map[string]string{"DISPLAY": ":0", "DEFENDER_CREDENTIAL": "device-code"}, "device-code", ""},
+		{"beside a secret", map[string]string{"DEFENDER_CLIENT_SECRET": "hunter2"}, "", "DEFENDER_CLIENT_SECRET: is set beside DEFENDER_USERNAME"},
+		{"beside the name of a secret", map[string]string{"DEFENDER_SECRET_NAME": "n"}, "", "DEFENDER_SECRET_NAME: is set beside DEFENDER_USERNAME"},
+		{"beside a certificate", map[string]string{"DEFENDER_CLIENT_CERTIFICATE": "/c.pem"}, "", "DEFENDER_CLIENT_CERTIFICATE: is set beside DEFENDER_USERNAME"},
+		{"beside another kind", map[string]string{"DEFENDER_CREDENTIAL": "managed-identity"}, "", "DEFENDER_USERNAME: is for device-code and browser"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, i, err := config.ReadInstance(with(tt.settings), "")
+			if tt.refused != "" {
+				if err == nil || !strings.HasPrefix(err.Error(), tt.refused) || strings.Contains(err.Error(), "hunter2") {
+					t.Errorf("got %v, want %q", err, tt.refused)
+				}
+				return
+			}
+			if err != nil || runtime.GOOS == "linux" && i.Defender.Credential.Kind != tt.kind {
+				t.Errorf("got %s, %v; want %s", i.Defender.Credential.Kind, err, tt.kind)
+			}
+			if _, err := config.Read(with(tt.settings)); err == nil || !strings.Contains(err.Error(), "none is there when the Functions host runs the app") {
+				t.Errorf("the app reads it: %v", err)
+			}
+		})
+	}
+	if _, err := config.Read(getenv(map[string]string{"ADX_CREDENTIAL": "browser", "AZURE_TENANT_ID": "t"})); err == nil || !strings.Contains(err.Error(), "ADX_CREDENTIAL: browser is for a person") {
+		t.Errorf("the app signs in to ADX by browser: %v", err)
+	}
+	if c, err := config.ReadADX(getenv(map[string]string{"ADX_CREDENTIAL": "browser"})); err != nil || c.ADX.TenantID == "" {
+		t.Errorf("setup by browser: tenant %q, %v", c.ADX.TenantID, err)
 	}
 }
 

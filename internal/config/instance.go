@@ -155,7 +155,7 @@ func instanceList(getenv func(string) string) []string {
 }
 
 // readInstance reads and checks one instance.
-func readInstance(getenv func(string) string, name string) Instance {
+func readInstance(getenv func(string) string, name string, attended bool) Instance {
 	s := source{getenv, name}
 	c, errs := s.read(func(s Setting) bool { return ofInstance(s.Name) })
 	i := Instance{Name: name, Defender: c.Defender, KeyVault: c.KeyVault}
@@ -165,6 +165,9 @@ func readInstance(getenv func(string) string, name string) Instance {
 		d.CallsPerHour = 1500
 	}
 	errs = append(errs, s.credential(&i)...)
+	if !attended {
+		errs = append(errs, s.unattended(d.Credential.Kind))
+	}
 	if (d.QuotaMinute != time.Minute && d.QuotaMinute != 0 || d.QuotaHour != time.Hour && d.QuotaHour != 0) && !address.IsLoopbackURL(d.BaseURL) {
 		errs = append(errs, errors.New("DEFENDER_QUOTA_MINUTE, DEFENDER_QUOTA_HOUR: only tests against an emulator may change them"))
 	}

@@ -26,12 +26,13 @@ const (
 	fetchTimeout = time.Minute
 )
 
-// cache keeps tokens by audience and asks its source for each of them once at a
+// tokenCache keeps tokens by audience and asks its source for each of them once at a
 // time.
-type cache struct {
-	source azcore.TokenCredential
-	now    func() time.Time
-	flight singleflight.Group
+type tokenCache struct {
+	source  azcore.TokenCredential
+	now     func() time.Time
+	timeout time.Duration // of one request
+	flight  singleflight.Group
 
 	mu     sync.Mutex
 	tokens map[string]cachedToken
@@ -43,15 +44,15 @@ type cachedToken struct {
 	refresh time.Time
 }
 
-func newCache(source azcore.TokenCredential, now func() time.Time) *cache {
-	return &cache{source: source, now: now, tokens: map[string]cachedToken{}}
+func newCache(source azcore.TokenCredential, now func() time.Time) *tokenCache {
+	return &tokenCache{source: source, now: now, timeout: fetchTimeout, tokens: map[string]cachedToken{}}
 }
 
 // GetToken implements azcore.TokenCredential.
 //
 // Claims come from a service that has just refused the token we hold: they lead
 // to a new one, which takes its place.
-func (c *cache) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (c *tokenCache) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	audience := fmt.Sprintf("%s|%s|%t", strings.Join(o.Scopes, " "), o.TenantID, o.EnableCAE)
 	if t, ok := c.fresh(audience, o.Claims); ok {
 		return t, nil
@@ -62,7 +63,7 @@ func (c *cache) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azc
 		if t, ok := c.fresh(audience, o.Claims); ok {
 			return t, nil // fetched between our look and our turn
 		}
-		fetchCtx, cancel := context.WithTimeout(fetchCtx, fetchTimeout)
+		fetchCtx, cancel := context.WithTimeout(fetchCtx, c.timeout)
 		defer cancel()
 		t, err := c.source.GetToken(fetchCtx, o)
 		if err != nil {
@@ -84,14 +85,14 @@ func (c *cache) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azc
 
 // ManagedIdentity reports whether the tokens are those of a managed identity, which
 // the platform keeps for up to a day whatever we forget.
-func (c *cache) ManagedIdentity() bool {
+func (c *tokenCache) ManagedIdentity() bool {
 	_, ok := c.source.(*managedIdentity)
 	return ok
 }
 
 // Forget drops the tokens for the scopes, or all where none is named, so that the
 // next one asked for is new: a service has just refused the one we hold.
-func (c *cache) Forget(scopes ...string) {
+func (c *tokenCache) Forget(scopes ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	prefix := strings.Join(scopes, " ") + "|"
@@ -106,14 +107,14 @@ func (c *cache) Forget(scopes ...string) {
 	}
 }
 
-func (c *cache) fresh(audience, claims string) (azcore.AccessToken, bool) {
+func (c *tokenCache) fresh(audience, claims string) (azcore.AccessToken, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h, ok := c.tokens[audience]
 	return h.token, ok && claims == "" && c.now().Before(h.refresh)
 }
 
-func (c *cache) keep(audience string, t azcore.AccessToken) {
+func (c *tokenCache) keep(audience string, t azcore.AccessToken) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	life := t.ExpiresOn.Sub(c.now())
@@ -122,7 +123,7 @@ func (c *cache) keep(audience string, t azcore.AccessToken) {
 
 // stillGood returns the token that could not be replaced for as long as it lasts,
 // and cause when there is none.
-func (c *cache) stillGood(audience, claims string, cause error) (azcore.AccessToken, error) {
+func (c *tokenCache) stillGood(audience, claims string, cause error) (azcore.AccessToken, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h, ok := c.tokens[audience]

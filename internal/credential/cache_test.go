@@ -49,7 +49,7 @@ func (m *mint) fail(err error) {
 	m.err = err
 }
 
-func ask(ctx context.Context, c *cache, claims string) (string, error) {
+func ask(ctx context.Context, c *tokenCache, claims string) (string, error) {
 	t, err := c.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{graph}, Claims: claims})
 	return t.Token, err
 }

@@ -1,9 +1,9 @@
 // Package credential turns a configured kind of identity into something that
 // hands out tokens: an application with a secret, a certificate or the trust it has in
-// another identity, a managed identity, or the Azure CLI's user on a developer's
-// machine.
+// another identity, a managed identity, or a person at a terminal.
 //
-// It stores nothing outside of memory and grants nothing. No secret and no token
+// It stores nothing outside of memory, but for the tokens of a person who asks for it,
+// and grants nothing. No secret and no token
 // ever appears in an error or in what its types print.
 //
 // For each audience there is at most one token request per life of a token, how
@@ -41,7 +41,19 @@ const (
 	KindWorkloadIdentity Kind = "workload-identity"
 	// KindAzureCLI is whoever has signed in with `az login`.
 	KindAzureCLI Kind = "azure-cli"
+	// KindDeviceCode is a person who signs in on any device by a code.
+	KindDeviceCode Kind = "device-code"
+	// KindBrowser is a person who signs in in this machine's browser.
+	KindBrowser Kind = "browser"
 )
+
+// DeveloperClientID is the application by which people sign in to Azure from their
+// machines, known in every tenant: that of the Azure CLI.
+// Source: Microsoft Entra documentation, "Verify first-party Microsoft applications".
+const DeveloperClientID = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+
+// Delegated tells whether a person signs in, who must be at the terminal.
+func (k Kind) Delegated() bool { return k == KindDeviceCode || k == KindBrowser }
 
 // Config describes an identity. Kind decides which other fields count.
 type Config struct {
@@ -67,6 +79,14 @@ type Config struct {
 	// TokenFile is where Kubernetes writes the token of KindWorkloadIdentity.
 	TokenFile string
 
+	// Username is the account to be offered by KindBrowser; "" lets the person choose.
+	Username string
+	// TokenCache is the name or the folder of what a delegated kind keeps between two
+	// starts; "" is nothing.
+	TokenCache string
+	// Say tells the person what to do, and what to know; required for delegated kinds.
+	Say func(string)
+
 	// VaultURL is the Key Vault of secrets that lie in one; https, without a path.
 	VaultURL string
 	// VaultCredential signs in to that vault.
@@ -80,7 +100,8 @@ type Config struct {
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 
-	retry policy.RetryOptions // zero is the SDK's own
+	retry     policy.RetryOptions                    // zero is the SDK's own
+	openCache func(string) (azidentity.Cache, error) // nil is the SDK's own
 }
 
 // kinds say how each credential is made, what it needs and which fields it reads, as
@@ -95,6 +116,8 @@ var kinds = map[Kind]struct {
 	KindFederated:        {newFederated, true},
 	KindWorkloadIdentity: {newWorkloadIdentity, true},
 	KindAzureCLI:         {newAzureCLI, false},
+	KindDeviceCode:       {newDeviceCode, true},
+	KindBrowser:          {newBrowser, true},
 }
 
 // New returns the credential that cfg describes. It does no I/O. Its errors name
@@ -107,6 +130,9 @@ func New(cfg Config) (azcore.TokenCredential, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.openCache == nil {
+		cfg.openCache = openCache
+	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -114,7 +140,11 @@ func New(cfg Config) (azcore.TokenCredential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("credential %s: %w", cfg.Kind, err)
 	}
-	return newCache(source, cfg.Now), nil
+	out := newCache(source, cfg.Now)
+	if cfg.Kind.Delegated() {
+		out.timeout = signInTimeout
+	}
+	return out, nil
 }
 
 func (cfg Config) clientOptions() azcore.ClientOptions {

@@ -25,7 +25,7 @@ func TestNew_namesEveryProblem(t *testing.T) {
 		cfg  Config
 		want []string
 	}{
-		{"no kind", Config{}, []string{"want one of azure-cli, certificate, federated, managed-identity, secret, workload-identity"}},
+		{"no kind", Config{}, []string{"want one of azure-cli, browser, certificate, device-code, federated, managed-identity, secret, workload-identity"}},
 		{"unknown kind", Config{Kind: "password"}, []string{`got "password"`}},
 		{"secret without anything", Config{Kind: KindSecret},
 			[]string{"tenant id is missing", "client id of the application is missing", "client secret is missing"}},
@@ -116,12 +116,17 @@ func TestManagedIdentity(t *testing.T) {
 	}
 }
 
+func skipWithoutShell(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the stand-in is a shell script")
+	}
+}
+
 // fakeAzureCLI puts a program named az before everything else on the path.
 func fakeAzureCLI(t *testing.T, script string) {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("the stand-in for az is a shell script")
-	}
+	skipWithoutShell(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "az"), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)

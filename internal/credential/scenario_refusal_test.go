@@ -96,11 +96,11 @@ func TestManagedIdentity_AsksThePlatformAgain(t *testing.T) {
 	get(a, "mi-1")
 	get(b, "mi-2")
 	get(a, "mi-1")
-	cred.(*cache).Forget(a)
+	cred.(*tokenCache).Forget(a)
 	get(a, "mi-3")
 	get(a, "mi-3")
 	get(b, "mi-2")
-	cred.(*cache).Forget()
+	cred.(*tokenCache).Forget()
 	get(b, "mi-4")
 	get(a, "mi-5")
 	if m, ok := cred.(interface{ ManagedIdentity() bool }); !ok || !m.ManagedIdentity() {

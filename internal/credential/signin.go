@@ -25,6 +25,7 @@ type signIn struct {
 	secret  string // where the client secret lies; "" if there is none
 	local   bool   // no service is asked: every failure is the user's to mend
 	managed bool   // the platform keeps the tokens
+	person  bool   // sees what happens, and can try again
 }
 
 // explained is a credential of the SDK with errors of ours.
@@ -138,7 +139,7 @@ func (s signIn) explainUnanswered(about string, err error) error {
 	var final interface{ NonRetriable() }
 	var failed *azidentity.AuthenticationFailedError
 	kind := fault.Retry
-	if s.local || (errors.As(err, &final) && !errors.As(err, &failed)) {
+	if s.local || s.person || (errors.As(err, &final) && !errors.As(err, &failed)) {
 		kind = fault.Permanent
 	}
 	return fault.As(kind, fmt.Errorf("%s: %s: %s", about, oneLine(err), s.remedy))

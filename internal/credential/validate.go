@@ -60,6 +60,9 @@ func (cfg Config) validate() error {
 			problem("the token file is missing: Kubernetes names it in AZURE_FEDERATED_TOKEN_FILE")
 		}
 	}
+	if cfg.Kind.Delegated() && cfg.Say == nil {
+		problem("a person must be at the terminal, which is not so here")
+	}
 	cfg.validateVault(problem)
 	if cfg.TenantID != "" && !identifier.MatchString(cfg.TenantID) {
 		problem("tenant id: want a GUID or a domain, got %.80q", cfg.TenantID)

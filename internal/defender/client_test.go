@@ -102,6 +102,12 @@ func jwt(aud string, roles ...string) string {
 	return "e30." + base64.RawURLEncoding.EncodeToString(payload) + ".c2ln"
 }
 
+// person is the token of somebody who signed in.
+func person(aud, scopes string) string {
+	payload, _ := json.Marshal(map[string]any{"aud": aud, "scp": scopes})
+	return "e30." + base64.RawURLEncoding.EncodeToString(payload) + ".c2ln"
+}
+
 func start(t *testing.T, change func(*defender.Config), script ...http.HandlerFunc) (*defender.Client, *service, *credential) {
 	t.Helper()
 	s := &service{script: script}
@@ -289,6 +295,8 @@ func TestClient_ForbiddenNamesTheRole(t *testing.T) {
 		{"the original script's role for the older API", defender.MDE, jwt(aud, "AdvancedHunting.Read.All"), body, "add AdvancedQuery.Read.All of WindowsDefenderATP"},
 		{"the role is there", defender.Graph, jwt(aud, "ThreatHunting.Read.All"), body, "denied for another reason"},
 		{"a token for somebody else", defender.Graph, jwt("https://api.securitycenter.microsoft.com"), body, "the token is for https://api.securitycenter.microsoft.com but https://graph.microsoft.com is wanted"},
+		{"a person without the permission", defender.MDE, person(aud, "Machine.Read User.Read"), body, "delegated permission AdvancedQuery.Read is missing; permissions in the token: Machine.Read User.Read; add it to the app from the permissions of WindowsDefenderATP"},
+		{"a person without a role in Defender", defender.Graph, person(aud, "User.Read ThreatHunting.Read.All"), body, "the person lacks a role in Defender"},
 		{"an opaque token", defender.Graph, "opaque", body, "ThreatHunting.Read.All of Microsoft Graph is probably missing"},
 		{"tenant without Defender", defender.Graph, jwt(aud), `{"error":{"code":"Forbidden","message":"Unauthorized request - Account is not provisioned."}}`, "not set up in this tenant"},
 	}

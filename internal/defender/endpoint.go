@@ -40,6 +40,19 @@ func (a API) Role() string {
 	return "ThreatHunting.Read.All"
 }
 
+// Scope is the delegated permission that hunting through the API needs where a person
+// signs in.
+func (a API) Scope() string {
+	if a == MDE {
+		return "AdvancedQuery.Read"
+	}
+	return a.Role()
+}
+
+// Allows tells whether a right, an app role or a delegated permission, is enough to
+// hunt through the API.
+func (a API) Allows(right string) bool { return right == a.Role() || right == a.Scope() }
+
 // owner names the enterprise application whose role it is.
 func (a API) owner() string {
 	if a == MDE {

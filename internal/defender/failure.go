@@ -202,6 +202,9 @@ func (c *Client) missingRight(text string) string {
 	if strings.HasPrefix(said.Audience, "https://") && !strings.EqualFold(strings.TrimRight(said.Audience, "/"), audience) {
 		return fmt.Sprintf("the token is for %s but %s is wanted: check the scope", clip(said.Audience, 100), audience)
 	}
+	if said.Scopes != "" {
+		return c.missingScope(said)
+	}
 	roles := "none"
 	if len(said.Roles) > 0 {
 		roles = clip(strings.Join(said.Roles, ", "), maxMessage)
@@ -220,4 +223,14 @@ func (c *Client) missingRight(text string) string {
 		missing += fmt.Sprintf("; add it to the app from the permissions of %s", c.cfg.API.owner())
 	}
 	return missing + " and grant admin consent"
+}
+
+// missingScope is missingRight for the token of a person, which has no roles.
+func (c *Client) missingScope(said tokenClaims) string {
+	scope := c.cfg.API.Scope()
+	if slices.ContainsFunc(strings.Fields(said.Scopes), c.cfg.API.Allows) {
+		return fmt.Sprintf("the token has the delegated permission %s, so the person lacks a role in Defender that may hunt; permissions in the token: %s", scope, clip(said.Scopes, maxMessage))
+	}
+	return fmt.Sprintf("delegated permission %s is missing; permissions in the token: %s; add it to the app from the permissions of %s and grant admin consent",
+		scope, clip(said.Scopes, maxMessage), c.cfg.API.owner())
 }

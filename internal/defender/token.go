@@ -99,7 +99,8 @@ func (s *tokens) managedIdentity() bool {
 // tokenClaims is what a token says of itself.
 type tokenClaims struct {
 	Audience string   `json:"aud"`
-	Roles    []string `json:"roles"`
+	Roles    []string `json:"roles"` // of an application
+	Scopes   string   `json:"scp"`   // delegated by a person, with blanks between them
 }
 
 // parseToken reads a token's claims without verifying them; false for a token

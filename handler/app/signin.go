@@ -1,0 +1,53 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/credential"
+)
+
+// SignedIn is a token for the hunting API, without the token.
+type SignedIn struct {
+	As      string // a person, or the application
+	Scope   string
+	Ends    time.Time
+	Rights  string // between commas
+	Missing string // what hunting needs besides; "": nothing
+}
+
+// SignIn gets a token for the instance's hunting API.
+func SignIn(ctx context.Context, cfg config.Config, i config.Instance, o Options) (SignedIn, error) {
+	identity := OwnIdentity(cfg)
+	identity.Transport, identity.Say = o.transporter(), o.Say
+	own, err := credential.New(identity)
+	if err != nil {
+		return SignedIn{}, fmt.Errorf("ADX_CREDENTIAL: %w", err)
+	}
+	cred, err := sourceCredential(i, own, o)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	api, e, err := endpoint(i.Defender)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{e.Scope}})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	said := credential.Of(token.Token)
+	rights := slices.Concat(said.Roles, said.Scopes)
+	out := SignedIn{As: cmp.Or(said.User, "application "+cmp.Or(i.Defender.ClientID, "(managed identity)")), Scope: e.Scope, Ends: token.ExpiresOn, Rights: cmp.Or(strings.Join(rights, ", "), "none")}
+	if !slices.ContainsFunc(rights, api.Allows) {
+		out.Missing = fmt.Sprintf("it needs the app role %s, or of a person the delegated permission %s", api.Role(), api.Scope())
+	}
+	return out, nil
+}
