@@ -2,9 +2,13 @@ package stack_test
 
 import (
 	"bufio"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-kusto-go/azkustodata"
 	"github.com/Azure/azure-kusto-go/azkustodata/kql"
@@ -39,7 +44,10 @@ func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	notice := filepath.Join(t.TempDir(), "stack.json")
-	cmd := exec.Command(binary, "emulators", "--json", "--scale", "0.01", "--stack", notice)
+	certificate, key := selfSigned(t)
+	public := filepath.Join(t.TempDir(), "public.pem")
+	must(t, os.WriteFile(public, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw}), 0o600))
+	cmd := exec.Command(binary, "emulators", "--json", "--scale", "0.01", "--stack", notice, "--certificate", public)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	must(t, err)
@@ -56,10 +64,10 @@ func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
 	var d stack.Description
 	must(t, json.Unmarshal([]byte(line), &d))
 
-	pem, err := os.ReadFile(d.CAFile)
+	authority, err := os.ReadFile(d.CAFile)
 	must(t, err)
 	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
+	if !roots.AppendCertsFromPEM(authority) {
 		t.Fatalf("no certificate in %s", d.CAFile)
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
@@ -81,6 +89,15 @@ func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
 		var answer struct{ Results []map[string]any }
 		if err := json.NewDecoder(reply.Body).Decode(&answer); err != nil || reply.StatusCode != http.StatusOK || len(answer.Results) != 1 {
 			t.Errorf("status %d, %v, %v", reply.StatusCode, answer, err)
+		}
+	})
+
+	t.Run("a token with the certificate", func(t *testing.T) {
+		login, err := azidentity.NewClientCertificateCredential(d.TenantID, d.ClientID, []*x509.Certificate{certificate}, key,
+			&azidentity.ClientCertificateCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true})
+		must(t, err)
+		if _, err := login.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://graph.microsoft.com/.default"}}); err != nil {
+			t.Error(err)
 		}
 	})
 
@@ -158,4 +175,16 @@ func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
 	if _, err := os.Stat(notice); !os.IsNotExist(err) {
 		t.Errorf("%s was left behind", notice)
 	}
+}
+
+func selfSigned(t *testing.T) (*x509.Certificate, *rsa.PrivateKey) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	must(t, err)
+	return certificate, key
 }

@@ -9,6 +9,8 @@ package stack
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -155,6 +157,26 @@ func (e *Emulators) startIdentity(o Options) error {
 		e.Identity.RegisterManagedIdentity(identity.Principal{Tenant: TenantID, ClientID: AppID, ObjectID: AppID}, ""),
 		e.Identity.RegisterManagedIdentity(identity.Principal{Tenant: TenantID, ClientID: AdminID, ObjectID: AdminID}, "/admin"),
 	)
+}
+
+// TrustCertificate lets the sample application sign in with the certificate of a PEM
+// file, beside its secret.
+func (e *Emulators) TrustCertificate(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fmt.Errorf("read certificate %s: %w", path, err)
+		}
+		return e.Identity.RegisterCertificate(ClientID, certificate)
+	}
+	return fmt.Errorf("read certificate %s: it has no PEM block CERTIFICATE", path)
 }
 
 // hunters are the roles of an application that may hunt by each API.

@@ -189,6 +189,7 @@ type emulatorsCommand struct {
 	rows
 	JSON          bool          `help:"Print one line of JSON with every address, name and credential." name:"json"`
 	IngestLatency time.Duration `help:"How long ADX takes over a blob." default:"1s"`
+	Certificate   string        `help:"PEM file of a certificate with which the sample application may sign in, too." type:"existingfile"`
 	LooseTies     bool          `help:"Give rows that a sort holds for equal in another order at each query."`
 }
 
@@ -203,6 +204,11 @@ func (c emulatorsCommand) Run(p *process) error {
 	})
 	if err != nil {
 		return err
+	}
+	if c.Certificate != "" {
+		if err := e.TrustCertificate(c.Certificate); err != nil {
+			return errors.Join(err, e.Close())
+		}
 	}
 	remove, err := e.Describe().Post(c.Stack)
 	if err != nil {

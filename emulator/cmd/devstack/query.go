@@ -18,6 +18,7 @@ import (
 	kustoerrors "github.com/Azure/azure-kusto-go/azkustodata/errors"
 	"github.com/Azure/azure-kusto-go/azkustodata/kql"
 	"github.com/Azure/azure-kusto-go/azkustodata/query"
+	queryv2 "github.com/Azure/azure-kusto-go/azkustodata/query/v2"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
@@ -100,6 +101,10 @@ func ask(ctx context.Context, d stack.Description, text string) (query.Table, er
 // explained is the sentence with which ADX refuses a text, without the report that
 // the SDK makes of it; any other error stays as it is.
 func explained(err error) error {
+	var broken *queryv2.OneApiError
+	if errors.As(err, &broken) && broken.ErrorMessage.Description != "" {
+		return fmt.Errorf("ADX broke the answer off: %s", broken.ErrorMessage.Description)
+	}
 	var refused *kustoerrors.HttpError
 	if !errors.As(err, &refused) {
 		return err

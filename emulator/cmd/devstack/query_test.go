@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	kustoerrors "github.com/Azure/azure-kusto-go/azkustodata/errors"
+	queryv2 "github.com/Azure/azure-kusto-go/azkustodata/query/v2"
 
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
@@ -90,6 +91,10 @@ func TestExplained_IsTheServicesOwnSentence(t *testing.T) {
 		if got := explained(answer(tt.body)); got.Error() != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
+	}
+	broken := fmt.Errorf("wrapped: %w", &queryv2.OneApiError{ErrorMessage: queryv2.ErrorMessage{Description: "too many rows"}})
+	if got, want := explained(broken).Error(), "ADX broke the answer off: too many rows"; got != want {
+		t.Errorf("in the answer: %q, want %q", got, want)
 	}
 	for _, err := range []error{errors.New("anything else"), answer("<html>"), answer(`{"error":{}}`)} {
 		if got := explained(err); got != err { //nolint:errorlint // as it is
