@@ -77,7 +77,7 @@ func (f *Function) Serve(ctx context.Context, in host.Invocation) host.Reply {
 	} else if n > 0 {
 		log.Info("swept", "ledgers", n)
 	}
-	return host.Reply{Logs: []string{fmt.Sprintf("%d wake-ups sent", sent)}}
+	return host.Reply{Logs: []string{fmt.Sprintf("wake-ups sent: %d", sent)}}
 }
 
 // Tick sends the wake-ups of one tick and returns how many: at most one a table, and

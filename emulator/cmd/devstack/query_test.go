@@ -59,7 +59,7 @@ func TestReadable_IsALogLineForATerminal(t *testing.T) {
 		{"with room", put, "12:24:08 put off table=AlertInfo delay_s=6.3 reason=no call is free at this moment", 100},
 		{"an error is whole", strings.Replace(put, "INFO", "ERROR", 1), "12:24:08 ERROR put off table=AlertInfo\n  delay_s=6.3 reason=no call is free at\n  this moment", 40},
 		{"no terminal", put, put, 0},
-		{"no record", "63 wake-ups sent", "63 wake-ups sent", 40},
+		{"no record", "wake-ups sent: 63", "wake-ups sent: 63", 40},
 	} {
 		if got := readable(tt.line, tt.width); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
