@@ -1,10 +1,10 @@
 package hunting
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -190,28 +190,32 @@ func (a *answer) add(r engine.Record) error {
 	return a.put(line)
 }
 
-// completed adds what a row's text lacks of the schema.
+// completed renders a row's text by the schema, as the services do: each value as one
+// of its column's type, and what the text lacks of the schema as null. Members outside
+// the schema stay as they stand.
 func (a *answer) completed(row []byte) []byte {
-	has := make(map[string]bool, len(a.cols))
-	for key := range tenant.Members(row) {
-		has[string(key)] = true
-	}
-	missing := len(has) < len(a.cols)
-	for i := 0; !missing && i < len(a.cols); i++ {
-		missing = !has[a.cols[i].Name]
-	}
-	if !missing {
-		return row
-	}
-	b := append([]byte(nil), row[:bytes.LastIndexByte(row, '}')]...)
-	for i, c := range a.cols {
-		if has[c.Name] {
-			continue
-		}
-		if len(has) > 0 || i > 0 {
+	has := make([]bool, len(a.cols))
+	b := append(make([]byte, 0, len(row)), '{')
+	next := func() {
+		if len(b) > 1 {
 			b = append(b, ',')
 		}
-		b = engine.FormatJSON(append(b, a.keys[i]...), c.Type, nil)
+	}
+	for key, text := range tenant.Members(row) {
+		next()
+		i := slices.IndexFunc(a.cols, func(c engine.Column) bool { return c.Name == string(key) })
+		if i < 0 {
+			b = append(append(append(b, mustJSON(string(key))...), ':'), text...)
+			continue
+		}
+		has[i] = true
+		b = engine.FormatJSON(append(b, a.keys[i]...), a.cols[i].Type, tenant.Value(text, a.cols[i].Type))
+	}
+	for i, c := range a.cols {
+		if !has[i] {
+			next()
+			b = engine.FormatJSON(append(b, a.keys[i]...), c.Type, nil)
+		}
 	}
 	return append(b, '}')
 }

@@ -50,9 +50,9 @@ type Options struct {
 	// Latency is added to each query, in real time.
 	Latency time.Duration
 
-	// Whole gives every row all columns of the answer's schema, as the services do:
-	// what a row of the tenant lacks is null, or an empty string. Off, a row has the
-	// members that the tenant holds, no more.
+	// Whole renders rows by the answer's schema, as the services do: each value is of its
+	// column's type, and what a row of the tenant lacks is null, or an empty string.
+	// Off, a row is the tenant's own text.
 	Whole bool
 
 	RetryAfter RetryAfter

@@ -132,10 +132,27 @@ func TestAnswer_WholeRowsHaveEveryColumn(t *testing.T) {
 	w.append("AlertInfo", `{"AlertId":"a","Extra":{"kept":1}}`, `{"Severity":null,"AlertId":"b"}`)
 	body := w.graph("AlertInfo").body
 	for _, want := range []string{
-		`{"AlertId":"a","Extra":{"kept":1},"Timestamp":`, `,"Title":""`, `{"Severity":null,"AlertId":"b","Timestamp":`,
+		`{"AlertId":"a","Extra":{"kept":1},"Timestamp":`, `,"Title":""`, `{"Severity":"","AlertId":"b","Timestamp":`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("got %s, want %s", body, want)
+		}
+	}
+}
+
+func TestAnswer_WholeRowsHaveTheTypesOfTheSchema(t *testing.T) {
+	w := newWorld(t, func(o *hunting.Options) { o.Whole, o.Awkward.PlainNulls = true, true })
+	for _, tt := range []struct{ row, want string }{
+		{`{"RemotePort":"443"}`, `"RemotePort":443`},
+		{`{"RemotePort":"none"}`, `"RemotePort":null`},
+		{`{"DeviceName":7}`, `"DeviceName":"7"`},
+		{`{"AdditionalFields":{"a" : 1}}`, `"AdditionalFields":"{\"a\" : 1}"`},
+		{`{"Timestamp":"2026-03-01 10:00:00"}`, `"Timestamp":"2026-03-01T10:00:00.0000000Z"`},
+	} {
+		w.append("DeviceNetworkEvents", tt.row)
+		if body := w.graph("DeviceNetworkEvents").body; !strings.Contains(body, tt.want) {
+			_, rows, _ := strings.Cut(body, `"results":`)
+			t.Errorf("%s: got %s, want %s", tt.row, rows, tt.want)
 		}
 	}
 }

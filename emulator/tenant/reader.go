@@ -134,8 +134,11 @@ func skipText(b []byte, i int) int {
 	}
 }
 
-// value reads one member's text as a value of type typ. What does not fit is null,
+// Value reads the text of a member as a value of type typ. What does not fit is null,
 // as it is in a column of the service's.
+func Value(text []byte, typ engine.Type) any { return value(text, typ, true) }
+
+// value is Value; stays tells that the text's bytes never change.
 func value(text []byte, typ engine.Type, stays bool) any {
 	if len(text) == 0 {
 		return nil

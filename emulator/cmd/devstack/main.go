@@ -74,7 +74,7 @@ func (s source) tenant(now time.Time) (*tenant.Tenant, error) {
 
 // rows says how the Defender emulator serves them.
 type rows struct {
-	Whole bool `help:"Give every row all columns of its answer's schema, as Defender does; --no-whole serves rows as they stand." default:"true" negatable:""`
+	Whole bool `help:"Render rows by the answer's schema, all columns and their types, as Defender does; --no-whole serves rows as they stand." default:"true" negatable:""`
 }
 
 // app is where the built handler is.
