@@ -50,8 +50,12 @@ func Services() []Service { return []Service{Blob, Queue, Table} }
 // Options configure a start. The zero value is an in-memory Azurite with the
 // well-known development account.
 type Options struct {
-	// Account is the only account served. The zero value is DevelopmentAccount.
+	// Account is the account served. The zero value is DevelopmentAccount.
 	Account Account
+
+	// Spare is how many accounts are served beside it, for [Azurite.Spare]: a start
+	// takes seconds, and accounts have nothing in common.
+	Spare int
 
 	// Dir keeps the data on disk, so that a later Start on the same Dir finds it.
 	// Empty keeps everything in memory and writes no file at all.
@@ -78,6 +82,10 @@ type Azurite struct {
 	exited  chan struct{} // closed once the process has been reaped
 	exitErr error         // valid after exited
 	stop    sync.Once
+
+	mu    sync.Mutex
+	spare []Account // not handed out yet
+	lent  bool      // another's process, which is not ours to stop
 }
 
 // Start runs Azurite and returns once all three services listen on 127.0.0.1.
@@ -107,7 +115,13 @@ func Start(ctx context.Context, opts Options) (*Azurite, error) {
 		keeps:   opts.Dir != "",
 		exited:  make(chan struct{}),
 	}
-	a.cmd = command(node, script, account, opts)
+	accounts := account.Name + ":" + account.Key
+	for range opts.Spare {
+		s := RandomAccount()
+		a.spare = append(a.spare, s)
+		accounts += ";" + s.Name + ":" + s.Key
+	}
+	a.cmd = command(node, script, accounts, opts)
 	a.cmd.Stdout, a.cmd.Stderr = a.out, a.out
 
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -125,14 +139,32 @@ func Start(ctx context.Context, opts Options) (*Azurite, error) {
 		a.kill()
 		return nil, fmt.Errorf("start azurite: %w, last output:\n%s", ctx.Err(), a.out.tail())
 	}
-	a.urls = make(map[Service]string, len(Services()))
-	for service, root := range a.out.listening() {
-		a.urls[service] = root + "/" + account.Name
-	}
+	a.urls = a.rootsOf(account)
 	return a, nil
 }
 
-func command(node, script string, account Account, opts Options) *exec.Cmd {
+func (a *Azurite) rootsOf(account Account) map[Service]string {
+	urls := make(map[Service]string, len(Services()))
+	for service, root := range a.out.listening() {
+		urls[service] = root + "/" + account.Name
+	}
+	return urls
+}
+
+// Spare returns the same process under one of its spare accounts, each once; nil where
+// none is left. Its Stop does nothing.
+func (a *Azurite) Spare() *Azurite {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.spare) == 0 {
+		return nil
+	}
+	account := a.spare[0]
+	a.spare = a.spare[1:]
+	return &Azurite{account: account, urls: a.rootsOf(account), cmd: a.cmd, out: a.out, exited: a.exited, lent: true}
+}
+
+func command(node, script, accounts string, opts Options) *exec.Cmd {
 	// Storage libraries newer than this Azurite ask for versions it has not heard of.
 	args := []string{script, "--silent", "--disableTelemetry", "--skipApiVersionCheck"}
 	for _, service := range Services() {
@@ -150,7 +182,7 @@ func command(node, script string, account Account, opts Options) *exec.Cmd {
 	cmd := exec.Command(node, args...)
 	cmd.Dir = os.TempDir()
 	// NODE_OPTIONS of a debugging session would make the child listen or wait.
-	cmd.Env = append(os.Environ(), "NODE_OPTIONS=", "AZURITE_ACCOUNTS="+account.Name+":"+account.Key)
+	cmd.Env = append(os.Environ(), "NODE_OPTIONS=", "AZURITE_ACCOUNTS="+accounts)
 	cmd.SysProcAttr = processAttributes()
 	cmd.WaitDelay = time.Second
 	return cmd
@@ -194,6 +226,9 @@ func (a *Azurite) Exited() <-chan struct{} { return a.exited }
 // Stop ends the process and returns when it is gone. In-memory data is lost at
 // once; an Azurite with a Dir first gets time to save. It may be called twice.
 func (a *Azurite) Stop() {
+	if a.lent {
+		return
+	}
 	a.stop.Do(func() {
 		if a.keeps && a.cmd.Process.Signal(terminate) == nil {
 			grace := time.NewTimer(stopGrace)

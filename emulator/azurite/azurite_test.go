@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		_, _ = os.Stdout.WriteString(a.URL(azurite.Blob) + "\n")
 		select {}
 	}
-	os.Exit(m.Run())
+	os.Exit(azuritetest.Main(m))
 }
 
 func TestAzurite_ServesTheOfficialClients(t *testing.T) {
@@ -58,7 +58,7 @@ func TestAzurite_ServesTheOfficialClients(t *testing.T) {
 }
 
 func TestAzurite_RefusesAnotherAccountsKey(t *testing.T) {
-	a := azuritetest.Start(t, azurite.Options{Account: azurite.RandomAccount()})
+	a := azuritetest.Shared(t)
 	other := azurite.RandomAccount()
 	stolen := strings.Replace(a.ConnectionString(), a.Account().Key, other.Key, 1)
 	client, err := azblob.NewClientFromConnectionString(stolen, nil)
@@ -69,6 +69,21 @@ func TestAzurite_RefusesAnotherAccountsKey(t *testing.T) {
 	if !bloberror.HasCode(err, bloberror.AuthorizationFailure, bloberror.AuthenticationFailed) {
 		t.Errorf("got %v, want an authorization failure", err)
 	}
+}
+
+func TestAzurite_SpareAccountsHaveNothingInCommon(t *testing.T) {
+	one, other := azuritetest.Shared(t), azuritetest.Shared(t)
+	for _, a := range []*azurite.Azurite{one, other} {
+		client, err := azblob.NewClientFromConnectionString(a.ConnectionString(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.CreateContainer(t.Context(), "same", nil); err != nil {
+			t.Errorf("a container of the same name in another account: %v", err)
+		}
+	}
+	one.Stop() // which the other does not feel
+	blobRoundTrip(t, other.ConnectionString(), nil)
 }
 
 func TestAzurite_KeepsDataInDir(t *testing.T) {

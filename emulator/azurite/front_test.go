@@ -52,7 +52,7 @@ func noRetries(transport policy.Transporter) azcore.ClientOptions {
 
 func TestFront_SignsAndForwards(t *testing.T) {
 	bundle := newCerts(t)
-	a := azuritetest.Start(t, azurite.Options{Account: azurite.RandomAccount()})
+	a := azuritetest.Shared(t)
 	front := newFront(t, a, bundle, nil)
 	options := noRetries(bundle.Client())
 	expiry := time.Now().Add(time.Hour)
@@ -157,7 +157,7 @@ func TestFront_InFrontOfAnAzuriteThatSpeaksTLS(t *testing.T) {
 
 func TestFront_MiddlewareSeesEachService(t *testing.T) {
 	bundle := newCerts(t)
-	a := azuritetest.Start(t, azurite.Options{})
+	a := azuritetest.Shared(t)
 	var mu sync.Mutex
 	seen := map[azurite.Service]string{}
 	front := newFront(t, a, bundle, func(service azurite.Service, next http.Handler) http.Handler {
@@ -182,9 +182,9 @@ func TestFront_MiddlewareSeesEachService(t *testing.T) {
 		got[service] = resp.StatusCode
 	}
 	wantSeen := map[azurite.Service]string{
-		azurite.Blob:  "/devstoreaccount1%2Fthing?x=%41",
-		azurite.Queue: "/devstoreaccount1%2Fthing?x=%41",
-		azurite.Table: "/devstoreaccount1%2Fthing?x=%41",
+		azurite.Blob:  "/" + a.Account().Name + "%2Fthing?x=%41",
+		azurite.Queue: "/" + a.Account().Name + "%2Fthing?x=%41",
+		azurite.Table: "/" + a.Account().Name + "%2Fthing?x=%41",
 	}
 	if diff := cmp.Diff(wantSeen, seen); diff != "" {
 		t.Errorf("requests seen (-want +got):\n%s", diff)
@@ -208,7 +208,7 @@ func TestFront_BreaksTheConnectionWhenAzuriteIsGone(t *testing.T) {
 
 func TestFront_CloseFreesItsPorts(t *testing.T) {
 	bundle := newCerts(t)
-	a := azuritetest.Start(t, azurite.Options{})
+	a := azuritetest.Shared(t)
 	front, err := azurite.NewTLSFront(a, bundle.TLS(), nil)
 	if err != nil {
 		t.Fatal(err)

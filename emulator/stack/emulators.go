@@ -50,6 +50,9 @@ type Options struct {
 	// LooseTies gives rows that a sort holds for equal in another order at each query,
 	// in ADX; for hunting see Hunting.Awkward.
 	LooseTies bool
+	// Azurite is an account of the stack's own in an Azurite that goes on after Close; nil
+	// starts one, and so does StorageByIdentity.
+	Azurite *azurite.Azurite
 	// StorageMiddleware is put in front of Azurite, for faults.
 	StorageMiddleware azurite.Middleware
 	// Instances are further connections of the handler, beside the default one.
@@ -209,7 +212,9 @@ func (e *Emulators) startStorage(ctx context.Context, o Options) (err error) {
 	if o.StorageByIdentity {
 		options.CertFile, options.KeyFile = e.Certs.CertFile, e.Certs.KeyFile
 	}
-	if e.Azurite, err = azurite.Start(ctx, options); err != nil {
+	if o.Azurite != nil && !o.StorageByIdentity {
+		e.Azurite = o.Azurite
+	} else if e.Azurite, err = azurite.Start(ctx, options); err != nil {
 		return err
 	}
 	e.onClose(func() error { e.Azurite.Stop(); return nil })

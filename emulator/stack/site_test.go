@@ -35,7 +35,7 @@ var built = sync.OnceValues(func() (stack.App, error) {
 var buildDir string
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := azuritetest.Main(m)
 	if buildDir != "" {
 		os.RemoveAll(buildDir)
 	}
@@ -73,6 +73,9 @@ func start(t *testing.T, data *tenant.Tenant, o stack.Options) *site {
 		t.Fatal(err)
 	}
 	o.Data = data
+	if !o.StorageByIdentity {
+		o.Azurite = azuritetest.Shared(t)
+	}
 	if o.Hunting.Limits == nil {
 		o.Hunting.Limits = stack.Unhurried()
 	}

@@ -24,8 +24,7 @@ func longLines(n, size int) func(io.Writer) error {
 	}
 }
 
-// The cases share one Azurite, which takes long to start; each has a cluster and
-// containers of its own.
+// The cases share one storage account; each has a cluster of its own.
 func TestSink_KeepsThePipelinesContract(t *testing.T) {
 	const limit = 4 << 10
 	bundle, lent := lentStorage(t, false)

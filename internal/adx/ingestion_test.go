@@ -45,21 +45,21 @@ func until(t *testing.T, what string, ask func() bool) {
 	}
 }
 
-// newCloud is a world whose cluster ingests from an Azurite of the test's own.
+// newCloud is a world whose cluster ingests from a storage account of the test's own.
 func newCloud(t *testing.T, narrow bool, change ...func(*kusto.Options)) (*world, kusto.Storage) {
 	t.Helper()
 	bundle, lent := lentStorage(t, narrow)
 	return cloudOn(t, bundle, lent, change...), lent
 }
 
-// lentStorage is what a cluster lends, in an Azurite of the test's own.
+// lentStorage is what a cluster lends, in a storage account of the test's own.
 func lentStorage(t *testing.T, narrow bool) (*certs.Bundle, kusto.Storage) {
 	t.Helper()
 	bundle, err := certs.New(t.TempDir(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	storage := azuritetest.Start(t, azurite.Options{})
+	storage := azuritetest.Shared(t)
 	front, err := azurite.NewTLSFront(storage, bundle.TLS(), nil)
 	if err != nil {
 		t.Fatal(err)

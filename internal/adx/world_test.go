@@ -3,6 +3,7 @@ package adx_test
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/emulator/certs"
 	"github.com/defender2adx/defender2adx/emulator/kusto"
 	"github.com/defender2adx/defender2adx/internal/adx"
@@ -39,6 +41,8 @@ type world struct {
 	url     string
 	bundle  *certs.Bundle
 }
+
+func TestMain(m *testing.M) { os.Exit(azuritetest.Main(m)) }
 
 func newWorld(t *testing.T, change ...func(*kusto.Options)) *world {
 	t.Helper()

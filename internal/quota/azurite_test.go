@@ -3,6 +3,7 @@ package quota_test
 import (
 	"context"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
-	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -18,8 +18,10 @@ import (
 	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
+func TestMain(m *testing.M) { os.Exit(azuritetest.Main(m)) }
+
 func TestTake_OnAzurite(t *testing.T) {
-	storage := blobstore.Config{ConnectionString: secret.New(azuritetest.Start(t, azurite.Options{}).ConnectionString())}
+	storage := blobstore.Config{ConnectionString: secret.New(azuritetest.Shared(t).ConnectionString())}
 	t.Run("no reservation is lost in races", func(t *testing.T) { testRaces(t, storage) })
 	t.Run("short windows hold for workers with clocks apart", func(t *testing.T) { testShortWindows(t, storage) })
 	t.Run("names the tenant's blob", func(t *testing.T) { testName(t, storage) })

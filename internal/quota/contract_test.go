@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
@@ -17,7 +16,7 @@ import (
 
 // The processes of a case share one virtual clock, and so does the storage.
 func TestQuota_KeepsThePipelinesContract(t *testing.T) {
-	storage := blobstore.Config{ConnectionString: secret.New(azuritetest.Start(t, azurite.Options{}).ConnectionString())}
+	storage := blobstore.Config{ConnectionString: secret.New(azuritetest.Shared(t).ConnectionString())}
 	var tenants atomic.Int64
 	pipelinetest.Quota(t, func(t *testing.T) pipelinetest.QuotaWorld {
 		const limit = 20

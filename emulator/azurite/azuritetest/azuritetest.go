@@ -6,15 +6,18 @@
 package azuritetest
 
 import (
+	"context"
 	"errors"
 	"os"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 )
 
-// Start runs Azurite until the test ends. A start takes seconds: share one among
-// the subtests of a package and give each its own container or queue.
+// Start runs Azurite until the test ends. A start takes seconds: a test that
+// does not change how Azurite runs takes Shared.
 func Start(tb testing.TB, opts azurite.Options) *azurite.Azurite {
 	tb.Helper()
 	a, err := azurite.Start(tb.Context(), opts)
@@ -24,6 +27,41 @@ func Start(tb testing.TB, opts azurite.Options) *azurite.Azurite {
 	}
 	tb.Cleanup(a.Stop)
 	return a
+}
+
+// one is the Azurite that the tests of a package share.
+var one = sync.OnceValues(func() (*azurite.Azurite, error) {
+	return azurite.Start(context.Background(), azurite.Options{Spare: 256})
+})
+
+var begun atomic.Bool
+
+// Shared returns an account of its own in an Azurite that all tests of the package
+// share. The package's TestMain runs Main.
+func Shared(tb testing.TB) *azurite.Azurite {
+	tb.Helper()
+	begun.Store(true)
+	a, err := one()
+	if err != nil {
+		SkipNotInstalled(tb, err)
+		tb.Fatal(err)
+	}
+	own := a.Spare()
+	if own == nil {
+		tb.Fatal("all accounts of the shared Azurite are taken")
+	}
+	return own
+}
+
+// Main runs the tests of a package that uses Shared, and ends what they shared.
+func Main(m *testing.M) (code int) {
+	code = m.Run()
+	if begun.Load() {
+		if a, err := one(); err == nil {
+			a.Stop()
+		}
+	}
+	return code
 }
 
 // SkipNotInstalled ends the test if err says that node or a node package is
