@@ -29,6 +29,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the Functions host (what the host runs)."`
 	Setup   setupCommand   `cmd:"" help:"Create tables, mappings, policies and views in ADX with your own rights."`
 	SignIn  signInCommand  `cmd:"" name:"signin" help:"Sign in to Defender as the settings say, and show the rights of the token."`
+	Import  importCommand  `cmd:"" help:"Print the settings for the Defender connections of a msticpyconfig.yaml."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	PrintVersion bool `name:"version" help:"Print the version."`

@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"internal/plan":                 {"internal/fault", "internal/ncrontab"},
 	"internal/answer":               {"internal/fault"},
 	"internal/config":               {"internal/address", "internal/cloud", "internal/plan", "internal/ncrontab", "internal/secret"},
+	"internal/msticpy":              {"internal/config", "internal/secret"},
 	"internal/ncrontab":             nil,
 	"internal/host":                 nil,
 	"internal/queue":                {"internal/plan", "internal/fault", "internal/address", "internal/secret"},
@@ -52,7 +53,7 @@ var allowed = map[string][]string{
 	// For tests of whatever is behind the ports.
 	"internal/pipeline/pipelinetest": {"internal/plan", "internal/fault", "internal/pipeline"},
 
-	"handler": {"handler/app", "internal/adx", "internal/config", "internal/credential", "internal/host"},
+	"handler": {"handler/app", "internal/adx", "internal/config", "internal/credential", "internal/host", "internal/msticpy"},
 }
 
 // wiring may import all of the product.

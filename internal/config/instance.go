@@ -103,25 +103,37 @@ func instanceNames(text string) ([]string, error) {
 	var faults []string
 	for name := range strings.SplitSeq(text, ",") {
 		name = strings.TrimSpace(name)
-		refuse := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-		switch {
-		case name == "":
-		case !instanceForm.MatchString(name):
-			refuse("want names of 1 to 24 letters and digits with commas between them, got %q", clip(name))
-		case strings.EqualFold(name, plan.DefaultInstance):
-			refuse("%q is what the instance without a name is called: choose another name", name)
-		case slices.Contains(firstWords(), strings.ToUpper(name)):
-			refuse("%q begins the name of a setting (%s%s...): choose another name", name, defenderPrefix, strings.ToUpper(name))
-		case slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }):
-			refuse("%q is there twice; names are compared without regard to case", name)
-		default:
-			names = append(names, name)
+		if name == "" {
+			continue
 		}
+		if err := CheckInstanceName(name); err != nil {
+			faults = append(faults, err.Error())
+			continue
+		}
+		if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
+			faults = append(faults, fmt.Sprintf("%q is there twice; names are compared without regard to case", name))
+			continue
+		}
+		names = append(names, name)
 	}
 	if len(faults) > 0 {
 		return names, errors.New(strings.Join(faults, "; "))
 	}
 	return names, nil
+}
+
+// CheckInstanceName returns an error in the operator's words when a name is none of an
+// instance.
+func CheckInstanceName(name string) error {
+	switch {
+	case !instanceForm.MatchString(name):
+		return fmt.Errorf("want names of 1 to 24 letters and digits with commas between them, got %q", clip(name))
+	case strings.EqualFold(name, plan.DefaultInstance):
+		return fmt.Errorf("%q is what the instance without a name is called: choose another name", name)
+	case slices.Contains(firstWords(), strings.ToUpper(name)):
+		return fmt.Errorf("%q begins the name of a setting (%s%s...): choose another name", name, defenderPrefix, strings.ToUpper(name))
+	}
+	return nil
 }
 
 func clip(s string) string {

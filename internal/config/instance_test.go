@@ -47,7 +47,7 @@ func TestRead_Instances(t *testing.T) {
 		{"one is faulty", map[string]string{"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": "x"}, "default, West", "West", ""},
 		{"the default instance is faulty", map[string]string{"DEFENDER_TENANT_ID": "x", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "default, West", "default", ""},
 		{"all are faulty", map[string]string{"DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "West,East", "DEFENDER_EAST_TENANT_ID": "x"}, "West, East", "West East",
-			"DEFENDER_WEST_TENANT_ID: is not set; directory (tenant) id of the Defender tenant\nDEFENDER_EAST_TENANT_ID: want an id"},
+			"DEFENDER_WEST_TENANT_ID: is not set; directory (tenant) id of the Defender tenant; of a token URL the tenant and the authority are taken\nDEFENDER_EAST_TENANT_ID: want an id"},
 		{"a fault that all share is said once", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West"}, "default, West", "default West", "DEFENDER_CLOUD: want"},
 		{"a fault that one has mended", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_CLOUD": "gcc"}, "default, West", "default", ""},
 		{"names", map[string]string{"DEFENDER_INSTANCES": "a-b, tenant, Default, x, X, " + strings.Repeat("n", 25)}, "default, x", "",
@@ -124,5 +124,27 @@ func TestReadADX_KnowsWhereTheTablesAre(t *testing.T) {
 	env["DEFENDER_WEST_TABLE_PREFIX"] = "W-"
 	if _, err := config.ReadADX(func(name string) string { return env[name] }); err == nil || !strings.HasPrefix(err.Error(), "DEFENDER_WEST_TABLE_PREFIX: want letters") {
 		t.Errorf("a faulty prefix: %v", err)
+	}
+}
+
+// A pasted token URL holds the tenant and who issues its tokens.
+func TestRead_TokenURL(t *testing.T) {
+	const id = "11111111-2222-3333-4444-666666666666"
+	for _, tt := range []struct{ given, own, tenant, authority, fails string }{
+		{"https://login.microsoftonline.us/" + id + "/oauth2/v2.0/token", "", id, "https://login.microsoftonline.us", ""},
+		{"https://login.windows.net/" + id + "/oauth2/token", "", id, "https://login.windows.net", ""},
+		{"https://login.windows.net/" + id + "/oauth2/token", "https://login.microsoftonline.com", id, "https://login.microsoftonline.com", ""},
+		{id, "", id, "", ""},
+		{"https://login.windows.net/" + id, "", "", "", "DEFENDER_TENANT_ID: want an id, or a token URL"},
+		{"http://login.windows.net/" + id + "/oauth2/token", "", "", "", "DEFENDER_TENANT_ID: want an id, or a token URL"},
+		{"https://login.windows.net/contoso/oauth2/token", "", "", "", "DEFENDER_TENANT_ID: want an id"},
+	} {
+		c, err := config.Read(getenv(map[string]string{"DEFENDER_TENANT_ID": tt.given, "DEFENDER_AUTHORITY": tt.own}))
+		if (err == nil) != (tt.fails == "") || err != nil && !strings.HasPrefix(err.Error(), tt.fails) {
+			t.Errorf("%s: %v, want %q", tt.given, err, tt.fails)
+		}
+		if err == nil && (c.Defender.TenantID != tt.tenant || c.Defender.Authority != tt.authority) {
+			t.Errorf("%s: tenant %s, authority %s", tt.given, c.Defender.TenantID, c.Defender.Authority)
+		}
 	}
 }

@@ -31,6 +31,22 @@ func guid(to *string) func(string) error {
 	}
 }
 
+// tenant reads a tenant's id, or takes it from a token URL, such as other programs ask
+// for; its host is then the authority, unless that is set.
+func tenant(d *Defender) func(string) error {
+	return func(v string) error {
+		if u, err := url.Parse(v); err == nil && u.Host != "" {
+			id, rest, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+			authority := url.URL{Scheme: u.Scheme, Host: u.Host}
+			if !strings.HasPrefix(rest, "oauth2/") || !address.Trusted(&authority) {
+				return errors.New("want an id, or a token URL such as https://login.microsoftonline.com/00000000-0000-0000-0000-000000000000/oauth2/v2.0/token")
+			}
+			d.Authority, v = authority.String(), id
+		}
+		return guid(&d.TenantID)(v)
+	}
+}
+
 func oneOf(to *string, allowed ...string) func(string) error {
 	return func(v string) error {
 		low := strings.ToLower(v)

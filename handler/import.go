@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/defender2adx/defender2adx/internal/msticpy"
+)
+
+// importCommand turns the Defender connections of a msticpyconfig.yaml into settings.
+// It changes nothing and prints no secret.
+type importCommand struct {
+	File  string `arg:"" help:"The msticpyconfig.yaml."`
+	Vault string `placeholder:"NAME" help:"Key Vault for the secrets, by name or URL; default: the one that the file names."`
+}
+
+// Run prints the settings; what the file does not say is an error after them.
+func (c importCommand) Run(p *process) error {
+	in, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	file, err := msticpy.Read(in)
+	if err != nil {
+		return err
+	}
+	if err := msticpy.Write(p.stdout, file, msticpy.Options{Path: c.File, Vault: c.Vault, Getenv: p.getenv}); err != nil {
+		return fmt.Errorf("the settings are not complete:\n%w", err)
+	}
+	return nil
+}
