@@ -40,6 +40,7 @@ start: $(APP)/handler $(STACK) $(NODE) ## Run the whole local stack until Ctrl-C
 define PARTS
 lint
 infra
+kql
 bench SHORT=1
 chaos N=12 SEED=100 HOSTEVERY=0
 witness SHORT=1
@@ -90,6 +91,10 @@ build/witness/full.installed: build/witness/short.installed emulator/witness/pac
 	@mkdir -p build/witness/node && cp emulator/witness/package.json emulator/witness/package-lock.json build/witness/node/
 	npm ci --prefix build/witness/node --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
+
+.PHONY: kql
+kql: $(NODE) ## Check all KQL with Microsoft's parser (HUNTING=file.jsonl binds hunting queries to the views)
+	@$(GO) run ./emulator/cmd/devstack kql $(if $(HUNTING),--hunting $(call quoted,$(HUNTING)))
 
 .PHONY: fuzz
 fuzz: ## Fuzz everything that reads foreign bytes, FUZZTIME (1m) for each target

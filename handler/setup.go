@@ -20,6 +20,7 @@ type setupCommand struct {
 	Instance string   `placeholder:"NAME" help:"Prepare what this instance needs alone; one of DEFENDER_INSTANCES, or default for that of the settings without a name. Without it: all."`
 	Grant    []string `placeholder:"APP;TENANT" sep:"none" help:"Give the app's identity its roles in the database, viewers and ingestors: its application (client) id and its tenant id."`
 	Reader   []string `placeholder:"USER" sep:"none" help:"Give a person the role viewers: the user principal name, such as user@example.com."`
+	Prefix   string   `name:"view-prefix" placeholder:"PREFIX" help:"Begin the names of the typed views with this, where tables have the names of the hunting tables."`
 	Verbose  bool     `help:"Print what was there already, too."`
 }
 
@@ -95,7 +96,7 @@ func (c setupCommand) prepare(p *process, target app.Target, instance string, fi
 	}
 	counts := map[adx.Outcome]int{}
 	options := target.Options
-	options.Load, options.Instance = load, instance
+	options.Load, options.Instance, options.ViewPrefix = load, instance, c.Prefix
 	if first {
 		options.Index = c.Index
 	}

@@ -79,6 +79,19 @@ func (c *catalog) Table(name string) (engine.Source, bool) {
 	return s, ok
 }
 
+// nameOthers lets the catalog of a database find the others that the caller may read.
+// The caller holds the lock.
+func (c *Cluster) nameOthers(cat *catalog, db *database, who caller, until time.Time) {
+	cat.others = map[string]*catalog{}
+	for name, other := range c.databases {
+		if other == db {
+			cat.others[strings.ToLower(name)] = cat
+		} else if who.mayRead(other) {
+			cat.others[strings.ToLower(name)] = other.catalogAt(true, until)
+		}
+	}
+}
+
 // Database finds another database, or this one; one that the caller may not read is
 // not there.
 func (c *catalog) Database(name string) (engine.Catalog, bool) {

@@ -3,6 +3,7 @@ package kusto
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
 )
@@ -201,6 +202,7 @@ func (x *execution) checkFunction(f *function) error {
 		return nil
 	}
 	cat := x.db.catalogOf(true)
+	x.c.nameOthers(cat, x.db, x.who, time.Time{})
 	cat.functions[f.Name] = &f.Function
 	return x.compiles(call, cat)
 }

@@ -236,14 +236,7 @@ func (c *Cluster) query(x *exchange) (q engine.Query, late *Error, err error) {
 		return q, nil, unreadable(x.who, db)
 	}
 	cat := db.catalogAt(true, c.readableUntil(x))
-	cat.others = map[string]*catalog{}
-	for name, other := range c.databases {
-		if other == db {
-			cat.others[strings.ToLower(name)] = cat
-		} else if x.who.mayRead(other) {
-			cat.others[strings.ToLower(name)] = other.catalogAt(true, c.readableUntil(x))
-		}
-	}
+	c.nameOthers(cat, db, x.who, c.readableUntil(x))
 	q = engine.Query{Text: text, Catalog: cat, Now: now, Parameters: x.parameter, MaxRows: x.options.maxRows}
 	if x.options.take >= 0 && x.options.take <= int64(q.MaxRows) {
 		q.MaxRows = 0 // taken first, then looked at

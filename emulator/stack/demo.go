@@ -50,7 +50,7 @@ type Outcome struct {
 	Failed                                                int // tables without a successful run
 	Instances                                             int // with the default one
 	Took                                                  time.Duration
-	Arrived                                               string // destination of the first table that has rows
+	Arrived                                               string // source of the first table that has rows
 }
 
 // OK reports whether every row of every table arrived once.
@@ -157,7 +157,7 @@ func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began tim
 		out.Missing += r.Missing
 		out.Repeated += r.Repeated
 		if out.Arrived == "" && r.Arrived > 0 && tables[i].Instance == "" {
-			out.Arrived = tables[i].Destination
+			out.Arrived = tables[i].Source
 		}
 		if r.OK() {
 			continue

@@ -6,5 +6,5 @@ import "embed"
 
 // Files holds the scripts, by their names in this folder.
 //
-//go:embed schema.kql tables.kql takeover.kql configuration-original.kql configuration-recommended.kql
+//go:embed schema.kql tables.kql takeover.kql functions.kql views.kql configuration-original.kql configuration-recommended.kql
 var Files embed.FS

@@ -29,7 +29,7 @@ func (c *Client) Missing(ctx context.Context, tables []string) ([]Step, error) {
 				Remedy: "append a row with another DestinationTable to " + configurationTable})
 			continue
 		}
-		commands = append(commands, splitScript(rawTableScript(name))...)
+		commands = append(commands, SplitScript(rawTableScript(name))...)
 	}
 	for _, text := range commands {
 		h, err := readHead(text)

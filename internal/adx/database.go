@@ -18,7 +18,7 @@ type database struct {
 
 type table struct{ OrderedColumns []column }
 
-type function struct{ Body string }
+type function struct{ Body, Folder string }
 
 // tablesOf is a database of one table.
 func tablesOf(name string, columns []column) map[string]table {

@@ -4,4 +4,4 @@ package adx
 func ControlScripts() []string { return scriptOf("schema.kql") }
 
 // RawTableScript returns the commands for one raw table.
-func RawTableScript(table string) []string { return splitScript(rawTableScript(table)) }
+func RawTableScript(table string) []string { return SplitScript(rawTableScript(table)) }

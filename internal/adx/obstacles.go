@@ -187,7 +187,7 @@ func (c *Client) Trouble(ctx context.Context, table string) ([]string, error) {
 		}
 		return nil, err
 	}
-	h, err := readHead(splitScript(rawTableScript(table))[0])
+	h, err := readHead(SplitScript(rawTableScript(table))[0])
 	if err != nil {
 		return nil, fault.As(fault.Permanent, err)
 	}

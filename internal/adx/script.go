@@ -8,10 +8,10 @@ import (
 	"github.com/defender2adx/defender2adx/internal/kql"
 )
 
-// splitScript divides a KQL file into its commands. A command begins at a line
+// SplitScript divides a KQL file into its commands. A command begins at a line
 // that begins with a dot and ends before the next such line; comments and empty
 // lines between commands belong to none. Inside a command both are kept.
-func splitScript(text string) []string {
+func SplitScript(text string) []string {
 	var commands []string
 	var lines []string
 	end := func() {
@@ -97,7 +97,7 @@ var (
 	tableHead    = regexp.MustCompile(`^\.(?:create-merge|alter-merge|create-or-alter|alter) table ` + objectName)
 	encodingHead = regexp.MustCompile(`^\.alter column ` + objectName + `\.\['Records'\] policy encoding `)
 	columnHead   = regexp.MustCompile(`^\.alter column ` + objectName)
-	functionHead = regexp.MustCompile(`(?s)^\.create-or-alter function (?:with \(.*?\) )?(\w+)\(\) (\{.*\})\s*$`)
+	functionHead = regexp.MustCompile(`(?s)^\.create-or-alter function (?:with \(.*?\) )?(\w+)\([^)]*\) (\{.*\})\s*$`)
 	columnList   = regexp.MustCompile(`(?s)^\.create-merge table [^(]*\((.*)\)\s*$`)
 	columnEntry  = regexp.MustCompile(`^(\w+)\s*:\s*(\w+)$`)
 )

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
-var update = flag.Bool("update", false, "rewrite infra/kql/tables.kql from the catalogue")
+var update = flag.Bool("update", false, "rewrite tables.kql and views.kql of infra/kql from the catalogue")
 
 const tablesHeader = `// Defender2ADX: a raw table for every table of the catalogue. An empty table costs
 // nothing, and the app need not be allowed to make any.
@@ -33,19 +34,7 @@ func TestTablesFile_HoldsTheCatalogue(t *testing.T) {
 		}
 		want += rawTableScript(table.Name + "Raw")
 	}
-	path := filepath.Join("..", "..", "infra", "kql", "tables.kql")
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("tables.kql is not the catalogue's; run this test with -update (-want +got):\n%s", diff)
-	}
+	holds(t, "tables.kql", want)
 }
 
 func TestScripts_AreCommandsThatSetupUnderstands(t *testing.T) {
@@ -62,7 +51,7 @@ func TestScripts_AreCommandsThatSetupUnderstands(t *testing.T) {
 			if strings.Contains(text, "\n\n") {
 				t.Errorf("%s: a command holds an empty line, where some clients cut it:\n%s", file, text)
 			}
-			if file == "schema.kql" || file == "tables.kql" {
+			if slices.Contains([]string{"schema.kql", "tables.kql", "functions.kql", "views.kql"}, file) {
 				if _, err := readHead(text); err != nil {
 					t.Errorf("%s: %v", file, err)
 				}
@@ -108,7 +97,7 @@ func TestSplitScript_CutsAtCommands(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, splitScript(tc.text)); diff != "" {
+			if diff := cmp.Diff(tc.want, SplitScript(tc.text)); diff != "" {
 				t.Errorf("commands (-want +got):\n%s", diff)
 			}
 		})
@@ -139,5 +128,37 @@ func TestReadHead_KnowsOurCommands(t *testing.T) {
 		if _, err := readHead(text); err == nil {
 			t.Errorf("%s was understood", text)
 		}
+	}
+}
+
+const viewsHeader = `// Defender2ADX: the hunting tables of the catalogue as Defender shows them, and the
+// states and changes of those that are copied as snapshots.
+//
+// Run schema.kql, tables.kql and functions.kql first. Every command may be repeated. ` + "`handler setup`" + `
+// makes the same views over the raw tables of the configuration, and none where a
+// table has the name: a stored function would hide it.
+// Written from the catalogue by: go test ./internal/adx -run ViewsFile -update
+
+`
+
+func TestViewsFile_HoldsTheCatalogue(t *testing.T) {
+	holds(t, "views.kql", viewsHeader+viewsScript())
+}
+
+// holds compares a file of infra/kql with what the program writes.
+func holds(t *testing.T, file, want string) {
+	t.Helper()
+	path := filepath.Join("..", "..", "infra", "kql", file)
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s is not the catalogue's; run this test with -update (-want +got):\n%s", file, diff)
 	}
 }

@@ -52,9 +52,11 @@ type Options struct {
 	Load        string // configuration for sources that have no row yet
 	// Instance is whose rows Load appends, a key; "" is the default instance.
 	Instance string
-	Index    []string   // destination tables that get the default encoding: an index, and rows of 1 MB
-	Grants   []Grant    // roles that somebody is to have
-	Report   func(Step) // told of each step as it ends; may be nil
+	Index    []string // destination tables that get the default encoding: an index, and rows of 1 MB
+	// ViewPrefix begins the names of the typed views.
+	ViewPrefix string
+	Grants     []Grant    // roles that somebody is to have
+	Report     func(Step) // told of each step as it ends; may be nil
 }
 
 // LookedAt and NotLookedAt are what Setup and Missing judge by, for whoever reads that
@@ -74,6 +76,11 @@ func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 	if !slices.Contains([]string{LoadNothing, LoadOriginal, LoadRecommended}, o.Load) {
 		return nil, fault.As(fault.Permanent, fmt.Errorf("set up database %s: want configuration %q or %q, got %q",
 			c.database, LoadOriginal, LoadRecommended, o.Load))
+	}
+	if o.ViewPrefix != "" {
+		if err := plan.CheckName("prefix of the views", o.ViewPrefix); err != nil {
+			return nil, fault.As(fault.Permanent, fmt.Errorf("set up database %s: %w", c.database, err))
+		}
 	}
 	d, err := c.readDatabase(ctx)
 	if err != nil {
@@ -101,7 +108,14 @@ func (c *Client) Setup(ctx context.Context, o Options) ([]Step, error) {
 			return s.steps, err
 		}
 	}
-	err = s.moreTables(ctx, append(slices.Clone(o.Tables), o.Index...))
+	configured, err := c.Latest(ctx)
+	if err != nil {
+		s.add(failedStep("tables and views of the configuration", err))
+	}
+	err = s.moreTables(ctx, configured, append(slices.Clone(o.Tables), o.Index...))
+	if err == nil && !s.refused {
+		err = s.views(ctx, configured, o)
+	}
 	s.grant(ctx, o.Grants)
 	s.saySize()
 	return s.steps, err
@@ -141,7 +155,7 @@ func catalogueScript(prefix string) []string {
 	var out []string
 	for _, text := range script {
 		if h, err := readHead(text); err == nil && h.action == makeTable {
-			out = append(out, splitScript(rawTableScript(prefix+h.object))...)
+			out = append(out, SplitScript(rawTableScript(prefix+h.object))...)
 		}
 	}
 	return out
@@ -323,11 +337,7 @@ func (s *setup) load(ctx context.Context, which, instance string) {
 
 // moreTables makes raw tables that the catalogue does not have: those named and
 // those that the configuration writes to.
-func (s *setup) moreTables(ctx context.Context, named []string) error {
-	configured, err := s.client.Latest(ctx) // of the control database
-	if err != nil {
-		s.add(failedStep("tables of the configuration", err))
-	}
+func (s *setup) moreTables(ctx context.Context, configured []plan.Row, named []string) error {
 	wanted := slices.Clone(named)
 	for _, row := range configured {
 		name := row.DestinationTable
@@ -347,7 +357,7 @@ func (s *setup) moreTables(ctx context.Context, named []string) error {
 				Remedy: "append a row with another DestinationTable to " + configurationTable})
 			continue
 		}
-		if err := s.runScript(ctx, splitScript(rawTableScript(name))); err != nil {
+		if err := s.runScript(ctx, SplitScript(rawTableScript(name))); err != nil {
 			return err
 		}
 	}
@@ -401,5 +411,5 @@ func scriptOf(file string) []string {
 	if err != nil { // the files are embedded, a wrong name is a mistake in the code
 		panic(err)
 	}
-	return splitScript(string(text))
+	return SplitScript(string(text))
 }

@@ -31,6 +31,9 @@ func ofRun(row plan.Audit, l *plan.Ledger) plan.Audit {
 	row.TableName = l.Table.Destination
 	row.RunID, row.API = l.RunID, l.API
 	row.WindowFrom, row.WindowTo = l.Window.From, l.Window.To
+	if !l.SnapshotTime.IsZero() { // a moment, by which readers know a snapshot and its age
+		row.WindowFrom, row.WindowTo = l.SnapshotTime, l.SnapshotTime
+	}
 	row.RecordCount, row.Slices, row.Calls, row.Bytes = l.Rows(), l.Count(plan.Verified), l.Calls, l.Bytes
 	row.Note = strings.Join(l.Notes, "; ")
 	if row.Status != plan.Failed {

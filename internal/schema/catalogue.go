@@ -26,6 +26,15 @@ type Table struct {
 	// does. Source: hunting schema reference, which makes ReportId unique only
 	// with the device and the time.
 	Key []string
+	// Snapshot tells that the table says what is, not what happened: rows disappear,
+	// so it is copied whole, and readers want its newest whole copy.
+	Snapshot bool
+}
+
+// StateKey lists the columns that identify a thing of a table of present states from
+// one snapshot to the next: the key without the time of the row.
+func (t Table) StateKey() []string {
+	return slices.DeleteFunc(slices.Clone(t.Key), func(name string) bool { return name == t.TimeColumn })
 }
 
 // Column is one column of a table.
@@ -72,13 +81,16 @@ func Lookup(table string) (Table, bool) {
 }
 
 func parse(text []byte) ([]Table, error) {
-	var entries []struct{ Name, Category, Time, Key, Columns string }
+	var entries []struct {
+		Name, Category, Time, Key, Columns string
+		Snapshot                           bool
+	}
 	if err := json.Unmarshal(text, &entries); err != nil {
 		return nil, fmt.Errorf("read table catalogue: %w", err)
 	}
 	all := make([]Table, len(entries))
 	for i, e := range entries {
-		all[i] = Table{Name: e.Name, Category: e.Category, TimeColumn: e.Time, Key: strings.Fields(e.Key)}
+		all[i] = Table{Name: e.Name, Category: e.Category, TimeColumn: e.Time, Key: strings.Fields(e.Key), Snapshot: e.Snapshot}
 		for pair := range strings.SplitSeq(e.Columns, ", ") {
 			name, kind, ok := strings.Cut(pair, " ")
 			if !ok {

@@ -45,7 +45,7 @@ func TestCatalogue(t *testing.T) {
 func TestLookup(t *testing.T) {
 	got, ok := schema.Lookup("DeviceTvmInfoGathering")
 	want := schema.Table{
-		Name: "DeviceTvmInfoGathering", Category: "TVM", TimeColumn: "Timestamp", Key: []string{"DeviceId", "Timestamp"},
+		Name: "DeviceTvmInfoGathering", Category: "TVM", TimeColumn: "Timestamp", Key: []string{"DeviceId", "Timestamp"}, Snapshot: true,
 		Columns: []schema.Column{
 			{Name: "Timestamp", Type: "datetime"}, {Name: "LastSeenTime", Type: "datetime"}, {Name: "DeviceId", Type: "string"},
 			{Name: "DeviceName", Type: "string"}, {Name: "OSPlatform", Type: "string"}, {Name: "AdditionalFields", Type: "dynamic"},

@@ -7,6 +7,7 @@
 //	devstack token      a bearer token for it, for curl and other clients
 //	devstack chaos      schedules of faults, each judged by content
 //	devstack bench      calls, quota, memory, speed, start
+//	devstack kql        all KQL of the repository through Microsoft's parser
 //	devstack mutants    known bugs put in one at a time: would the tests notice?
 package main
 
@@ -38,6 +39,7 @@ type commands struct {
 	Token     tokenCommand     `cmd:"" help:"Print a bearer token for the ADX of a running stack."`
 	Chaos     chaosCommand     `cmd:"" help:"Play schedules of faults over the product and judge them by content."`
 	Bench     benchCommand     `cmd:"" help:"Measure the built handler against the emulators, one line a figure."`
+	KQL       kqlCommand       `cmd:"" name:"kql" help:"Check all KQL of the repository with Microsoft's parser, or bind hunting queries."`
 	Mutants   mutantsCommand   `cmd:"" help:"Put known bugs in, one at a time: the tests must catch each."`
 }
 
@@ -171,7 +173,7 @@ func (c demoCommand) Run(p *process) (err error) {
 	}
 	fmt.Printf("to look around, in two terminals:\n  %s\n", start)
 	if outcome.Arrived != "" {
-		fmt.Printf("  %s query '%sVisible() | take 5'\n", self(), outcome.Arrived)
+		fmt.Printf("  %s query '%s | take 5'\n", self(), outcome.Arrived)
 	}
 	fmt.Println(outcome.Line())
 	if !outcome.OK() {

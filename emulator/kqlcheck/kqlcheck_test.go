@@ -1,0 +1,125 @@
+package kqlcheck_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/defender2adx/defender2adx/emulator/azurite"
+	"github.com/defender2adx/defender2adx/emulator/kqlcheck"
+	"github.com/defender2adx/defender2adx/internal/adx"
+)
+
+func start(t *testing.T) *kqlcheck.Checker {
+	t.Helper()
+	if _, err := azurite.NodeModules(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := kqlcheck.Start(t.Context(), "../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestChecker_CatchesPlantedMistakes(t *testing.T) {
+	c := start(t)
+	const head = ".create-or-alter function with (folder = 'F', docstring = 'D') "
+	if err := c.Reset(kqlcheck.Table{Name: "T", Columns: "(A: string, B: long, C: dynamic)"}, kqlcheck.Table{Name: "U", Columns: "(A: long, D: string)"}); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, text, code string
+		line             int
+	}{
+		{"wrong column", "T\n| where Aa == 'x'", "KS142", 2},
+		{"wrong letter case", "T\n| where a == 'x'", "KS142", 2},
+		{"wrong type in a join", "T\n| join kind=inner (U) on A", "KS", 2},
+		{"join without a kind", "T\n| join (T) on A", "KS508", 2},
+		{"view before its table", head + "V() {\n    LaterRaw\n}", "KS142", 2},
+		{"column of a union twice", "T\n| union (U)", "union", 2},
+		{"empty line in a text", "T\n\n| take 1", "line", 2},
+		{"function that hides a table", head + "T() {\n    U\n}", "shadow", 1},
+		{"unknown command", ".nosuchverb x y", "UnknownCommand", 1},
+		{"text behind a command", ".show tables extra", "SkippedTokens", 1},
+		{"two commands in one", ".show tables\n.show tables", "SkippedTokens", 2},
+		{"two dynamic values compared", "T\n| where C.a == C.b", "dynamic", 2},
+		{"dynamic where text is wanted", "T\n| extend N = countof(C.a, 'x')", "dynamic", 2},
+		{"rows without an order", "T\n| extend N = row_number()", "order", 2},
+		{"order lost", "T\n| sort by A asc\n| summarize count() by A\n| extend N = prev(A)", "order", 4},
+		{"no date", "T\n| where now() > datetime(2020-13-01)", "literal", 2},
+		{"policy with an unknown key", `.alter table T policy extent_tags_retention '[{"TagPrefic": "ingest-by:", "RetentionPeriod": "30.00:00:00"}]'`, "policy", 1},
+		{"policy that is no JSON", `.alter table T policy update '[{"IsEnabled": true,}]'`, "json", 1},
+		{"update policy of a missing table", `.alter table T policy update '[{"IsEnabled": true, "Source": "Nothing", "Query": "T", "IsTransactional": true}]'`, "policy", 1},
+		{"update policy with its columns in another order", `.alter table T policy update '[{"IsEnabled": true, "Source": "U", "Query": "T | project B, A, C", "IsTransactional": true}]'`, "policy", 1},
+		{"mapping of a missing column", `.create-or-alter table T ingestion json mapping 'm' '[{"Column": "Z", "Properties": {"Path": "$"}}]'`, "mapping", 1},
+		{"column of another type", ".create-merge table T (A: long)", "type", 1},
+		{"function in another form", ".create-or-alter function F() { T }", "function", 1},
+		{"misspelt policy", ".alter table T policy updte '[]'", "KS", 1},
+	}
+	for _, tc := range tests {
+		found, err := c.Query(tc.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == 0 || !strings.HasPrefix(found[0].Code, tc.code) || found[0].Line != tc.line {
+			t.Errorf("%s: found %v, want %s in line %d", tc.name, found, tc.code, tc.line)
+		}
+	}
+	for _, text := range []string{
+		"T\n| sort by A asc\n| where B > 1\n| extend N = row_number()", "T\n| where tostring(C.a) == tostring(C.b) and now() > datetime(0001-01-01)",
+		"union isfuzzy=true T, Missing", ".create-merge table T (A: string, E: guid)", head + "F(at: datetime) {\n    T\n    | where now() > at\n}",
+	} {
+		if found, err := c.Query(text); err != nil || len(found) > 0 {
+			t.Errorf("%s: found %v, %v", text, found, err)
+		}
+	}
+	// A result of other columns than promised.
+	if found, err := c.Apply(head+"G() {\n    T\n    | project A\n}", "A long"); err != nil || len(found) != 1 || found[0].Code != "columns" {
+		t.Errorf("a result of other columns: %v, %v", found, err)
+	}
+	// A foreign query binds, whatever its manners; one that does not bind is told.
+	if found, err := c.Hunting("T\n\n| join (T) on A"); err != nil || len(found) > 0 {
+		t.Errorf("a foreign query: %v, %v", found, err)
+	}
+	if found, err := c.Hunting("T | where Missing == 1"); err != nil || len(found) != 1 {
+		t.Errorf("a foreign query that does not bind: %v, %v", found, err)
+	}
+}
+
+// The checker judges each function by what stands before it.
+func TestDeploy_FindsAViewThatReadsWhatIsNotThereYet(t *testing.T) {
+	c := start(t)
+	commands := adx.Deployment(nil, adx.Options{})
+	var view, raw []adx.Command
+	for _, command := range commands {
+		switch {
+		case strings.Contains(command.Text, "['AlertInfoRaw']"):
+			raw = append(raw, command)
+		case strings.Contains(command.Text, " AlertInfo() {"):
+			view = append(view, command)
+		}
+	}
+	control := []adx.Command{}
+	for _, command := range commands {
+		if strings.HasPrefix(command.Text, ".create-merge table Migration") {
+			control = append(control, command)
+		}
+	}
+	for _, tc := range []struct {
+		commands []adx.Command
+		errors   int
+	}{
+		{append(append(append([]adx.Command{}, control...), raw...), view...), 0},
+		{append(append(append([]adx.Command{}, control...), view...), raw...), 1},
+	} {
+		r := kqlcheck.Report{Out: io.Discard}
+		if err := kqlcheck.Deploy(c, &r, "test", tc.commands); err != nil {
+			t.Fatal(err)
+		}
+		if len(view) != 1 || len(raw) != 5 || r.Errors != tc.errors || r.Statements != 2*len(tc.commands) {
+			t.Errorf("%d views, %d of the raw table: %d statements, %d errors, want %d", len(view), len(raw), r.Statements, r.Errors, tc.errors)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package mutants
+
+// viewMutants show readers something else than what was copied.
+func viewMutants() []mutant {
+	const viewsFile, functionsFile = "internal/adx/views.go", "infra/kql/functions.kql"
+	views := func(name string) suite { return suite{"internal/adx", "^" + name + "$"} }
+	states := views("TestSnapshots_LatestAsOfAndChanges")
+	forms := views("TestViews_ReadEveryFormThatDefenderWrites")
+	return []mutant{
+		one("null-bool-is-true", "a bool that is null reads as true",
+			viewsFile, "isnull(tolong(%[1]s)), bool(null), tolong", "isnull(toreal(1)), bool(null), tolong", forms),
+		one("dynamic-text-stays-text", "a dynamic value that came as text is not parsed",
+			viewsFile, "parse_json(tostring(%[1]s)), tostring(%[1]s) == '{}'", "%[1]s, tostring(%[1]s) == '{}'", forms),
+		one("torn-counts-as-whole", "a torn snapshot shows as a whole one",
+			functionsFile, "    | where Status == 'Success'\n", "    | where isnotempty(Status)\n", states),
+		one("torn-is-as-good", "a torn snapshot shows although a whole one is not old",
+			functionsFile, "| join kind=leftanti (Whole | where not(Late)) on Instance", "| where isnotempty(RunId)", states),
+		one("state-of-the-future", "the state as of an instant is a later one",
+			functionsFile, "| where SnapshotTime <= at;", "| where isnotnull(at);", states),
+		one("twins-stay", "a thing that stands twice in a snapshot shows twice",
+			viewsFile, `"    | summarize arg_max(Last, *) by Thing\n" +`, `"" +`, states),
+		one("half-a-snapshot", "the rows of a snapshot show before it has ended",
+			viewsFile, "or isnull(SnapshotTime) and Instance", "or Instance", views("TestViews_ShowNoSnapshotOnItsWay")),
+		one("view-hides-a-table", "a view is made over a table of its name",
+			"internal/adx/viewsetup.go", "	case table || s.made[h.object]:", "	case table && s.made[h.object]:", views("TestSetup_MakesNoViewWhereTheNameIsTaken")),
+		one("one-newest-of-all-instances", "only the instance with the newest snapshot shows",
+			functionsFile, "    | summarize arg_max(SnapshotTime, RunId, Torn) by Instance", "    | summarize arg_max(SnapshotTime, RunId, Torn, Instance)", views("TestViews_UniteTheTablesOfAllInstances")),
+	}
+}

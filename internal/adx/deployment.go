@@ -1,0 +1,47 @@
+package adx
+
+import (
+	"slices"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/schema"
+)
+
+// Command is one command by which Setup fills a database.
+type Command struct {
+	Text    string
+	Columns []schema.Column // of a typed view: what it returns; else nil
+}
+
+// Deployment returns the commands that Setup runs on an empty database, in order, as
+// they are for a configuration. It is what Setup does, for whoever checks it without
+// a cluster.
+func Deployment(configured []plan.Row, o Options) []Command {
+	var out []Command
+	add := func(texts ...string) {
+		for _, text := range texts {
+			out = append(out, Command{Text: text})
+		}
+	}
+	c := &Client{}
+	tables, functions := c.controlScripts()
+	add(tables...)
+	add(functions...)
+	add(scriptOf("tables.kql")...)
+	views := viewsOf(configured, o)
+	for _, v := range views {
+		for _, from := range v.origins[1:] {
+			add(SplitScript(rawTableScript(from.table))...)
+		}
+	}
+	add(scriptOf("functions.kql")...)
+	for _, v := range views {
+		for i, text := range v.commands() {
+			add(text)
+			if i == 0 {
+				out[len(out)-1].Columns = append(slices.Clone(v.table.Columns), v.ownColumns()...)
+			}
+		}
+	}
+	return out
+}
