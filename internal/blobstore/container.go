@@ -102,8 +102,9 @@ func openIdentity(c Config, options *container.ClientOptions) (*Container, error
 
 // Blob is a document as stored.
 type Blob struct {
-	Body []byte
-	ETag string
+	Body     []byte
+	ETag     string
+	Modified time.Time // by Get: the service's clock, whole seconds
 }
 
 // Get reads a document. One that does not exist is ErrNotFound.
@@ -117,7 +118,7 @@ func (c *Container) Get(ctx context.Context, name string) (Blob, error) {
 	if err != nil {
 		return Blob{}, c.describe(err)
 	}
-	return Blob{Body: body, ETag: etag(answer.ETag)}, nil
+	return Blob{Body: body, ETag: etag(answer.ETag), Modified: deref(answer.LastModified)}, nil
 }
 
 // Write is one conditional write.

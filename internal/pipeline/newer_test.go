@@ -1,6 +1,8 @@
 package pipeline_test
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -77,5 +79,29 @@ func TestMigrate_NewerProgramIsSaidWhenADXIsBack(t *testing.T) {
 	}
 	if len(w.audits) != 1 {
 		t.Errorf("%d audit rows, want 1", len(w.audits))
+	}
+}
+
+// A newer program that does not come back is an error in the log, which alerts look for,
+// a day after its last write; the table goes on waiting. Wake-ups of the timer, which
+// comes again by itself, do not add up meanwhile.
+func TestMigrate_NewerProgramThatStaysAway(t *testing.T) {
+	for age, alerted := range map[time.Duration]bool{23 * time.Hour: false, 25 * time.Hour: true} {
+		w := newWorld(313)
+		written := w.now.Add(-age)
+		w.repeatedly(1, 0, "acquire", func(p *process) error { return fault.Since(fault.Newer(p.Now(), 2, 1, "9.8.7"), written) })
+		var log bytes.Buffer
+		for _, trigger := range []string{plan.Scheduled, plan.Scheduled, plan.Manual} {
+			req := pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: trigger}, Log: slog.New(slog.NewTextHandler(&log, nil))}
+			if _, err := w.deliver(message{req: req}); err != nil {
+				t.Fatalf("the wake-up failed: %v", err)
+			}
+		}
+		if got := strings.Count(log.String(), `level=ERROR msg="waits for a newer version that does not come"`); (got == 3) != alerted || (got == 0) == alerted {
+			t.Errorf("written %v ago: %d errors logged\n%s", age, got, log.String())
+		}
+		if len(w.messages) != 1 || w.messages[0].req.Trigger != plan.Manual {
+			t.Errorf("written %v ago: %+v wait, want the person's wake-up alone", age, w.messages)
+		}
 	}
 }

@@ -200,6 +200,14 @@ func (p *Pipeline) answer(ctx context.Context, m *migration, err error) error {
 	}
 	if errors.Is(err, fault.ErrNewer) {
 		p.auditNewer(ctx, m, err)
+		if fault.Overdue(err, p.ports.Clock.Now()) {
+			m.log.Error("waits for a newer version that does not come", "error", err.Error())
+		}
+		if m.lease == nil && m.req.Trigger == plan.Scheduled && m.req.PutOff == 0 {
+			// The next tick looks again; without a state nothing tells it that a wake-up of
+			// this one is pending, and they would add up.
+			return nil
+		}
 	}
 	var off *snooze
 	if until, ok := fault.Until(err); ok {

@@ -362,7 +362,7 @@ func (q *Quota) load(ctx context.Context) error {
 func (q *Quota) adopt(b blobstore.Blob) error {
 	r, err := decode(b.Body, q.config.Clock())
 	if err != nil {
-		return fmt.Errorf("read %s: %w", q.name, err)
+		return fmt.Errorf("read %s: %w", q.name, fault.Since(err, b.Modified))
 	}
 	if now, _ := q.clock.Now(); r.NotBefore.Sub(now) > longestHold {
 		r.NotBefore = time.Time{} // nobody asks for that: a clock was wrong

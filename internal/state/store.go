@@ -168,7 +168,7 @@ func (s *Store) readState(ctx context.Context, name string) (*plan.TableState, s
 		return nil, b.ETag, err
 	}
 	state, err := decodeState(b.Body, s.clock.read().wall)
-	return state, b.ETag, err
+	return state, b.ETag, fault.Since(err, b.Modified)
 }
 
 // ReadLedger returns a run's ledger without lease, for display; nil when there
@@ -190,7 +190,7 @@ func (s *Store) readLedger(ctx context.Context, runID string) (*plan.Ledger, str
 		return nil, "", err
 	}
 	l, err := decodeLedger(b.Body, s.clock.read().wall)
-	return l, b.ETag, err
+	return l, b.ETag, fault.Since(err, b.Modified)
 }
 
 // Summary is what a list tells of a table.

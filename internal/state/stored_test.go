@@ -161,6 +161,10 @@ func TestStored_NewerFormatsAreAWait(t *testing.T) {
 		if !errors.Is(err, fault.ErrNewer) || !wait || !until.Equal(now.Add(time.Hour)) || !strings.Contains(err.Error(), "9.8.7") {
 			t.Errorf("%s: %v until %v, want a wait of an hour that names the version", what, err, until)
 		}
+		// By the storage's clock it was written just now.
+		if fault.Overdue(err, time.Now()) || !fault.Overdue(err, time.Now().Add(25*time.Hour)) {
+			t.Errorf("%s: %v does not know when the document was written", what, err)
+		}
 	}
 	const newer = `{"Format":2,"Program":"9.8.7","Generation":"text","Slices":{}}`
 	for _, name := range []string{"state/default/DeviceInfo.json", "ledger/r.json"} {

@@ -37,7 +37,7 @@ func (h *TableLease) load(ctx context.Context) error {
 	}
 	if len(b.Body) > 0 {
 		if _, err := decodeState(b.Body, h.store.clock.read().wall); err != nil {
-			return err
+			return fault.Since(err, b.Modified)
 		}
 	}
 	h.body, h.etag = b.Body, b.ETag
