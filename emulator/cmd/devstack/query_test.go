@@ -97,7 +97,7 @@ func TestExplained_IsTheServicesOwnSentence(t *testing.T) {
 		t.Errorf("in the answer: %q, want %q", got, want)
 	}
 	for _, err := range []error{errors.New("anything else"), answer("<html>"), answer(`{"error":{}}`)} {
-		if got := explained(err); got != err { //nolint:errorlint // as it is
+		if got := explained(err); got != err {
 			t.Errorf("explained(%v) = %v, want it as it is", err, got)
 		}
 	}
