@@ -96,7 +96,7 @@ func (a app) open() (stack.App, error) {
 
 func main() {
 	var cli commands
-	parser := kong.Must(&cli, kong.Name("devstack"), kong.Description("Defender2ADX on one machine, without Azure."), kong.UsageOnError(),
+	parser := kong.Must(&cli, kong.Name("devstack"), kong.Description("Defender2ADX on one machine, without Azure."),
 		kong.Vars{"notice": stack.NoticePath})
 	command, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
