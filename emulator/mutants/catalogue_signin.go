@@ -30,5 +30,9 @@ func signInMutants() []mutant {
 			settings, "	if !slices.Contains(delegated, kind) {\n		return nil\n	}\n	setting", "	if kind != \"\" {\n		return nil\n	}\n	setting", suite{"internal/config", "^TestRead_APerson"}),
 		one("delegated-rights-unread", "the rights of a person are told as none",
 			"internal/defender/failure.go", "	if said.Scopes != \"\" {\n", "	if said.Scopes == \"-\" {\n", suite{"internal/defender", "^TestClient_ForbiddenNamesTheRole"}),
+		one("old-name-published-anew", "a row under a name of old is published under another one, beside the user's",
+			"internal/adx/controltables.go", `{"SourceTable", r.WrittenName()}`, `{"SourceTable", r.SourceTable}`, suite{"internal/adx", "^TestControlTables_Applies"}),
+		one("two-names-two-copies", "a table under two names is copied by the newer row of the two",
+			"internal/plan/oldname.go", "if a.Written == b.Written || ", "if a.SourceTable == b.SourceTable || ", suite{"handler/app", "^TestConfiguration_OldNames"}),
 	}
 }

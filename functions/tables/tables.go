@@ -214,7 +214,7 @@ func (f *Function) rows(w http.ResponseWriter, r *http.Request) ([]plan.Candidat
 // find looks a table up by its source name, or by its destination. Where several
 // instances have one of that name the request must say which.
 func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Candidate, bool) {
-	name := chi.URLParam(r, "table")
+	name := plan.TodaysName(chi.URLParam(r, "table"))
 	rows, ok := f.rows(w, r)
 	if !ok {
 		return plan.Candidate{}, false

@@ -94,6 +94,8 @@ func TestFunction_Routes(t *testing.T) {
 		{"GET", "/", 200, `"openRun":{"runId":"app00120261101000000aaaaaaaa","started":"2026-11-01T00:00:00Z"`, ""},
 		{"GET", "/DeviceOff", 200, `"active":false}`, ""}, // nothing is due
 		{"GET", "/deviceinforaw", 200, `"source":"DeviceInfo"`, ""},
+		{"GET", "/MachineInfo", 200, `"source":"DeviceInfo"`, ""}, // its name of old
+		{"POST", "/MachineInfo/migrate", 202, `"status":"/api/tables/DeviceInfo"`, "DeviceInfo manual"},
 		{"GET", "/Nowhere", 404, "GET /api/tables lists them", ""},
 		{"POST", "/DeviceInfo/migrate", 202, `"status":"/api/tables/DeviceInfo"`, "DeviceInfo manual"},
 		{"POST", "/DeviceInfo/migrate?force=true", 202, "", "DeviceInfo manual"},

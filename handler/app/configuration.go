@@ -37,10 +37,19 @@ func (c *configuration) Latest(ctx context.Context) ([]plan.Candidate, error) {
 				candidate.Elsewhere = i.Defender.Database
 			}
 		}
-		// A view of an earlier version tells spellings of one name apart.
+		// A view of an earlier version tells spellings of one name apart, and every one
+		// a table's names of old and of today.
 		if n, twice := newest[candidate.Key()]; twice {
-			if row.Ingested.After(out[n].Ingested) {
+			doubled := plan.Doubled(row, out[n].Row)
+			if out[n].Written != row.Written && out[n].IsActive != row.IsActive {
+				if row.IsActive {
+					out[n] = candidate
+				}
+			} else if row.Ingested.After(out[n].Ingested) {
 				out[n] = candidate
+			}
+			if doubled != nil {
+				out[n].Problem = doubled
 			}
 			continue
 		}

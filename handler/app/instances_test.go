@@ -127,6 +127,36 @@ func TestInstances_RowsAreJudgedAmongAllOthers(t *testing.T) {
 	}
 }
 
+// A table under two names is one table: the name that is switched on counts, and where
+// both are neither is copied.
+func TestConfiguration_OldNamesAreTodaysTables(t *testing.T) {
+	a := appOf(t, threeInstances, Options{})
+	row := func(source, destination string, on bool) plan.Row {
+		return plan.Row{SourceTable: source, DestinationTable: destination, LoadType: "Full", IsActive: on}.Renamed()
+	}
+	c := &configuration{stored: &desk{rows: []plan.Row{
+		row("MachineInfo", "A", true), row("LogonEvents", "B", true), row("DeviceLogonEvents", "C", true),
+		row("DeviceEvents", "D", true), row("MiscEvents", "E", false), row("RegistryEvents", "F", false), row("DeviceRegistryEvents", "G", true),
+		row("AlertEvents", "H", true),
+	}}, instances: a.instances}
+	rows, err := c.Latest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		line := r.SourceTable + " " + r.DestinationTable
+		if _, err := r.Table(); err != nil {
+			line = r.SourceTable + ": " + err.Error()[:30]
+		}
+		got = append(got, line)
+	}
+	want := []string{"DeviceInfo A", "DeviceLogonEvents: SourceTable: DeviceLogonEvents", "DeviceEvents D", "DeviceRegistryEvents G", "AlertEvents: SourceTable: AlertEvents becam"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Two instances do not mix their rows in one raw table: the first keeps it.
 func TestInstances_ARawTableHasOneInstance(t *testing.T) {
 	a := appOf(t, map[string]string{

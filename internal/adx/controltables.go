@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -29,7 +30,13 @@ type storedRow struct {
 	Ingested                  time.Time `kusto:"IngestedAt"`
 }
 
-func (r storedRow) row() plan.Row { return plan.Row(r) }
+func (r storedRow) row() plan.Row {
+	return plan.Row{
+		SourceTable: r.SourceTable, DestinationTable: r.DestinationTable, WatermarkColumn: r.WatermarkColumn,
+		LastRefreshedTime: r.LastRefreshedTime, LastRefreshedTimeInString: r.LastRefreshedTimeInString, LoadType: r.LoadType,
+		IsActive: r.IsActive, Instance: r.Instance, Frequency: r.Frequency, RunID: r.RunID, Generation: r.Generation, Ingested: r.Ingested,
+	}.Renamed()
+}
 
 // configurationColumns reads a configuration table of any age: columns that it
 // lacks are empty, columns of another type are converted.
@@ -68,7 +75,7 @@ func (c *Client) Rows(ctx context.Context, key plan.Key, since time.Time) ([]pla
 		out[i].Instance = key.Instance // in whatever letter case it is written there
 	}
 	slices.Reverse(out)
-	return out, nil
+	return plan.OneName(out), nil
 }
 
 // runsKept is how many runs of a source a rebuilt state is told of, newest first:
@@ -81,7 +88,7 @@ const runsKept = 200
 func rowsQuery(key plan.Key, since time.Time) string {
 	const newest = " | where isnull(NewestAt) or IngestedAt == NewestAt" + newestFirst + "\n| take 1"
 	text := "let All = " + configurationTable + "\n| extend IngestedAt = ingestion_time()" + configurationColumns +
-		"\n| where SourceTable == " + kql.String(key.Source) + " and Instance =~ " + kql.String(key.Instance) + ";" +
+		"\n| where " + sourceIs(key.Source) + " and Instance =~ " + kql.String(key.Instance) + ";" +
 		"\nlet NewestAt = toscalar(All | summarize max(IngestedAt));" +
 		"\nlet Newest = All" + newest + ";"
 	top := "\n| extend Arrived = coalesce(IngestedAt, datetime(1900-01-01))" +
@@ -95,6 +102,18 @@ func rowsQuery(key plan.Key, since time.Time) string {
 		text += "\nNewest\n| union (All | where IngestedAt > " + kql.Datetime(since) + ")"
 	}
 	return text + "\n| distinct *" + newestFirst
+}
+
+// sourceIs selects the rows of a source under all of its names.
+func sourceIs(source string) string {
+	var names []string
+	for _, name := range plan.NamesOf(source) {
+		names = append(names, kql.String(name))
+	}
+	if len(names) == 1 {
+		return "SourceTable == " + names[0]
+	}
+	return "SourceTable in (" + strings.Join(names, ", ") + ")"
 }
 
 // Latest returns the newest configuration row of every source and instance,
@@ -145,7 +164,7 @@ func configurationCells(r plan.Row) []cell {
 		stamp = plan.Stamp(r.LastRefreshedTime)
 	}
 	return []cell{
-		{"SourceTable", r.SourceTable},
+		{"SourceTable", r.WrittenName()},
 		{"DestinationTable", r.DestinationTable},
 		{"WatermarkColumn", watermark},
 		{"LastRefreshedTime", r.LastRefreshedTime},

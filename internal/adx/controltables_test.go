@@ -1,6 +1,7 @@
 package adx_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,29 @@ func TestControlTables_AppliesUnderATagOnceAndReadsBack(t *testing.T) {
 	}
 	if none, err := app.Rows(t.Context(), plan.Key{Instance: "west", Source: key.Source}, time.Time{}); err != nil || len(none) != 0 {
 		t.Errorf("another instance: %+v, %v", none, err)
+	}
+
+	// A table under its name of old is read under today's, and published as it was.
+	old := row
+	old.SourceTable, old.RunID = "MachineInfo", ""
+	if err := app.Deliver(t.Context(), plan.Outgoing{Tag: "old1", Config: &old}); err != nil {
+		t.Fatal(err)
+	}
+	machines, err := app.Rows(t.Context(), plan.Key{Source: "DeviceInfo"}, time.Time{})
+	var written []string
+	for _, r := range machines {
+		written = append(written, r.SourceTable+" as "+r.WrittenName())
+	}
+	if err != nil || !slices.Contains(written, "DeviceInfo as MachineInfo") {
+		t.Fatalf("under its old name: %q, %v", written, err)
+	}
+	back := machines[len(machines)-1]
+	back.RunID = "d2a0002"
+	if err := app.Deliver(t.Context(), plan.Outgoing{Tag: "old2", Config: &back}); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := app.Rows(t.Context(), plan.Key{Source: "DeviceInfo"}, time.Time{}); err != nil || again[len(again)-1].WrittenName() != "MachineInfo" || again[len(again)-1].RunID != "d2a0002" {
+		t.Errorf("published: %+v, %v", again, err)
 	}
 
 	audit := plan.Audit{TableName: "T", Timestamp: row.LastRefreshedTime, Status: plan.Failed, FailureReason: `C:\temp "x"` + "\n😀",

@@ -46,6 +46,9 @@ type Table struct {
 	Generation int64     `json:"Generation"` // the publishing state's generation; 0 for a row of the user's
 	Ingested   time.Time `json:"Ingested"`   // when the row came into ADX; orders rows of one source
 
+	// Written is the name that the configuration has for Source where it is an older one.
+	Written string `json:"Written,omitempty"`
+
 	// Filters are what a run selects beside its window, and RowLimit is how large in
 	// bytes a row of its destination may be; both of a run's table only.
 	Filters  []Filter `json:"Filters,omitempty"`
@@ -66,6 +69,9 @@ type Row struct {
 	RunID                     string    `json:"RunID"`
 	Generation                int64     `json:"Generation"`
 	Ingested                  time.Time `json:"Ingested"`
+	// Written is the name under which the configuration has the row, where SourceTable
+	// is the one of today in its place.
+	Written string `json:"Written,omitempty"`
 }
 
 // tableName is what Kusto and Defender accept as a plain table or column name.
@@ -101,6 +107,9 @@ func (r Row) Table() (Table, error) {
 	} else {
 		errs = append(errs, CheckName("WatermarkColumn", column))
 	}
+	if r.SourceTable == "AlertEvents" {
+		errs = append(errs, errAlertEvents)
+	}
 	_, err = ParseFrequency(r.Frequency)
 	errs = append(errs, err)
 	last := r.LastRefreshedTime
@@ -116,7 +125,7 @@ func (r Row) Table() (Table, error) {
 	return Table{
 		Instance: r.Instance, Source: r.SourceTable, Destination: r.DestinationTable, WatermarkColumn: column,
 		Load: load, Active: r.IsActive, LastRefreshed: Ticks(last), Frequency: r.Frequency,
-		RunID: r.RunID, Generation: r.Generation, Ingested: r.Ingested,
+		RunID: r.RunID, Generation: r.Generation, Ingested: r.Ingested, Written: r.Written,
 	}, nil
 }
 
@@ -146,6 +155,6 @@ func (t Table) Row() Row {
 	return Row{
 		SourceTable: t.Source, DestinationTable: t.Destination, WatermarkColumn: column,
 		LastRefreshedTime: t.LastRefreshed, LastRefreshedTimeInString: text, LoadType: string(t.Load), IsActive: t.Active,
-		Instance: t.Instance, Frequency: t.Frequency, RunID: t.RunID, Generation: t.Generation,
+		Instance: t.Instance, Frequency: t.Frequency, RunID: t.RunID, Generation: t.Generation, Written: t.Written,
 	}
 }

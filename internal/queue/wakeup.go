@@ -84,7 +84,7 @@ func ParseWakeUp(text string) (plan.WakeUp, error) {
 	if err != nil {
 		return plan.WakeUp{}, fmt.Errorf("read wake-up (%d bytes beginning %q): %w", len(text), shown(text), err)
 	}
-	return plan.WakeUp{Key: plan.Key{Instance: w.Instance, Source: w.Table}, Trigger: w.Trigger, Again: w.Again, PutOff: w.PutOff, Failures: w.Failures}, nil
+	return plan.WakeUp{Key: plan.Key{Instance: w.Instance, Source: plan.TodaysName(w.Table)}, Trigger: w.Trigger, Again: w.Again, PutOff: w.PutOff, Failures: w.Failures}, nil
 }
 
 func parse(text string) (w wire, err error) {

@@ -45,6 +45,13 @@ func TestWakeUp_Text(t *testing.T) {
 	}
 }
 
+func TestParseWakeUp_KnowsNamesOfOld(t *testing.T) {
+	w, err := ParseWakeUp(`{"instance":"","table":"MachineInfo","trigger":"manual"}`)
+	if err != nil || w.Key.Source != "DeviceInfo" {
+		t.Errorf("got %+v, %v; want DeviceInfo", w, err)
+	}
+}
+
 func TestWakeUp_Text_refusesWhatCannotBeReadBack(t *testing.T) {
 	tests := []struct {
 		name string
