@@ -86,7 +86,7 @@ func cloudName(d *Defender) func(string) error {
 // instance every one does.
 func (s source) own(setting string) bool {
 	name, value := s.find(setting)
-	return value != "" && (s.instance == "" || name != setting)
+	return value != "" && (s.instance == "" || strings.HasPrefix(strings.ToUpper(name), defenderPrefix+strings.ToUpper(s.instance)+"_"))
 }
 
 // credential settles which of several settings counts and returns what the kind needs

@@ -71,19 +71,26 @@ func (s source) names(setting string) []string {
 // find returns the variable that gives the setting, and its value; the variable to
 // be set where there is none.
 func (s source) find(setting string) (name, value string) {
-	if s.instance == "" || !ofInstance(setting) {
-		return setting, strings.TrimSpace(s.getenv(setting))
+	var variables, connections []string
+	if s.instance != "" && ofInstance(setting) {
+		variables, connections = s.names(setting), s.names(connectionSetting)
 	}
-	own := s.names(setting)
-	for _, name := range own {
-		if v := strings.TrimSpace(s.getenv(name)); v != "" {
-			return name, v
+	for _, level := range [][2][]string{{variables, connections}, {{setting}, {connectionSetting}}} {
+		for _, name := range level[0] {
+			if v := strings.TrimSpace(s.getenv(name)); v != "" {
+				return name, v
+			}
+		}
+		for _, name := range level[1] {
+			if v := connected(s.getenv, name, setting); v != "" {
+				return name, v
+			}
 		}
 	}
-	if v := strings.TrimSpace(s.getenv(setting)); v != "" {
-		return setting, v
+	if len(variables) > 0 {
+		return variables[0], ""
 	}
-	return own[0], ""
+	return setting, ""
 }
 
 func (s source) value(setting string) string { _, v := s.find(setting); return v }
@@ -160,7 +167,7 @@ func firstWords() []string {
 // instanceList is DEFENDER_INSTANCES as far as it can be read, for what only warns.
 func instanceList(getenv func(string) string) []string {
 	names, _ := instanceNames(getenv(instancesSetting))
-	if len(names) == 0 || strings.TrimSpace(getenv("DEFENDER_TENANT_ID")) != "" {
+	if len(names) == 0 || (source{getenv, ""}).value("DEFENDER_TENANT_ID") != "" {
 		names = append([]string{""}, names...)
 	}
 	return names
@@ -176,6 +183,7 @@ func readInstance(getenv func(string) string, name string, attended bool) Instan
 		// Source: run-advanced-query-api, 1,500 calls an hour.
 		d.CallsPerHour = 1500
 	}
+	errs = append(errs, s.connectionFaults()...)
 	errs = append(errs, s.credential(&i)...)
 	if !attended {
 		errs = append(errs, s.unattended(d.Credential.Kind))
