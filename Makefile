@@ -68,8 +68,8 @@ mutants: $(NODE) ## Put known bugs in one at a time: the tests must catch each (
 	@$(GO) run ./emulator/cmd/devstack mutants $(if $(ONLY),--only $(ONLY))
 
 .PHONY: chaos
-chaos: $(APP)/handler $(NODE) ## Break everything by seeded schedules (N=200 SEED=1 HOSTEVERY=20) and compare by content
-	@$(GO) run ./emulator/cmd/devstack chaos --n $(or $(N),200) --seed $(or $(SEED),1) --host-every $(or $(HOSTEVERY),20) --app $(APP)
+chaos: $(APP)/handler $(NODE) ## Break everything by seeded schedules (N=200 SEED=1 HOSTEVERY=20 INSTANCES=2) and compare by content
+	@$(GO) run ./emulator/cmd/devstack chaos --n $(or $(N),200) --seed $(or $(SEED),1) --host-every $(or $(HOSTEVERY),20) $(if $(INSTANCES),--instances $(INSTANCES)) --app $(APP)
 
 .PHONY: bench
 bench: $(APP)/handler $(NODE) ## Measure: one line a figure (ONLY=name for some, SHORT=1 only shows that it works)

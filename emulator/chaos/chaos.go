@@ -32,6 +32,7 @@ type Options struct {
 	Seed      uint64 // of the first schedule; the others follow
 	HostEvery int    // every n-th schedule runs under the Functions host; 0: none
 	HostOnly  bool   // all do
+	Instances int    // of every schedule, 1 or 2; 0: two in every third
 	App       stack.App
 	Parallel  int // schedules at a time; zero is 8
 	Verbose   bool
@@ -41,6 +42,7 @@ type Options struct {
 // Report is the outcome of a run.
 type Report struct {
 	Schedules, Hosted, Failed, Stalled int
+	Shared                             int // with two instances
 	Kills                              int
 	Faults                             map[string]int
 	Total                              Verdict
@@ -95,7 +97,11 @@ func Run(ctx context.Context, e *Env, o Options) (Report, error) {
 		hosted := o.HostOnly || o.HostEvery > 0 && seed%uint64(o.HostEvery) == 0
 		wait.Go(func() {
 			defer func() { <-seats }()
-			one, err := play(ctx, e, scriptOf(seed, hosted), o)
+			s := scriptOf(seed, hosted)
+			if o.Instances == 2 || o.Instances == 0 && seed%3 == 0 {
+				s = s.shared()
+			}
+			one, err := play(ctx, e, s, o)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -175,6 +181,9 @@ func (r *Report) add(p played) {
 	if p.plan.hosted {
 		r.Hosted++
 	}
+	if p.plan.instances() > 1 {
+		r.Shared++
+	}
 	for name, n := range p.faults {
 		r.Faults[name] += n
 		if strings.HasPrefix(name, "process: killed") {
@@ -228,7 +237,7 @@ func (r Report) Table() string {
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, "%8d  %s\n", r.Faults[name], name)
 	}
-	fmt.Fprintf(&b, "%d schedules (%d under the Functions host, %d undecided because the machine stood still), %d runs ended with success, %d promises judged, %d rows, %d null in ADX, surplus %d (%d removed by the command of a Surplus row), %.0f s\n",
-		r.Schedules, r.Hosted, r.Stalled, r.Total.Runs, r.Total.Promises, r.Total.Rows, r.Total.Nulls, r.Total.Surplus, r.Total.Reported, r.Took.Seconds())
+	fmt.Fprintf(&b, "%d schedules (%d under the Functions host, %d with two instances, %d undecided because the machine stood still), %d runs ended with success, %d promises judged, %d rows, %d null in ADX, surplus %d (%d removed by the command of a Surplus row), %.0f s\n",
+		r.Schedules, r.Hosted, r.Shared, r.Stalled, r.Total.Runs, r.Total.Promises, r.Total.Rows, r.Total.Nulls, r.Total.Surplus, r.Total.Reported, r.Took.Seconds())
 	return b.String()
 }

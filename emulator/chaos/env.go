@@ -31,10 +31,17 @@ type Env struct {
 // briefLife is the life of Defender's tokens in some schedules.
 const briefLife = 4 * time.Second
 
+// The second instance of some schedules is another application of the same tenant:
+// both take their calls from one quota.
+const (
+	twin       = "Twin"
+	twinPrefix = "Twin_"
+)
+
 // NewEnv starts what is shared. It sets the variables in which App Service
 // names the managed identity, since azidentity reads them from the process.
 func NewEnv(ctx context.Context) (*Env, error) {
-	shared, err := stack.Start(ctx, stack.Options{Data: tenant.New(time.Now())})
+	shared, err := stack.Start(ctx, stack.Options{Data: tenant.New(time.Now()), Instances: []stack.Instance{{Name: twin, Prefix: twinPrefix}}})
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +67,7 @@ func (e *Env) authority(life time.Duration, trouble func() int) (*identity.Serve
 		s.AddTenant(stack.TenantID, "sample.example"),
 		s.RegisterApplication(identity.Principal{Tenant: stack.TenantID, ClientID: stack.ClientID, ObjectID: stack.ClientID, Roles: roles},
 			identity.Secret{Value: e.Secret, Expires: time.Now().AddDate(1, 0, 0)}),
+		e.RegisterInstances(s),
 	)
 }
 

@@ -166,7 +166,7 @@ func (w *world) stuck(ctx context.Context, before map[string]bool) (tables []str
 func (w *world) states(ctx context.Context) (map[string]plan.TableState, error) {
 	out := map[string]plan.TableState{}
 	for _, t := range w.plan.tables {
-		answer, err := w.blobs.NewBlobClient(stateBlob(t.source)).DownloadStream(ctx, nil)
+		answer, err := w.blobs.NewBlobClient(w.stateBlob(t.source)).DownloadStream(ctx, nil)
 		if bloberror.HasCode(err, bloberror.BlobNotFound) {
 			continue
 		}

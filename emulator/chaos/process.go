@@ -58,9 +58,12 @@ func (p *process) wire(local *localQueue) error {
 	}
 	// Shorter than the settings allow.
 	cfg.Migration.TimeBudget, cfg.Migration.IngestPoll, cfg.Migration.Retry = w.plan.budget, 40*time.Millisecond, 100*time.Millisecond
-	cfg.Defender.CallsPerMinute = 100_000
-	if w.plan.quota > 0 {
-		cfg.Defender.CallsPerMinute, cfg.Defender.QuotaMinute = w.plan.quota, quotaWindow
+	for i := range cfg.Instances {
+		d := &cfg.Instances[i].Defender
+		d.CallsPerMinute = 100_000
+		if w.plan.quota > 0 {
+			d.CallsPerMinute, d.QuotaMinute = w.plan.quota, quotaWindow
+		}
 	}
 	p.app, err = app.New(cfg, app.Options{
 		Version: "chaos", Log: w.log, Transport: p.transport, Clock: p.clock,

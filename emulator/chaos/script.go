@@ -34,9 +34,17 @@ type table struct {
 	rows    int
 	nulls   int // of rows, without ingestion time
 	largest int // most rows that share one instant
+
+	instance string // "" or twin
 }
 
-func (t table) destination() string { return t.source + "Raw" }
+// destination is the raw table.
+func (t table) destination() string {
+	if t.instance != "" {
+		return twinPrefix + t.source + "Raw"
+	}
+	return t.source + "Raw"
+}
 
 // script is what one seed means.
 type script struct {
@@ -83,6 +91,34 @@ var sources = map[kind][]string{
 	arrival:  {"DeviceEvents", "DeviceNetworkEvents", "DeviceProcessEvents"},
 	business: {"DeviceTvmBrowserExtensions"},
 	snapshot: {"DeviceTvmSoftwareVulnerabilities", "DeviceTvmSoftwareInventory"},
+}
+
+// shared gives the second instance some of the schedule's tables, and both at least
+// one.
+func (s script) shared() script {
+	if len(s.tables) == 1 {
+		more := table{source: sources[arrival][0], kind: arrival, load: "Full", column: "None", rows: 600, largest: 20}
+		if s.tables[0].source == more.source {
+			more.source = sources[arrival][1]
+		}
+		s.tables = append(s.tables, more)
+	}
+	for i := range s.tables {
+		if i%2 == 1 {
+			s.tables[i].instance = twin
+		}
+	}
+	return s
+}
+
+// instances is how many the handler has.
+func (s script) instances() int {
+	for _, t := range s.tables {
+		if t.instance != "" {
+			return 2
+		}
+	}
+	return 1
 }
 
 // scriptOf makes the schedule of a seed.
@@ -180,7 +216,7 @@ func (s script) String() string {
 	}
 	var tables []string
 	for _, t := range s.tables {
-		tables = append(tables, fmt.Sprintf("%s(%s/%s, %d rows)", t.source, t.load, t.column, t.rows))
+		tables = append(tables, fmt.Sprintf("%s(%s/%s, %d rows)", t.destination(), t.load, t.column, t.rows))
 	}
 	if s.outage {
 		mode += " outage"

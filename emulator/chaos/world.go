@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -220,11 +221,11 @@ func (w *world) prepare(ctx context.Context) error {
 	}
 	var rows []string
 	for _, t := range w.plan.tables {
-		rows = append(rows, fmt.Sprintf("'%s', '%s', '%s'", t.source, t.column, t.load))
+		rows = append(rows, fmt.Sprintf("'%s', '%s', '%s', '%s'", t.source, t.column, t.load, t.instance))
 	}
-	err = w.mgmt(ctx, ".set-or-append MigrationConfiguration <| MigrationConfiguration | take 0 | union (datatable (SourceTable: string, WatermarkColumn: string, LoadType: string) ["+
+	err = w.mgmt(ctx, ".set-or-append MigrationConfiguration <| MigrationConfiguration | take 0 | union (datatable (SourceTable: string, WatermarkColumn: string, LoadType: string, Instance: string) ["+
 		strings.Join(rows, ", ")+"] | extend DestinationTable = strcat(SourceTable, 'Raw'), LastRefreshedTime = datetime(1900-01-01),"+
-		" LastRefreshedTimeInString = '1900-01-01T00:00:00.0000000Z', IsActive = true, Instance = '', Frequency = '', RunId = '', Generation = long(0))")
+		" LastRefreshedTimeInString = '1900-01-01T00:00:00.0000000Z', IsActive = true, Frequency = '', RunId = '', Generation = long(0))")
 	if err != nil {
 		return fmt.Errorf("configure: %w", err)
 	}
@@ -240,6 +241,12 @@ func (w *world) mgmt(ctx context.Context, text string) error {
 // settings are the app settings of this world.
 func (w *world) settings() map[string]string {
 	s := w.Emulators.Settings()
+	own := "DEFENDER_" + strings.ToUpper(twin) + "_"
+	if w.plan.instances() > 1 {
+		s[own+"BASE_URL"] = w.HuntingURL
+	} else {
+		maps.DeleteFunc(s, func(name, _ string) bool { return name == "DEFENDER_INSTANCES" || strings.HasPrefix(name, own) })
+	}
 	s["MIGRATION_CONTAINER"] = w.name
 	s["MIGRATION_QUEUE"] = w.name
 	s["DEFENDER_API"] = string(w.plan.api)
@@ -256,11 +263,19 @@ func (w *world) settings() map[string]string {
 }
 
 // stateBlob names the blob of a table's state.
-func stateBlob(source string) string { return "state/default/" + blobstore.Escape(source) + ".json" }
+func (w *world) stateBlob(source string) string {
+	instance := "default"
+	for _, t := range w.plan.tables {
+		if t.source == source && t.instance != "" {
+			instance = strings.ToLower(t.instance)
+		}
+	}
+	return "state/" + instance + "/" + blobstore.Escape(source) + ".json"
+}
 
 // breakLease ends the lease on a table's state, as if it had run out.
 func (w *world) breakLease(ctx context.Context, source string) {
-	client, err := lease.NewBlobClient(w.blobs.NewBlobClient(stateBlob(source)), nil)
+	client, err := lease.NewBlobClient(w.blobs.NewBlobClient(w.stateBlob(source)), nil)
 	if err == nil {
 		now := int32(0)
 		_, err = client.BreakLease(ctx, &lease.BlobBreakOptions{BreakPeriod: &now})

@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,6 +31,7 @@ type Instance struct {
 type connection struct {
 	Instance
 	tenantID, clientID string
+	secret             string // the application's own
 	hunting            *hunting.Server
 	url                string
 }
@@ -72,12 +74,11 @@ func (e *Emulators) startInstances(o Options) error {
 			c.url = e.serve(c.hunting)
 			e.Identity.RegisterResource(identity.AudienceGraph, c.url)
 		}
-		secret := rand.Text()
-		if err := e.Identity.RegisterApplication(
-			identity.Principal{Tenant: c.tenantID, ClientID: c.clientID, ObjectID: c.clientID, Roles: hunters()},
-			identity.Secret{Value: secret, Expires: time.Now().AddDate(1, 0, 0)}); err != nil {
+		c.secret = rand.Text()
+		if err := c.register(e.Identity); err != nil {
 			return err
 		}
+		secret := c.secret
 		if i.WrongSecret {
 			secret = rand.Text()
 		}
@@ -87,6 +88,22 @@ func (e *Emulators) startInstances(o Options) error {
 		e.instances = append(e.instances, c)
 	}
 	return nil
+}
+
+func (c *connection) register(with *identity.Server) error {
+	return with.RegisterApplication(
+		identity.Principal{Tenant: c.tenantID, ClientID: c.clientID, ObjectID: c.clientID, Roles: hunters()},
+		identity.Secret{Value: c.secret, Expires: time.Now().AddDate(1, 0, 0)})
+}
+
+// RegisterInstances makes another token service know the applications of the
+// instances; it knows their tenants already.
+func (e *Emulators) RegisterInstances(with *identity.Server) error {
+	var errs []error
+	for _, c := range e.instances {
+		errs = append(errs, c.register(with))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *connection) secretName() string { return "defender-client-secret-" + strings.ToLower(c.Name) }

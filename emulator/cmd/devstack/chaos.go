@@ -17,6 +17,7 @@ type chaosCommand struct {
 	Seed      uint64 `default:"1" help:"Seed of the first schedule; the others follow."`
 	App       string `default:"build/app" help:"Built app folder, for schedules under the Functions host."`
 	HostEvery int    `default:"20" help:"Every n-th seed runs under the Functions host; 0: none."`
+	Instances int    `default:"0" help:"Instances of every schedule, 1 or 2; 0: two in every third."`
 	Parallel  int    `default:"12" help:"Schedules at a time."`
 	Verbose   bool   `help:"A line for each schedule."`
 }
@@ -38,7 +39,7 @@ func (c chaosCommand) Run(p *process) (err error) {
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
 	report, err := chaos.Run(ctx, env, chaos.Options{
-		Schedules: c.N, Seed: c.Seed, HostEvery: c.HostEvery, App: app, Parallel: c.Parallel, Verbose: c.Verbose, Out: os.Stdout,
+		Schedules: c.N, Seed: c.Seed, HostEvery: c.HostEvery, Instances: c.Instances, App: app, Parallel: c.Parallel, Verbose: c.Verbose, Out: os.Stdout,
 	})
 	fmt.Print(report.Table())
 	for _, f := range report.Failures {
