@@ -87,7 +87,7 @@ func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App,
 	if err := errors.Join(c.explain(e, host.URL()), stack.Tick(ctx, host)); err != nil {
 		return errors.Join(err, host.Stop(context.WithoutCancel(ctx)))
 	}
-	say("the timer was fired once: the tables arrive now, one after the other as the quota allows")
+	say("the timer was fired once: the tables arrive one after the other, as the quota allows, the first within a minute or so")
 	select {
 	case <-ctx.Done():
 	case <-host.Done():
