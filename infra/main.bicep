@@ -85,6 +85,7 @@ param adxPrivateDnsZone string = ''
 @allowed([
   'graph'
   'mde'
+  'auto'
 ])
 param defenderApi string = 'graph'
 

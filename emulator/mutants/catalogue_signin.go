@@ -34,5 +34,9 @@ func signInMutants() []mutant {
 			"internal/adx/controltables.go", `{"SourceTable", r.WrittenName()}`, `{"SourceTable", r.SourceTable}`, suite{"internal/adx", "^TestControlTables_Applies"}),
 		one("two-names-two-copies", "a table under two names is copied by the newer row of the two",
 			"internal/plan/oldname.go", "if a.Written == b.Written || ", "if a.SourceTable == b.SourceTable || ", suite{"handler/app", "^TestConfiguration_OldNames"}),
+		one("auto-stays-where-it-began", "the role for Graph is looked at once, and never again",
+			"internal/defender/auto.go", "a.use != a.graph && !a.now().Before(a.looked.Add(lookAgain))", "a.use == nil", suite{"internal/defender", "^TestAuto_Moves"}),
+		one("end-looks-like-a-typo", "the end of Defender for Endpoint's API is told as a wrong address",
+			"internal/defender/failure.go", "	case c.ended(r):\n", "	case c.ended(r) && r.status == 0:\n", suite{"internal/defender", "^TestMDE_AfterItsEnd"}),
 	}
 }

@@ -185,19 +185,27 @@ func newADX(cfg config.Config, database string, cred azcore.TokenCredential, o O
 	})
 }
 
-func newSource(i config.Instance, own azcore.TokenCredential, o Options) (*defender.Client, error) {
-	api, e, err := endpoint(i.Defender)
-	if err != nil {
-		return nil, err
-	}
+func newSource(i config.Instance, own azcore.TokenCredential, o Options) (pipeline.Source, error) {
 	cred, err := sourceCredential(i, own, o)
 	if err != nil {
 		return nil, err
 	}
-	return defender.New(defender.Config{
-		API: api, BaseURL: e.BaseURL, Version: i.Defender.GraphVersion, Scope: e.Scope, Credential: cred, Transport: o.Transport,
-		AnswerTimeout: o.Waits.Answer, IdleTimeout: o.Waits.Idle, Now: o.Clock.Now, Logger: o.Log,
-	})
+	var clients []*defender.Client
+	for _, api := range apis(i.Defender) {
+		e := endpoint(i.Defender, api)
+		client, err := defender.New(defender.Config{
+			API: api, BaseURL: e.BaseURL, Version: i.Defender.GraphVersion, Scope: e.Scope, Credential: cred, Transport: o.Transport,
+			AnswerTimeout: o.Waits.Answer, IdleTimeout: o.Waits.Idle, Now: o.Clock.Now, Logger: o.Log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		clients = append(clients, client)
+	}
+	if len(clients) == 2 {
+		return defender.NewAuto(clients[0], clients[1]), nil
+	}
+	return clients[0], nil
 }
 
 func newSender(cfg config.Config, cred azcore.TokenCredential, name string, o Options) (*queue.Sender, error) {

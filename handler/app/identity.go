@@ -51,18 +51,15 @@ func newCredentials(cfg config.Config, o Options) (credentials, error) {
 // sourceCredential is what signs in to Defender for the instance; its vault is
 // opened with own.
 func sourceCredential(i config.Instance, own azcore.TokenCredential, o Options) (azcore.TokenCredential, error) {
-	_, e, err := endpoint(i.Defender)
-	if err != nil {
-		return nil, err
-	}
 	d, c := i.Defender, i.Defender.Credential
+	authority := cmp.Or(d.Authority, place(d).Authority())
 	cred, err := credential.New(credential.Config{
-		Kind: credential.Kind(c.Kind), TenantID: d.TenantID, ClientID: d.ClientID, AuthorityHost: e.authority,
+		Kind: credential.Kind(c.Kind), TenantID: d.TenantID, ClientID: d.ClientID, AuthorityHost: authority,
 		Secret: c.Secret, Certificate: c.Certificate, CertificateKey: c.Key, CertificatePassword: c.Password,
 		Username: c.Username, TokenCache: c.TokenCache, Say: o.Say,
 		IdentityClientID: c.Identity, ExchangeScope: place(d).ExchangeScope(), TokenFile: c.TokenFile,
 		VaultURL: i.KeyVault, VaultCredential: own,
-		Loopback: address.IsLoopbackURL(e.authority) || address.IsLoopbackURL(i.KeyVault), Transport: o.transporter(),
+		Loopback: address.IsLoopbackURL(authority) || address.IsLoopbackURL(i.KeyVault), Transport: o.transporter(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("DEFENDER_CREDENTIAL: %w", err)
@@ -83,27 +80,22 @@ func OwnIdentity(cfg config.Config) credential.Config {
 	return credential.Config{Kind: credential.KindManagedIdentity, ClientID: cfg.ADX.ClientID}
 }
 
-// target is where a hunting API is and who issues its tokens.
-type target struct {
-	cloud.Endpoint
-	authority string
-}
-
 func place(d config.Defender) cloud.Cloud { return cloud.Cloud{Name: d.Cloud, Region: d.Region} }
 
-// endpoint returns the hunting API in d and where it is: as the cloud's table says, but
-// for what a setting overrides.
-func endpoint(d config.Defender) (defender.API, target, error) {
-	api, _, err := defender.ParseAPI(d.API)
-	if err != nil {
-		return "", target{}, err
-	}
+// endpoint returns where a hunting API of d is: as the cloud's table says, but for what
+// a setting overrides.
+func endpoint(d config.Defender, api defender.API) cloud.Endpoint {
 	at, own := place(d).Graph(), d.Graph
 	if api == defender.MDE {
 		at, own = place(d).MDE(), d.MDE
 	}
-	return api, target{
-		Endpoint:  cloud.Endpoint{BaseURL: cmp.Or(d.BaseURL, own.BaseURL, at.BaseURL), Scope: cmp.Or(d.Scope, own.Scope, at.Scope)},
-		authority: cmp.Or(d.Authority, place(d).Authority()),
-	}, nil
+	return cloud.Endpoint{BaseURL: cmp.Or(d.BaseURL, own.BaseURL, at.BaseURL), Scope: cmp.Or(d.Scope, own.Scope, at.Scope)}
+}
+
+// apis are the hunting APIs that d may use, the first one by preference.
+func apis(d config.Defender) []defender.API {
+	if d.API == "auto" {
+		return []defender.API{defender.Graph, defender.MDE}
+	}
+	return []defender.API{defender.API(d.API)}
 }

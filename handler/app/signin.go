@@ -23,7 +23,8 @@ type SignedIn struct {
 	Missing string // what hunting needs besides; "": nothing
 }
 
-// SignIn gets a token for the instance's hunting API.
+// SignIn gets a token for the instance's hunting API; of two, for the first one that the
+// token allows.
 func SignIn(ctx context.Context, cfg config.Config, i config.Instance, o Options) (SignedIn, error) {
 	identity := OwnIdentity(cfg)
 	identity.Transport, identity.Say = o.transporter(), o.Say
@@ -35,18 +36,19 @@ func SignIn(ctx context.Context, cfg config.Config, i config.Instance, o Options
 	if err != nil {
 		return SignedIn{}, err
 	}
-	api, e, err := endpoint(i.Defender)
-	if err != nil {
-		return SignedIn{}, err
-	}
-	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{e.Scope}})
-	if err != nil {
-		return SignedIn{}, err
-	}
-	said := credential.Of(token.Token)
-	rights := slices.Concat(said.Roles, said.Scopes)
-	out := SignedIn{As: cmp.Or(said.User, "application "+cmp.Or(i.Defender.ClientID, "(managed identity)")), Scope: e.Scope, Ends: token.ExpiresOn, Rights: cmp.Or(strings.Join(rights, ", "), "none")}
-	if !slices.ContainsFunc(rights, api.Allows) {
+	var out SignedIn
+	for _, api := range apis(i.Defender) {
+		scope := endpoint(i.Defender, api).Scope
+		token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		if err != nil {
+			return SignedIn{}, err
+		}
+		said := credential.Of(token.Token)
+		rights := slices.Concat(said.Roles, said.Scopes)
+		out = SignedIn{As: cmp.Or(said.User, "application "+cmp.Or(i.Defender.ClientID, "(managed identity)")), Scope: scope, Ends: token.ExpiresOn, Rights: cmp.Or(strings.Join(rights, ", "), "none")}
+		if slices.ContainsFunc(rights, api.Allows) {
+			break
+		}
 		out.Missing = fmt.Sprintf("it needs the app role %s, or of a person the delegated permission %s", api.Role(), api.Scope())
 	}
 	return out, nil

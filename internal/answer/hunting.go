@@ -55,6 +55,7 @@ var huntingRows = []Row{
 	{Min: 400, Max: 400, Meaning: Undecided, Kind: fault.Unavailable, Source: errorsPage + " (unknown errors: try again in a few minutes)"},
 
 	{Min: 404, Max: 404, Meaning: WrongAddress, Kind: fault.Permanent, Source: mdeErrors},
+	{Min: 410, Max: 410, Meaning: WrongAddress, Kind: fault.Permanent, Source: "RFC 9110, Gone: an API that was switched off"},
 	{Min: 300, Max: 399, Meaning: WrongAddress, Kind: fault.Permanent, Source: ours + ": no redirect is ever expected"},
 	{Min: 408, Max: 408, Meaning: Busy, Kind: fault.Unavailable, Source: "RFC 9110"},
 	{Min: 401, Max: anyClientError, Meaning: Undecided, Kind: fault.Permanent, Remedy: "the request is refused as it stands", Source: ours},

@@ -37,7 +37,7 @@ type Config struct {
 // Defender is the source, one tenant with its interface, credential and quota; and
 // where its tables go.
 type Defender struct {
-	API            string // graph or mde, aliases resolved
+	API            string // graph, mde or auto, aliases resolved
 	Cloud          string // global, gcc, gcchigh or dod
 	Region         string // of the global cloud, for Defender for Endpoint; "": none
 	GraphVersion   string // v1.0 or beta
@@ -130,7 +130,7 @@ func Settings(c *Config) []Setting {
 	d, a, m, s := &c.Defender, &c.ADX, &c.Migration, &c.Storage
 	return []Setting{
 		{instancesSetting, "", "", "Names of further instances, with commas between them: letters and digits, at most 24. Each has the settings `DEFENDER_<NAME>_...`; see [Several tenants](#several-tenants).", "", func(v string) error { _, err := instanceNames(v); return err }},
-		{"DEFENDER_API", "graph", "", "Hunting interface: `graph` (Microsoft Graph) or `mde` (Defender for Endpoint, ends 2027-02-01). Aliases of the original script: `M365DGraph`, `MDATP`, `M365D`.", "", api(&d.API)},
+		{"DEFENDER_API", "graph", "", "Hunting interface: `graph` (Microsoft Graph), `mde` (Defender for Endpoint, ends 2027-02-01), or `auto` (Graph as soon as the token has its role, `mde` until then). Aliases of the original script: `M365DGraph`, `MDATP`, `M365D`.", "", api(&d.API)},
 		{"DEFENDER_CLOUD", "global", "", "Cloud of the tenant: `global`, `gcc`, `gcc-high` or `dod`; or a region of the global one that Defender for Endpoint is called in (`us`, `eu`, `uk`, `au`, `swa`, `ina`, `aea`). Selects authority, hosts and scopes.", "", cloudName(d)},
 		{"DEFENDER_GRAPH_VERSION", "v1.0", "", "Version of the Graph API: `v1.0` or `beta`.", "", oneOf(&d.GraphVersion, "v1.0", "beta")},
 		{"DEFENDER_CONNECTION", "", "", "In place of the single settings: `tenant_id='...'; client_id='...'; client_secret='...'` (or `username='...'`). The secret may be `KeyVault:<name>`.", "", connection},
@@ -154,7 +154,7 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_SCOPE_MDE", "", "", "Overrides the token scope of Defender for Endpoint.", "", text(&d.MDE.Scope)},
 		{"DEFENDER_AUTHORITY", "", "", "Overrides the Entra ID authority.", "", httpsURL(&d.Authority)},
 		{"DEFENDER_CALLS_PER_MINUTE", "45", "", "Hunting calls a minute that the tenant allows. Sources disagree and large tenants get more.", "", integer(&d.CallsPerMinute, 1, 100_000)},
-		{"DEFENDER_CALLS_PER_HOUR", "", "", "Hunting calls an hour that the tenant allows; `0` is no limit. Default: 1500 with `mde`, 0 with `graph`.", "", integer(&d.CallsPerHour, 0, 1_000_000)},
+		{"DEFENDER_CALLS_PER_HOUR", "", "", "Hunting calls an hour that the tenant allows; `0` is no limit. Default: 1500 with `mde` and `auto`, 0 with `graph`.", "", integer(&d.CallsPerHour, 0, 1_000_000)},
 		{"DEFENDER_FREE_SHARE", "0.2", "", "Share of both limits left to the people who hunt, 0 to 0.9.", "", fraction(&d.FreeShare, 0.9)},
 		{"DEFENDER_QUOTA_MINUTE", "1m", "", "Length of the minute window. Only tests change it.", "", duration(&d.QuotaMinute, time.Second, time.Hour)},
 		{"DEFENDER_QUOTA_HOUR", "1h", "", "Length of the hour window. Only tests change it.", "", duration(&d.QuotaHour, time.Second, 24*time.Hour)},
@@ -216,7 +216,7 @@ func Read(getenv func(string) string) (Config, error) {
 		}
 		c.Migration.AppID = deriveAppID(siteName(getenv), tenant)
 	}
-	graph := slices.ContainsFunc(c.Instances, func(i Instance) bool { return i.Defender.API == "graph" })
+	graph := slices.ContainsFunc(c.Instances, func(i Instance) bool { return i.Defender.API == "graph" || i.Defender.API == "auto" })
 	if graph && c.Migration.ByteTarget > 50_000_000 {
 		errs = append(errs, fmt.Errorf("MIGRATION_BYTE_TARGET: want at most 50000000 with graph, which refuses larger answers, got %d", c.Migration.ByteTarget))
 	}

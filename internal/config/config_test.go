@@ -54,6 +54,12 @@ func TestRead_Aliases(t *testing.T) {
 			t.Errorf("DEFENDER_API=%s: warned = %v", in, warned)
 		}
 	}
+	for setting, value := range map[string]string{"DEFENDER_BASE_URL": "https://x", "DEFENDER_SCOPE": "x/.default"} {
+		_, err := config.Read(getenv(map[string]string{"DEFENDER_API": "auto", setting: value}))
+		if err == nil || !strings.Contains(err.Error(), setting+": is that of one API, and DEFENDER_API=auto uses two: set "+setting+"_GRAPH and "+setting+"_MDE") {
+			t.Errorf("auto with %s: %v", setting, err)
+		}
+	}
 	mde, err := config.Read(getenv(map[string]string{"DEFENDER_API": "mde"}))
 	if err != nil || mde.Defender.CallsPerHour != 1500 {
 		t.Errorf("mde: %d calls an hour, %v; want 1500", mde.Defender.CallsPerHour, err)
@@ -91,7 +97,7 @@ func TestRead_ReportsEveryFaultAtOnce(t *testing.T) {
 		t.Fatal("faulty settings were accepted")
 	}
 	for _, name := range []string{
-		"DEFENDER_API: want graph or mde", "DEFENDER_TENANT_ID: is not set", "KEY_VAULT_URL: want an https URL, got \"myvault\"",
+		"DEFENDER_API: want graph, mde or auto", "DEFENDER_TENANT_ID: is not set", "KEY_VAULT_URL: want an https URL, got \"myvault\"",
 		"ADX_CLUSTER_URL: want an https URL", "DEFENDER_CALLS_PER_MINUTE: want a whole number", "MIGRATION_SETTLE: want a duration",
 		"MIGRATION_QUEUE: want 3 to 56", "MIGRATION_APP_ID: want 6", "MIGRATION_LEASE: want a duration", "MIGRATION_SCHEDULE: the Functions host refuses this schedule and would never tick: want six cron fields", "MIGRATION_CONTAINER: want 3 to 63", "MIGRATION_TIME_BUDGET: want a duration", "DEFENDER_QUOTA_MINUTE", "DEFENDER_FREE_SHARE: want a number", "LOG_LEVEL: want",
 	} {

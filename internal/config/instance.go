@@ -179,9 +179,14 @@ func readInstance(getenv func(string) string, name string, attended bool) Instan
 	c, errs := s.read(func(s Setting) bool { return ofInstance(s.Name) })
 	i := Instance{Name: name, Defender: c.Defender, KeyVault: c.KeyVault}
 	d := &i.Defender
-	if d.API == "mde" && s.value("DEFENDER_CALLS_PER_HOUR") == "" {
+	if (d.API == "mde" || d.API == "auto") && s.value("DEFENDER_CALLS_PER_HOUR") == "" {
 		// Source: run-advanced-query-api, 1,500 calls an hour.
 		d.CallsPerHour = 1500
+	}
+	for setting, value := range map[string]string{"DEFENDER_BASE_URL": d.BaseURL, "DEFENDER_SCOPE": d.Scope} {
+		if d.API == "auto" && value != "" {
+			errs = append(errs, s.fault(setting, "is that of one API, and DEFENDER_API=auto uses two: set %s_GRAPH and %s_MDE", setting, setting))
+		}
 	}
 	errs = append(errs, s.connectionFaults()...)
 	errs = append(errs, s.credential(&i)...)

@@ -66,8 +66,10 @@ func api(to *string) func(string) error {
 			*to = "graph"
 		case "mde", "mdatp", "m365d":
 			*to = "mde"
+		case "auto":
+			*to = "auto"
 		default:
-			return fmt.Errorf("want graph or mde (or M365DGraph, MDATP, M365D), got %q", v)
+			return fmt.Errorf("want graph, mde or auto (or M365DGraph, MDATP, M365D), got %q", v)
 		}
 		return nil
 	}

@@ -1,10 +1,5 @@
 package defender
 
-import (
-	"fmt"
-	"strings"
-)
-
 // API is the interface that hunting queries go to.
 type API string
 
@@ -15,22 +10,6 @@ const (
 	// the tables Device* and DeviceTvm*.
 	MDE API = "mde"
 )
-
-// ParseAPI reads an API in any letter case. It also takes the names that the
-// original PowerShell script used: M365DGraph, MDATP and M365D. A warning, if
-// any, tells the operator what the name is taken for.
-func ParseAPI(text string) (api API, warning string, err error) {
-	const ends = "the API of Defender for Endpoint ends on 2027-02-01; change to graph with the app role ThreatHunting.Read.All before"
-	switch strings.ToLower(strings.TrimSpace(text)) {
-	case "", "graph", "m365dgraph":
-		return Graph, "", nil
-	case "mde", "mdatp":
-		return MDE, ends, nil
-	case "m365d":
-		return MDE, text + " (api/advancedhunting/run) is no longer offered and is taken as mde, which needs the app role AdvancedQuery.Read.All; " + ends, nil
-	}
-	return "", "", fmt.Errorf("API: want graph or mde (or M365DGraph, MDATP, M365D as before), got %q", clip(text, 40))
-}
 
 // Role is the app role that hunting through the API needs.
 func (a API) Role() string {

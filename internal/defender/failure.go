@@ -118,6 +118,8 @@ func (c *Client) failure(q question, r refusal, sent token) error {
 		return c.tokenFailure(row, r, sent, remedied)
 	case row.Meaning == answer.QueryTooLong && q.parts > 1:
 		return fault.As(fault.Split, errors.New(quoted))
+	case c.ended(r):
+		return fault.As(fault.Permanent, fmt.Errorf("%s: %w", quoted, errEnded))
 	case row.Kind == fault.Permanent:
 		return remedied(fault.Permanent, c.remedy(q, row, r, sent))
 	case waits:

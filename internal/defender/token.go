@@ -90,6 +90,13 @@ func (s *tokens) refused(t token, claims string) (again bool) {
 	return again
 }
 
+// forget drops the token without a judgement on it: its rights may have changed.
+func (s *tokens) forget() {
+	if f, ok := s.source.(forgetter); ok {
+		f.Forget(s.scope)
+	}
+}
+
 // managedIdentity reports whether the tokens are those of a managed identity.
 func (s *tokens) managedIdentity() bool {
 	m, ok := s.source.(managed)

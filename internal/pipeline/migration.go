@@ -34,7 +34,7 @@ func newMigration(p *Pipeline, req Request, lease TableLease, log *slog.Logger) 
 	now := p.ports.Clock.Now()
 	return &migration{
 		cfg: p.cfg, ports: p.ports, calls: p.calls, req: req, lease: lease, log: log, unstated: log,
-		attempt: attempt{req: req, api: p.ports.Source.API(), started: now},
+		attempt: attempt{req: req, api: p.ports.Source.API, started: now},
 		budget:  budget{clock: p.ports.Clock, end: now.Add(p.cfg.Budget)},
 	}
 }

@@ -15,15 +15,26 @@ import (
 // attempt is one invocation's work on a table, as audit rows tell of it.
 type attempt struct {
 	req     Request
-	api     string
+	api     func() string // in use; one that moves to another tells which
 	started time.Time
 }
 
 // audit completes an audit row with what is known of the attempt.
 func (a attempt) audit(now time.Time, row plan.Audit) plan.Audit {
 	row.Timestamp, row.Instance, row.SourceTable = now, a.req.Key.Instance, a.req.Key.Source
-	row.AttemptID, row.API, row.Duration = a.req.AttemptID, a.api, now.Sub(a.started)
+	row.AttemptID, row.API, row.Duration = a.req.AttemptID, a.api(), now.Sub(a.started)
 	return row
+}
+
+// servedBy notes which API serves the run, beside the one that did before: a run may
+// outlive the older.
+func servedBy(l *plan.Ledger, api string) {
+	switch {
+	case l.API == "":
+		l.API = api
+	case !slices.Contains(strings.Split(l.API, ", "), api):
+		l.API += ", " + api
+	}
 }
 
 // ofRun completes an audit row with what is known of a run.

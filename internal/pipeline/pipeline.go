@@ -159,7 +159,7 @@ const (
 
 // reject records a wake-up that cannot be worked on.
 func (p *Pipeline) reject(ctx context.Context, req Request, cause error) error {
-	a := attempt{req: req, api: p.ports.Source.API(), started: p.ports.Clock.Now()}
+	a := attempt{req: req, api: p.ports.Source.API, started: p.ports.Clock.Now()}
 	audit := a.audit(p.ports.Clock.Now(), plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
 	audit.SourceTable = strings.ToValidUTF8(audit.SourceTable, "\uFFFD")
 	if err := p.ports.ControlTables.Deliver(ctx, plan.Outgoing{Tag: looseTag(), Audit: &audit}); err != nil {

@@ -29,7 +29,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	now := m.ports.Clock.Now()
 	l = &plan.Ledger{
 		Format: plan.LedgerFormat, RunID: plan.RunID(m.cfg.AppID, now, randomID(8)),
-		Generation: m.state.Generation, Instance: m.req.Key.Instance, Table: m.inForce, API: m.attempt.api,
+		Generation: m.state.Generation, Instance: m.req.Key.Instance, Table: m.inForce,
 		Started: now, Next: 1, Attempts: 1, Restarts: m.state.Restarts, Rewind: m.state.Rewind,
 	}
 	call := m.callerFor(l.Table)
@@ -40,6 +40,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	}
 	err = p.plan(ctx)
 	l.Calls = call.taken()
+	servedBy(l, m.attempt.api())
 	if err != nil {
 		m.wasted = l.Calls
 		return nil, nil, fmt.Errorf("plan: %w", err)

@@ -305,6 +305,7 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	// blob or sees it in ADX, and never fetches the slice again.
 	err = r.step(ctx, func(l *plan.Ledger) error {
 		l.Bytes += received.Bytes
+		servedBy(l, r.m.attempt.api())
 		r.width.Observe(received.Rows, received.Bytes)
 		return l.Freeze(no, blob, received.Cut, r.ports.Clock.Now())
 	})
