@@ -67,8 +67,8 @@ func rawTableScript(table string) string {
     | where isnull(Hidden) or Hidden
     | project RunId, Slice;
     %[1]s
-    | join kind=leftanti (Gone) on RunId, Slice
-    | join kind=leftanti (Gone | where Slice == -1) on RunId
+    | where RunId !in (Gone | project RunId) or strcat(RunId, ' ', Slice) !in (Gone | project strcat(RunId, ' ', Slice))
+    | where RunId !in (Gone | where Slice == -1 | project RunId)
 }
 `, name, rawColumns, table)
 }

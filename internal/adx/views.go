@@ -127,8 +127,7 @@ func (v view) events() string { return v.rows() + "\n" + v.project(instanceColum
 func (v view) newest() string {
 	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.table.Name) + v.rows() +
 		"\n    | where RunId in (Shown | project RunId) or isnull(SnapshotTime) and Instance !in (Shown | project Instance)\n" +
-		"    | lookup kind=leftouter (Shown | project RunId, Torn) on RunId\n" +
-		v.project(instanceColumn, shotColumn, tornColumn+" = coalesce(Torn, false)")
+		v.project(instanceColumn, shotColumn, tornColumn+" = RunId in (Shown | where Torn | project RunId)")
 }
 
 // asOf keeps one row of each thing: a device that moved between groups while it was
@@ -142,8 +141,7 @@ func (v view) asOf() string {
 		"    | where RunId in (Shown | project RunId)\n" +
 		"    | extend Thing = " + v.thing() + ", Last = " + last + "\n" +
 		"    | summarize arg_max(Last, *) by Thing\n" +
-		"    | lookup kind=leftouter (Shown | project RunId, Torn) on RunId\n" +
-		v.project(instanceColumn, shotColumn, tornColumn+" = coalesce(Torn, false)")
+		v.project(instanceColumn, shotColumn, tornColumn+" = RunId in (Shown | where Torn | project RunId)")
 }
 
 // value is the expression of a column before the rows are projected.

@@ -40,7 +40,7 @@ func ExampleLedger() {
 // command all the same, and must be published again to show in the view.
 func ExampleJudge() {
 	noon := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-	ours := plan.Row{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfo", LoadType: "Incr", IsActive: true,
+	ours := plan.Row{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", LoadType: "Incr", IsActive: true,
 		LastRefreshedTime: noon, RunID: "app00120260304120000abcdefgh", Generation: 7, Ingested: noon.Add(2 * time.Minute)}
 	published, err := ours.Table()
 	if err != nil {
@@ -49,7 +49,7 @@ func ExampleJudge() {
 	}
 	state := &plan.TableState{Source: "DeviceInfo", Table: published, Command: noon}
 	state.Publish(published)
-	user := plan.Row{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfo", LoadType: "Incr", IsActive: false,
+	user := plan.Row{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfoRaw", LoadType: "Incr", IsActive: false,
 		Ingested: noon.Add(time.Minute)}
 	j, err := plan.Judge(state, []plan.Row{user, ours}, noon.Add(time.Hour))
 	fmt.Println(j.Command.Active, j.Hidden, plan.Stamp(j.Seen), err)

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 // LoadType says what a table's runs copy.
@@ -101,6 +103,9 @@ func (r Row) Table() (Table, error) {
 	var errs []error
 	load, err := ParseLoadType(r.LoadType)
 	errs = append(errs, err, CheckName("SourceTable", r.SourceTable), CheckName("DestinationTable", r.DestinationTable))
+	if _, hunting := schema.Lookup(r.DestinationTable); hunting {
+		errs = append(errs, fmt.Errorf("DestinationTable: %s is the name of a hunting table, which the typed view needs; want another, such as %[1]sRaw", r.DestinationTable))
+	}
 	column := r.WatermarkColumn
 	if trimmed := strings.TrimSpace(column); trimmed == "" || strings.EqualFold(trimmed, "None") {
 		column = ""
