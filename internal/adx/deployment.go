@@ -43,5 +43,6 @@ func Deployment(configured []plan.Row, o Options) []Command {
 			}
 		}
 	}
+	add(storageCommands(views)...)
 	return out
 }

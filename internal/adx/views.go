@@ -203,12 +203,10 @@ func columnsOfTable(t schema.Table) []string {
 
 // viewsScript is the file of the catalogue's views.
 func viewsScript() string {
-	var b strings.Builder
-	for i, t := range schema.Catalogue() {
-		if i > 0 {
-			b.WriteString("\n\n")
-		}
-		b.WriteString(strings.Join(defaultView(t).commands(), "\n\n"))
+	var commands []string
+	views := viewsOf(nil, Options{})
+	for _, v := range views {
+		commands = append(commands, v.commands()...)
 	}
-	return b.String() + "\n"
+	return strings.Join(append(commands, storageCommands(views)...), "\n\n") + "\n"
 }

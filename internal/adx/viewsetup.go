@@ -19,8 +19,10 @@ func (s *setup) views(ctx context.Context, configured []plan.Row, o Options) err
 	if err := s.runScript(ctx, s.client.functionsScript()); err != nil || s.refused {
 		return err
 	}
-	for _, v := range viewsOf(configured, o) {
-		if slices.ContainsFunc(v.origins, func(from origin) bool { return s.failed["table "+from.table] }) {
+	views := viewsOf(configured, o)
+	for i, v := range views {
+		v.origins = slices.DeleteFunc(v.origins, func(from origin) bool { return s.failed["table "+from.table] })
+		if views[i] = v; len(v.origins) == 0 {
 			continue // its table could not be made, which has been said
 		}
 		var commands []string
@@ -36,7 +38,16 @@ func (s *setup) views(ctx context.Context, configured []plan.Row, o Options) err
 			return err
 		}
 	}
-	return nil
+	return s.runScript(ctx, storageCommandsIn(s.client, views))
+}
+
+// storageCommandsIn are those of a client's database.
+func storageCommandsIn(c *Client, views []view) []string {
+	commands := storageCommands(views)
+	for i, text := range commands {
+		commands[i] = c.inControl(text)
+	}
+	return commands
 }
 
 // taken reports whether the name of the function is somebody else's.
@@ -68,12 +79,17 @@ func (s *setup) taken(text string) (Step, bool) {
 func (c *Client) functionsScript() []string {
 	script := scriptOf("functions.kql")
 	for i, text := range script {
-		for _, table := range []string{auditTable, configurationTable} {
-			text = strings.ReplaceAll(text, table+"\n", c.controlTable(table)+"\n")
-		}
-		script[i] = text
+		script[i] = c.inControl(text)
 	}
 	return script
+}
+
+// inControl names the control tables that a function reads where they are.
+func (c *Client) inControl(text string) string {
+	for _, table := range []string{auditTable, configurationTable} {
+		text = strings.ReplaceAll(text, table+"\n", c.controlTable(table)+"\n")
+	}
+	return text
 }
 
 // viewsOf are the views of the catalogue over the raw tables of a configuration: those
