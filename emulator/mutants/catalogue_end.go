@@ -52,7 +52,7 @@ func answerMutants() []mutant {
 	waits := pipelineTests("^TestMigrate_ALongWait")
 	return []mutant{
 		one("wait-is-success", "a wake-up that has to wait is answered and forgotten",
-			answerFile, "	if err := m.sendAgain(ctx, plan.WakeUp{Key: m.req.Key, Trigger: m.req.Trigger}, delay); err != nil {\n		return fmt.Errorf(\"migrate %s: %w\", m.req.Key, err)\n	}\n", "", waits),
+			answerFile, "	if err := m.sendAgain(ctx, plan.WakeUp{Key: m.req.Key, Trigger: m.req.Trigger}, delay, off.reason); err != nil {\n		return fmt.Errorf(\"migrate %s: %w\", m.req.Key, err)\n	}\n", "", waits),
 		one("wait-not-remembered", "a wait of hours is forgotten after the first",
 			answerFile, "			m.state.NotBefore = p.ports.Clock.Now().Add(delay)\n", "", waits),
 		one("wait-not-shared", "a wait that one table was told does not hold the others",

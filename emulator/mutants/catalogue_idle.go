@@ -12,7 +12,7 @@ func idleMutants() []mutant {
 		one("count-batch-forgotten", "each count begins with as many parts as the source has refused before",
 			"internal/pipeline/counter.go", "			c.ledger.CountBatch = max(1, answered, overtaxed/2)\n", "", pipelineTests("^TestScenario_L4_")),
 		one("failure-ends-in-poison", "a wake-up whose work fails is left to the queue, which gives it up after five times",
-			"internal/pipeline/putback.go", "	return m.req.Failures > 0 || m.req.Deliveries >= deliveriesEnough\n", "	return false\n", pipelineTests("^TestScenario_L5_TenMinutes")),
+			"internal/pipeline/putback.go", "	return m.req.Attendant == nil && (m.req.Failures > 0 || m.req.Deliveries >= deliveriesEnough)\n", "	return false\n", pipelineTests("^TestScenario_L5_TenMinutes")),
 		one("failure-beyond-the-tick", "a wake-up that failed comes later than the next tick",
 			"internal/pipeline/putback.go", "			delay = min(delay, tick.Sub(now))\n", "", pipelineTests("^TestScenario_L5_NotBeyond")),
 		one("failure-doubled", "each failure puts back one more wake-up",

@@ -224,7 +224,11 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 	// Last: should the state be lost before our rows are in ADX, the open ledger
 	// tells that the window is done.
 	l.Status, l.Ended = string(audit.Status), r.ports.Clock.Now()
-	return r.m.lease.SaveLedger(ctx, l)
+	if err := r.m.lease.SaveLedger(ctx, l); err != nil {
+		return err
+	}
+	r.m.req.show(l)
+	return nil
 }
 
 // notes says in the audit row what its reader has to know.

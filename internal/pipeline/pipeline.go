@@ -93,6 +93,8 @@ type Request struct {
 	AttemptID string // of the invocation, for the audit row
 	// Log carries the invocation; nil is the Pipeline's own.
 	Log *slog.Logger
+	// Attendant waits in the place of a message; nil: the wake-up goes to the queue.
+	Attendant Attendant
 }
 
 // leasedManually is how long a manual wake-up waits for a table in work: a person
@@ -185,7 +187,7 @@ func (p *Pipeline) waitForHolder(ctx context.Context, req Request, log *slog.Log
 	}
 	again := req.WakeUp
 	again.Again++
-	if err := p.ports.Waker.Wake(ctx, again, delay); err != nil {
+	if err := p.wake(ctx, req, again, delay, "another process works on the table"); err != nil {
 		return fmt.Errorf("migrate %s: %w", req.Key, err)
 	}
 	log.Info("put off: the table is in work", "delay_s", delay.Seconds())
@@ -275,7 +277,7 @@ func (p *Pipeline) requeue(ctx context.Context, m *migration, off *snooze) error
 		}
 		delay = plan.LongestDelay
 	}
-	if err := m.sendAgain(ctx, plan.WakeUp{Key: m.req.Key, Trigger: m.req.Trigger}, delay); err != nil {
+	if err := m.sendAgain(ctx, plan.WakeUp{Key: m.req.Key, Trigger: m.req.Trigger}, delay, off.reason); err != nil {
 		return fmt.Errorf("migrate %s: %w", m.req.Key, err)
 	}
 	m.log.Info("put off", "delay_s", delay.Seconds(), "reason", off.reason)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -19,15 +20,19 @@ var growing = []time.Duration{1, 2, 5, 15, 30}
 // and remembers it. Of wake-ups that the timer sent, one that is pending already and
 // comes no later is enough. The message goes first: a kill in between leaves one too
 // many, which is harmless, and never none.
-func (m *migration) sendAgain(ctx context.Context, w plan.WakeUp, delay time.Duration) error {
+func (m *migration) sendAgain(ctx context.Context, w plan.WakeUp, delay time.Duration, reason string) error {
 	if m.state == nil || m.state.Table.Source == "" || m.lease.Context().Err() != nil {
-		return m.ports.Waker.Wake(ctx, w, delay) // nothing is known of the table yet, or it is another's
+		return m.wake(ctx, w, delay, reason) // nothing is known of the table yet, or it is another's
+	}
+	if m.req.Attendant != nil {
+		// It may be gone before its time: nobody else may count on it.
+		return errors.Join(m.wake(ctx, w, delay, reason), m.lease.SaveState(ctx, m.state))
 	}
 	due := m.ports.Clock.Now().Add(delay)
 	pending := m.state.Pending
 	if w.Trigger != plan.Scheduled || !pending.Waits(m.req.WakeUp, m.ports.Clock.Now()) || pending.Due.After(due) {
 		w.PutOff = pending.No + 1
-		if err := m.ports.Waker.Wake(ctx, w, delay); err != nil {
+		if err := m.wake(ctx, w, delay, reason); err != nil {
 			return err
 		}
 		m.state.Pending = plan.Pending{No: w.PutOff, Due: due, Failed: w.Failures > 0}
@@ -35,9 +40,10 @@ func (m *migration) sendAgain(ctx context.Context, w plan.WakeUp, delay time.Dur
 	return m.lease.SaveState(ctx, m.state)
 }
 
-// mayPutBack reports whether the queue has delivered the wake-up often enough.
+// mayPutBack reports whether the queue has delivered the wake-up often enough. Who
+// attends the run gets the failure itself.
 func (m *migration) mayPutBack() bool {
-	return m.req.Failures > 0 || m.req.Deliveries >= deliveriesEnough
+	return m.req.Attendant == nil && (m.req.Failures > 0 || m.req.Deliveries >= deliveriesEnough)
 }
 
 // putBack sends the wake-up again after a failure, later each time but not later than
@@ -55,5 +61,5 @@ func (m *migration) putBack(ctx context.Context) error {
 	}
 	w := m.req.WakeUp
 	w.Failures, w.Again = m.req.Failures+1, 0
-	return m.sendAgain(ctx, w, delay)
+	return m.sendAgain(ctx, w, delay, "failed again")
 }

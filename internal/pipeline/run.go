@@ -72,7 +72,11 @@ func (r *run) copyAll(ctx context.Context) error {
 // save writes the ledger, with the calls made since the last time.
 func (r *run) save(ctx context.Context) error {
 	r.ledger.Calls += r.calls.taken()
-	return r.m.lease.SaveLedger(ctx, r.ledger)
+	err := r.m.lease.SaveLedger(ctx, r.ledger)
+	if err == nil {
+		r.m.req.show(r.ledger)
+	}
+	return err
 }
 
 // step takes a step of a slice's life and writes the ledger.

@@ -32,7 +32,7 @@ type rate struct {
 // Windows below a minute, for tests and demonstrations only, allow a twentieth
 // of their length for timing, since real clocks cannot be shortened with them.
 func newRate(calls int, window time.Duration, free float64) rate {
-	spent := max(1, int(float64(calls)*(1-free)+1e-9))
+	spent := Spent(calls, free)
 	spare := calls - spent
 	slack := min(timing, window/20)
 	pushed := int(ceilDiv(slack*time.Duration(spent), window))
@@ -43,6 +43,10 @@ func newRate(calls int, window time.Duration, free float64) rate {
 	burst := 1 + max(0, min(spare/2, spent/4)-pushed)
 	return rate{window, interval, time.Duration(burst-1) * interval}
 }
+
+// Spent returns how many of the calls of a window are made under steady load, where the
+// share free (0 to below 1) is left to people: at least one.
+func Spent(calls int, free float64) int { return max(1, int(float64(calls)*(1-free)+1e-9)) }
 
 func ceilDiv(a, b time.Duration) time.Duration { return (a + b - 1) / b }
 

@@ -264,6 +264,22 @@ func (s *Store) Sweep(ctx context.Context, olderThan time.Time) (n int, err erro
 	return n, nil
 }
 
+// OpenLedger finds the newest open ledger of a table by listing, without its lease;
+// nil when there is none.
+func (s *Store) OpenLedger(ctx context.Context, key plan.Key) (*plan.Ledger, error) {
+	runs, err := s.openLedgers(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("list open ledgers of %s: %w", key, err)
+	}
+	for _, run := range runs {
+		// nil: swept or deleted since it was listed.
+		if l, err := s.ReadLedger(ctx, run); l != nil || err != nil {
+			return l, err
+		}
+	}
+	return nil, nil
+}
+
 // openLedgers returns the RunIds of the table's open ledgers, newest first: the
 // RunIds of one app order by time.
 func (s *Store) openLedgers(ctx context.Context, key plan.Key) ([]string, error) {

@@ -1,0 +1,34 @@
+package mutants
+
+const (
+	forecastFile = "internal/pipeline/forecast.go"
+	migrateFile  = "handler/migrate.go"
+)
+
+// commandMutants let a person's command do other than the service, or say other than
+// it does.
+func commandMutants() []mutant {
+	errand := suite{"handler", "^TestErrand_"}
+	return []mutant{
+		one("attended-wait-is-pending", "a tick waits for a wake-up that only a person's process knew of",
+			"internal/pipeline/putback.go", "	if m.req.Attendant != nil {\n", "	if false {\n", pipelineTests("^TestAttendant_Waits")),
+		one("attended-failure-put-back", "a failure is kept from who attends the run",
+			"internal/pipeline/putback.go", "m.req.Attendant == nil && (", "(", pipelineTests("^TestAttendant_GetsTheFailure$")),
+		one("forecast-writes", "a forecast appends what the run would say",
+			"internal/pipeline/dry.go", "	p.ControlTables = dryControlTables{p.ControlTables}\n", "", pipelineTests("^TestForecast_")),
+		one("forecast-by-a-guess", "a forecast packs by the assumed width of rows",
+			forecastFile, "	if !r.width.Learning() {\n", "	if true {\n", pipelineTests("^TestForecast_Is")),
+		one("forecast-without-recounts", "a forecast leaves out the counts by which a run packs again",
+			forecastFile, "f.Calls = ledger.Calls + r.calls.taken() - before", "f.Calls = r.calls.taken() + 0*before", pipelineTests("^TestForecast_Is")),
+		one("forecast-without-the-closing-count", "a forecast forgets the call that closes a snapshot",
+			forecastFile, "	f.Calls += fetched + r.closing()\n", "	f.Calls += fetched\n", pipelineTests("^TestForecast_")),
+		one("day-of-a-short-window", "a day is told by what is left to copy",
+			forecastFile, "From: to.Add(-24 * time.Hour), To: to}", "From: m.state.Watermark, To: to}", pipelineTests("^TestForecast_KnowsADay")),
+		one("command-never-gives-up", "a command tries again for ever",
+			migrateFile, "failures == failuresEnough {", "failures == failuresEnough+1 {", errand),
+		one("put-off-counts-as-a-failure", "failures before a wait count with those after it",
+			migrateFile, "			failures, req.WakeUp = 0, off.wakeUp\n", "			req.WakeUp = off.wakeUp\n", errand),
+		one("environment-over-the-file", "a variable that is left from elsewhere goes over the settings' file",
+			"handler/envfile.go", "if value := values[name]; value != \"\" {", "if value := values[name]; value != \"\" && environment(name) == \"\" {", suite{"handler", "^TestEnvFile_"}),
+	}
+}

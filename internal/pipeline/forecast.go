@@ -1,0 +1,219 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// sampleRows is about how many rows are fetched to learn how wide a table's rows
+// are: enough for a mean within a few percent, and one call.
+const sampleRows = 2000
+
+// Forecast is what the next run of a table will do, as far as counting tells. Where
+// a first copy takes a chain of runs it is all of them.
+type Forecast struct {
+	Table   plan.Table  // as configured
+	OpenRun string      // the run that would be gone on with; "": a new one
+	Window  plan.Window // of the next run; zero for a snapshot, and where there is none
+	Rows    int64       // to be copied
+	Slices  int         // that hold them
+	Runs    int         // 0: there is nothing to copy
+	Calls   int         // hunting calls of those runs, their counts included
+	Asked   int         // hunting calls that the forecast itself has made
+	Width   float64     // bytes a row, of uncompressed JSON; 0: no row was there to tell
+	Target  int64       // rows that a slice holds at most
+	PerDay  int64       // rows that the last day brought, as far as it has settled; of a snapshot all rows
+	Notes   []string    // what the run's audit row would say
+}
+
+// Forecast plans the table's next run as Migrate does, by the same counts, and
+// writes nothing. Where the width of its rows is not known it fetches a sample and
+// drops it. A table that is switched off is planned all the same. The error's kinds
+// are those of Migrate; of kind Wait where the source is not to be asked now.
+func (p *Pipeline) Forecast(ctx context.Context, states Reader, key plan.Key) (Forecast, error) {
+	state, err := states.Read(ctx, key)
+	if err != nil {
+		return Forecast{}, err
+	}
+	on := &Pipeline{cfg: p.cfg, ports: dry(p.ports), calls: p.calls, log: p.log}
+	req := Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Forced}}
+	m := newMigration(on, req, &dryLease{Reader: states, key: key, state: state}, p.log)
+	f, err := m.forecast(ctx)
+	var off *snooze
+	if errors.As(err, &off) {
+		err = fault.WaitUntil(p.ports.Clock.Now().Add(off.delay), errors.New(off.reason))
+	}
+	if err != nil {
+		return f, fmt.Errorf("plan %s: %w", key, err)
+	}
+	return f, nil
+}
+
+func (m *migration) forecast(ctx context.Context) (Forecast, error) {
+	ledger, err := m.takeUp(ctx)
+	if err != nil {
+		return Forecast{}, err
+	}
+	if err := m.command(ctx); err != nil {
+		return Forecast{}, err
+	}
+	f := Forecast{Table: m.inForce}
+	var cells []plan.Slice
+	if ledger != nil {
+		f.OpenRun = ledger.RunID
+	} else {
+		if ledger, cells, err = m.open(ctx); err != nil {
+			return f, err
+		}
+		if ledger == nil {
+			f.Width = m.state.Width
+			f.PerDay, f.Asked, err = m.lastDay(ctx, m.inForce)
+			return f, err
+		}
+	}
+	r := newRun(m, ledger, cells)
+	before := 0
+	if f.OpenRun != "" {
+		before = ledger.Calls
+	}
+	f.Window, f.Notes = ledger.Window, ledger.Notes
+	left := func() int64 { return plan.SumRows(cells) - plan.RowsWithin(cells, ledger.Window) } // to further runs
+	f.Rows = ledger.PlannedRows() + left()
+
+	aside, fetched, err := r.rehearse(ctx)
+	f.Calls = ledger.Calls + r.calls.taken() - before
+	f.Asked = f.Calls + aside
+	if err != nil {
+		return f, err
+	}
+	if f.PerDay = ledger.Total; ledger.Table.Load != plan.Snapshot {
+		var asked int
+		f.PerDay, asked, err = m.lastDay(ctx, ledger.Table)
+		if f.Asked += asked; err != nil {
+			return f, err
+		}
+	}
+	for _, s := range r.planned() {
+		if s.Rows != 0 {
+			fetched++
+		}
+	}
+	f.Width, f.Target = r.width.Width(), r.width.Target()
+	f.Slices, f.Runs = fetched, 1
+	f.Calls += fetched + r.closing()
+	// What packing has left to later runs, by the width that was learned.
+	if rows := left(); rows > 0 {
+		slices := int((rows + f.Target - 1) / f.Target)
+		runs := (slices + plan.MaxSlices - 1) / plan.MaxSlices
+		f.Slices, f.Runs, f.Calls = f.Slices+slices, f.Runs+runs, f.Calls+slices+runs
+	}
+	return f, nil
+}
+
+// rehearse takes the first steps of a run, to the point where it knows the width of
+// the rows and has packed its slices by it; a sample stands for the slice that the
+// run fetches alone. sampled are the calls for that, fetched is 1 where the slice is
+// no longer among the planned ones.
+func (r *run) rehearse(ctx context.Context) (sampled, fetched int, err error) {
+	if err := r.countParts(ctx); err != nil {
+		return 0, 0, err
+	}
+	if err := r.countUncounted(ctx); err != nil {
+		return 0, 0, err
+	}
+	if !r.width.Learning() {
+		return 0, 0, nil
+	}
+	for _, s := range r.planned() {
+		if s.Rows <= 0 {
+			continue
+		}
+		call := r.m.callerFor(r.table)
+		received, err := r.sample(ctx, call, s)
+		sampled = call.taken()
+		if err != nil || received.Rows == 0 {
+			return sampled, 0, err
+		}
+		r.width.Observe(received.Rows, received.Bytes)
+		if err := r.ledger.Freeze(s.No, plan.Blob{Path: "sample", Rows: s.Rows}, 0, r.ports.Clock.Now()); err != nil {
+			return sampled, 0, err
+		}
+		if r.width.Learn(true) {
+			err = r.learned(ctx)
+		}
+		return sampled, 1, err
+	}
+	return 0, 0, nil
+}
+
+// sample fetches some rows of a slice, evenly over it, and drops them.
+func (r *run) sample(ctx context.Context, call plan.Caller, s plan.Slice) (plan.Received, error) {
+	if s.Rows > sampleRows {
+		s.Hi = s.Lo + max(1, int(int64(s.Hi-s.Lo)*sampleRows/s.Rows))
+	}
+	return r.ports.Source.Fetch(ctx, call, r.table, s, func(_ context.Context, produce func(io.Writer) error) error {
+		return produce(io.Discard)
+	})
+}
+
+// closing returns how many calls the run makes after its last fetch.
+func (r *run) closing() int {
+	switch {
+	case r.table.Load != plan.Snapshot:
+		return 0
+	case r.ledger.Parts > 0:
+		return r.ledger.Parts
+	default:
+		return 1
+	}
+}
+
+// lastDay counts the rows of the last day, by the watermark, that have settled: what a
+// day of the table is, however long the window of the next run. asked are the calls.
+func (m *migration) lastDay(ctx context.Context, t plan.Table) (rows int64, asked int, err error) {
+	if t.Load == plan.Snapshot {
+		return 0, 0, nil
+	}
+	t.Filters = nil // what was copied before is of that day, too
+	to := plan.Ticks(m.ports.Clock.Now().Add(-m.cfg.Settle))
+	w := plan.Window{From: to.Add(-24 * time.Hour), To: to}
+	call := m.callerFor(t)
+	counts, err := m.ports.Source.Count(ctx, call, plan.CountQuery{Table: t, Window: w, Settle: m.cfg.Settle, Bin: w.Bin()})
+	if err != nil {
+		return 0, call.taken(), fmt.Errorf("count the rows of a day: %w", err)
+	}
+	return counts.Rows(), call.taken(), nil
+}
+
+// CopiedAfter counts the rows of a table that its watermark covers and that are
+// newer than from, as far as Defender holds them still: with the watermark set back
+// to from they are copied again. 0 where nothing was copied yet.
+func (p *Pipeline) CopiedAfter(ctx context.Context, states Reader, key plan.Key, from time.Time) (int64, error) {
+	state, err := states.Read(ctx, key)
+	if err != nil || state == nil {
+		return 0, err
+	}
+	table := state.Table
+	if held := plan.Ticks(p.ports.Clock.Now().Add(-p.cfg.LookBack)); table.ArrivalTime() && from.Before(held) {
+		from = held
+	}
+	w := plan.Window{From: from, To: state.Watermark}
+	if w.Empty() {
+		return 0, nil
+	}
+	counts, err := p.ports.Source.Count(ctx, p.Caller(key.String()), plan.CountQuery{Table: table, Window: w, Bin: w.Bin()})
+	if err != nil {
+		return 0, fmt.Errorf("count what stands in ADX of %s: %w", key, err)
+	}
+	return counts.Rows(), nil
+}
+
+// Caller returns the calls of whatever asks the source beside runs, under a name of
+// its own among the tables that take turns.
+func (p *Pipeline) Caller(name string) plan.Caller { return p.calls.of(name, true) }
