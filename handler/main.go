@@ -1,5 +1,6 @@
 // Command handler is the custom handler that the Azure Functions host starts.
-// Without arguments it serves the host; `handler setup` prepares a database.
+// Without arguments it serves the host; `handler setup` prepares a database, and the
+// other commands are for people, over the same adapters and promises.
 package main
 
 import (
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/willabides/kongplete"
+	"golang.org/x/term"
 
 	"github.com/defender2adx/defender2adx/handler/app"
 	"github.com/defender2adx/defender2adx/internal/config"
@@ -24,15 +27,23 @@ import (
 var version = "dev"
 
 // commands is the command line. Settings come from the environment, as they do
-// under the host.
+// under the host, and from a file.
 type commands struct {
 	Serve   serveCommand   `cmd:"" default:"1" help:"Serve the Functions host (what the host runs)."`
 	Setup   setupCommand   `cmd:"" help:"Create tables, mappings, policies and views in ADX with your own rights."`
 	SignIn  signInCommand  `cmd:"" name:"signin" help:"Sign in to Defender as the settings say, and show the rights of the token."`
 	Import  importCommand  `cmd:"" help:"Print the settings for the Defender connections of a msticpyconfig.yaml."`
+	Tables  tablesCommand  `cmd:"" help:"Show what the tenant offers and how each table stands."`
+	Plan    planCommand    `cmd:"" help:"Say what the next run of tables will take; writes nothing."`
+	Migrate migrateCommand `cmd:"" help:"Copy tables now, in this process."`
+	On      onCommand      `cmd:"" help:"Switch tables on."`
+	Off     offCommand     `cmd:"" help:"Switch tables off; an open run pauses."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
-	PrintVersion bool `name:"version" help:"Print the version."`
+	Completion kongplete.InstallCompletions `cmd:"" help:"Print what makes your shell complete this command; put it into its start file."`
+
+	EnvFile      string `type:"existingfile" placeholder:"FILE" help:"File with settings, NAME=value a line; they go over the environment."`
+	PrintVersion bool   `name:"version" help:"Print the version."`
 }
 
 // process is what a command may touch of the outside.
@@ -40,7 +51,13 @@ type process struct {
 	ctx            context.Context
 	getenv         func(string) string
 	environ        []string
+	setenv         func(name, value string) error // nil: libraries that read the environment themselves are not told
+	stdin          io.Reader
 	stdout, stderr io.Writer
+	// terminal is the width of stdout in columns where it is one; 0: it is none.
+	terminal func() int
+	exit     func(code int) // after help; nil ends the process
+	asking   bool           // stdin is a terminal: a person can answer
 }
 
 // say tells the person at the terminal something beside what the command prints.
@@ -48,28 +65,47 @@ func (p *process) say(text string) { fmt.Fprintln(p.stderr, text) }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(os.Args[1:], &process{ctx: ctx, getenv: os.Getenv, environ: os.Environ(), stdout: os.Stdout, stderr: os.Stderr})
+	err := run(os.Args[1:], &process{
+		ctx: ctx, getenv: os.Getenv, environ: os.Environ(), setenv: os.Setenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		terminal: func() int {
+			width, _, err := term.GetSize(int(os.Stdout.Fd()))
+			if err != nil {
+				return 0
+			}
+			return width
+		},
+		asking: term.IsTerminal(int(os.Stdin.Fd())),
+	})
 	stop()
-	if err != nil {
+	if err != nil && !errors.Is(err, errSaid) {
 		fmt.Fprintln(os.Stderr, "handler:", err)
-		os.Exit(1)
 	}
+	os.Exit(exitCode(err))
 }
 
 func run(args []string, p *process) error {
 	var cli commands
 	parser, err := kong.New(&cli, kong.Name("handler"),
-		kong.Description("Defender2ADX copies Microsoft Defender data into Azure Data Explorer. Settings are environment variables: see docs/config.md."),
-		kong.Writers(p.stdout, p.stderr))
+		kong.Description("Defender2ADX copies Microsoft Defender data into Azure Data Explorer. Settings are environment variables: see docs/config.md. Commands for people: docs/cli.md."),
+		kong.Writers(p.stdout, p.stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: columns}))
 	if err != nil {
 		return err
+	}
+	kongplete.Complete(parser)
+	if p.exit != nil {
+		parser.Exit = p.exit
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if cli.PrintVersion {
 		return cli.Version.Run(p)
+	}
+	if cli.EnvFile != "" {
+		if err := p.readEnvFile(cli.EnvFile); err != nil {
+			return err
+		}
 	}
 	return command.Run(p)
 }
@@ -134,7 +170,7 @@ func faultySettings(err error, warnings []string) error {
 	for _, w := range warnings {
 		err = fmt.Errorf("%w\n%s", err, w)
 	}
-	return fmt.Errorf("settings:\n%w", err)
+	return settingsError{fmt.Errorf("settings:\n%w", err)}
 }
 
 func newLogger(p *process, level string) *slog.Logger {

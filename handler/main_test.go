@@ -130,6 +130,21 @@ func runWith(t *testing.T, env map[string]string, args ...string) (stdout string
 	return out.String() + errs.String(), err
 }
 
+// helpOf is what a command says of itself.
+func helpOf(t *testing.T, command string) (text string, err error) {
+	t.Helper()
+	var out bytes.Buffer
+	type exited struct{}
+	defer func() {
+		if r := recover(); r != (exited{}) && r != nil {
+			panic(r)
+		}
+		text = out.String()
+	}()
+	return "", run([]string{command, "--help"}, &process{ctx: t.Context(), getenv: func(string) string { return "" }, stdout: &out, stderr: &out,
+		exit: func(int) { panic(exited{}) }})
+}
+
 func TestRun_PrintsTheVersion(t *testing.T) {
 	for _, args := range [][]string{{"version"}, {"--version"}} {
 		if out, err := runWith(t, nil, args...); err != nil || out != version+"\n" {

@@ -53,7 +53,8 @@ var allowed = map[string][]string{
 	// For tests of whatever is behind the ports.
 	"internal/pipeline/pipelinetest": {"internal/plan", "internal/fault", "internal/pipeline"},
 
-	"handler": {"handler/app", "internal/adx", "internal/config", "internal/credential", "internal/host", "internal/msticpy"},
+	"handler": {"handler/app", "functions/tables", "internal/adx", "internal/config", "internal/credential", "internal/defender", "internal/fault",
+		"internal/host", "internal/msticpy", "internal/pipeline", "internal/plan", "internal/schema", "internal/sleep"},
 }
 
 // wiring may import all of the product.

@@ -133,7 +133,7 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) {
 	}
 	out := make([]Table, 0, len(rows))
 	for _, row := range rows {
-		t, err := f.show(r.Context(), row, false)
+		t, err := f.Show(r.Context(), row, false)
 		if err != nil {
 			unavailable(w, r, err)
 			return
@@ -148,7 +148,7 @@ func (f *Function) one(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	t, err := f.show(r.Context(), row, true)
+	t, err := f.Show(r.Context(), row, true)
 	if err != nil {
 		unavailable(w, r, err)
 		return
@@ -219,31 +219,51 @@ func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Candidate,
 	if !ok {
 		return plan.Candidate{}, false
 	}
+	found := Named(rows, name)
+	switch len(found) {
+	case 0:
+		problem(w, http.StatusNotFound, fmt.Sprintf("no table %q in MigrationConfiguration; GET /api/tables lists them", name))
+		return plan.Candidate{}, false
+	case 1:
+		return found[0], true
+	default:
+		problem(w, http.StatusConflict, fmt.Sprintf("table %q is copied for the instances %s: add ?instance= with one of them", name, InstancesOf(found)))
+		return plan.Candidate{}, false
+	}
+}
+
+// Named returns the rows that a person means by a table's name, one of each instance:
+// by the source's name, where none has that by the destination's; in any letter case.
+func Named(rows []plan.Candidate, name string) []plan.Candidate {
 	for _, column := range []func(plan.Candidate) string{
 		func(row plan.Candidate) string { return row.SourceTable }, func(row plan.Candidate) string { return row.DestinationTable },
 	} {
 		var found []plan.Candidate
-		var instances []string
 		for _, row := range rows {
-			shown := plan.ShownInstance(row.Instance)
-			if strings.EqualFold(column(row), name) && !slices.Contains(instances, shown) {
-				found, instances = append(found, row), append(instances, shown)
+			known := slices.ContainsFunc(found, func(f plan.Candidate) bool { return f.Instance == row.Instance })
+			if strings.EqualFold(column(row), name) && !known {
+				found = append(found, row)
 			}
 		}
-		switch len(found) {
-		case 0:
-		case 1:
-			return found[0], true
-		default:
-			problem(w, http.StatusConflict, fmt.Sprintf("table %q is copied for the instances %s: add ?instance= with one of them", name, strings.Join(instances, ", ")))
-			return plan.Candidate{}, false
+		if len(found) > 0 {
+			return found
 		}
 	}
-	problem(w, http.StatusNotFound, fmt.Sprintf("no table %q in MigrationConfiguration; GET /api/tables lists them", name))
-	return plan.Candidate{}, false
+	return nil
 }
 
-func (f *Function) show(ctx context.Context, row plan.Candidate, withRun bool) (Table, error) {
+// InstancesOf lists the rows' instances for people.
+func InstancesOf(rows []plan.Candidate) string {
+	names := make([]string, len(rows))
+	for i, row := range rows {
+		names[i] = plan.ShownInstance(row.Instance)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Show reads what is known of a configured table; withRun tells of its open run what
+// the run's ledger says.
+func (f *Function) Show(ctx context.Context, row plan.Candidate, withRun bool) (Table, error) {
 	out := Table{
 		Instance: row.Instance, Source: row.SourceTable, Destination: row.DestinationTable,
 		WatermarkColumn: row.WatermarkColumn, LoadType: row.LoadType, Active: row.IsActive,

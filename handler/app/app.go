@@ -90,13 +90,14 @@ func (o Options) withDefaults() Options {
 // App is the wired program: adapters, made once for the life of the process, and
 // the functions over them.
 type App struct {
-	cfg       config.Config
-	log       *slog.Logger
-	clock     pipeline.Clock
-	databases *databases
-	instances *instances
-	store     *state.Store
-	queues    []*queue.Sender // the wake-ups' and the poison queue
+	cfg           config.Config
+	log           *slog.Logger
+	clock         pipeline.Clock
+	databases     *databases
+	instances     *instances
+	store         *state.Store
+	configuration *configuration
+	queues        []*queue.Sender // the wake-ups' and the poison queue
 
 	schedule   *schedule.Function
 	migrate    *migrate.Function
@@ -114,13 +115,9 @@ func New(cfg config.Config, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	storage := blobstore.Config{ConnectionString: cfg.Storage.ConnectionString, Container: cfg.Storage.Container,
-		Client: azcore.ClientOptions{Transport: o.transporter(), Retry: o.Waits.Storage}}
-	if storage.ConnectionString.IsZero() {
-		storage.ServiceURL, storage.Credential = cfg.Storage.BlobServiceURL, creds.storage
-	}
+	storage := storageOf(cfg, creds.storage, o)
 	var errs []error
-	a.store, err = state.New(state.Config{Storage: storage, Lease: cfg.Migration.Lease, Version: o.Version, Logger: o.Log, Clock: o.Clock.Now})
+	a.store, err = newStore(cfg, storage, o)
 	errs = append(errs, err)
 	a.databases, err = newDatabases(cfg, creds.adx, o)
 	errs = append(errs, err)
@@ -141,6 +138,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 
 	audit := auditor{control: ports.ControlTables, now: o.Clock.Now, api: a.instances.api}
 	configuration := &configuration{stored: a.databases.control, instances: a.instances}
+	a.configuration = configuration
 	a.schedule = &schedule.Function{Configuration: configuration, States: a.store, Waker: ports.Waker, Auditor: audit, Depth: a.queues[0].Depth, Sweep: a.sweep,
 		Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
 	a.migrate = &migrate.Function{Pipeline: router{a.instances, audit}, Parse: queue.ParseWakeUp, Auditor: audit}
@@ -149,6 +147,19 @@ func New(cfg config.Config, o Options) (*App, error) {
 		Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
 	a.setup = &setup.Function{Database: reporter{configuration, a.databases}}
 	return a, nil
+}
+
+func storageOf(cfg config.Config, cred azcore.TokenCredential, o Options) blobstore.Config {
+	storage := blobstore.Config{ConnectionString: cfg.Storage.ConnectionString, Container: cfg.Storage.Container,
+		Client: azcore.ClientOptions{Transport: o.transporter(), Retry: o.Waits.Storage}}
+	if storage.ConnectionString.IsZero() {
+		storage.ServiceURL, storage.Credential = cfg.Storage.BlobServiceURL, cred
+	}
+	return storage
+}
+
+func newStore(cfg config.Config, storage blobstore.Config, o Options) (*state.Store, error) {
+	return state.New(state.Config{Storage: storage, Lease: cfg.Migration.Lease, Version: o.Version, Logger: o.Log, Clock: o.Clock.Now})
 }
 
 func pipelineConfig(m config.Migration, d config.Defender, places *pipeline.Places, w Waits) pipeline.Config {
@@ -216,9 +227,13 @@ func newSender(cfg config.Config, cred azcore.TokenCredential, name string, o Op
 	return queue.NewSenderWithCredential(cfg.Storage.QueueServiceURL, name, cred, options)
 }
 
-// Prepare makes the queues that the host polls: it never makes them itself. A
-// failure is no reason to stop: the first wake-up makes its queue as well.
+// Prepare makes the queues that the host polls: it never makes them itself; and says
+// in the storage whose it is, for commands. A failure is no reason to stop: the first
+// wake-up makes its queue as well.
 func (a *App) Prepare(ctx context.Context) {
+	if err := a.store.SaveAppID(ctx, a.cfg.Migration.AppID); err != nil && ctx.Err() == nil {
+		a.log.Warn("say whose the storage is", "error", err.Error())
+	}
 	for _, q := range a.queues {
 		if err := q.Create(ctx); err != nil && ctx.Err() == nil {
 			a.log.Warn("create queue", "error", err.Error())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/defender"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -32,6 +33,11 @@ type instance struct {
 	pipeline interface { // nil: Fault says why
 		Migrate(ctx context.Context, req pipeline.Request) error
 	}
+
+	// For commands: what is behind them, and what the tenant allows.
+	whole     *pipeline.Pipeline
+	client    *defender.Client
+	allowance Allowance
 }
 
 // wiring is what instances are wired with.
@@ -56,7 +62,9 @@ func newInstances(cfg config.Config, w wiring) (*instances, error) {
 	for _, settings := range cfg.Instances {
 		i := &instance{Instance: settings}
 		if i.Fault == nil {
-			i.Fault = i.wire(cfg, w, quotas[tenantOf(settings)], places)
+			tenant := quotas[tenantOf(settings)]
+			i.allowance = tenant.allowance
+			i.Fault = i.wire(cfg, w, tenant.Quota, places)
 		}
 		if i.Fault != nil {
 			faults = append(faults, i.Fault)
@@ -82,7 +90,8 @@ func (i *instance) wire(cfg config.Config, w wiring, calls *quota.Quota, places 
 	if w.options.Ports != nil {
 		w.options.Ports(&i.ports)
 	}
-	i.pipeline = pipeline.New(pipelineConfig(cfg.Migration, i.Defender, places, w.options.Waits), i.ports, w.options.Log)
+	i.whole = pipeline.New(pipelineConfig(cfg.Migration, i.Defender, places, w.options.Waits), i.ports, w.options.Log)
+	i.pipeline, i.client = i.whole, source
 	return nil
 }
 
@@ -91,9 +100,15 @@ func tenantOf(i config.Instance) string {
 	return strings.ToLower(i.Defender.Cloud + "-" + i.Defender.TenantID)
 }
 
+// tenantQuota is the quota of one tenant, and how much that is.
+type tenantQuota struct {
+	*quota.Quota
+	allowance Allowance
+}
+
 // newQuotas makes the quota of each tenant. Instances that name one tenant share
 // it, and of their limits the smallest hold.
-func newQuotas(cfg config.Config, w wiring) (map[string]*quota.Quota, error) {
+func newQuotas(cfg config.Config, w wiring) (map[string]tenantQuota, error) {
 	limits := map[string]config.Defender{}
 	for _, i := range cfg.Instances {
 		if i.Fault != nil {
@@ -109,15 +124,15 @@ func newQuotas(cfg config.Config, w wiring) (map[string]*quota.Quota, error) {
 		}
 		limits[tenantOf(i)] = d
 	}
-	out := map[string]*quota.Quota{}
+	out := map[string]tenantQuota{}
 	var errs []error
 	for tenant, d := range limits {
-		var err error
-		out[tenant], err = quota.New(quota.Config{
+		calls, err := quota.New(quota.Config{
 			Storage: w.storage, Cloud: d.Cloud, Tenant: d.TenantID,
 			PerMinute: d.CallsPerMinute, PerHour: d.CallsPerHour, FreeShare: freeShare(d.FreeShare),
 			Minute: d.QuotaMinute, Hour: d.QuotaHour, Clock: w.options.Clock.Now, Sleep: w.options.Clock.Sleep,
 		})
+		out[tenant] = tenantQuota{calls, NewAllowance(d)}
 		errs = append(errs, err)
 	}
 	return out, errors.Join(errs...)

@@ -134,3 +134,21 @@ func (t Table) NextDue(state *TableState, now time.Time, ticks Ticker) time.Time
 	}
 	return ticks(now)
 }
+
+// RunsPerDay returns how often a day a run of the table is due, by its frequency and
+// the timer as they are after now; 0 where the schedule does not say. No run comes
+// more often than the timer ticks.
+func (t Table) RunsPerDay(now time.Time, ticks Ticker) float64 {
+	between := ticks.Length(now)
+	if between <= 0 {
+		return 0
+	}
+	if f, err := ParseFrequency(t.Frequency); err == nil {
+		between = max(between, f.every)
+		if f.cron != nil {
+			first := f.cron.Next(now.UTC())
+			between = max(between, f.cron.Next(first).Sub(first))
+		}
+	}
+	return float64(24*time.Hour) / float64(between)
+}

@@ -137,3 +137,16 @@ func TestRow_TableRejectsAFrequencyThatIsNone(t *testing.T) {
 		}
 	}
 }
+
+func TestTable_RunsPerDay(t *testing.T) {
+	hourly := plan.Ticker(func(after time.Time) time.Time { return after.Truncate(time.Hour).Add(time.Hour) })
+	now := time.Date(2026, 11, 20, 10, 20, 0, 0, time.UTC)
+	for frequency, want := range map[string]float64{"": 24, "6h": 4, "1m": 24, "2d": 0.5, "0 30 2 * * *": 1} {
+		if got := (plan.Table{Frequency: frequency}).RunsPerDay(now, hourly); got != want {
+			t.Errorf("%q: %v a day, want %v", frequency, got, want)
+		}
+	}
+	if got := (plan.Table{}).RunsPerDay(now, func(time.Time) time.Time { return time.Time{} }); got != 0 {
+		t.Errorf("without a schedule: %v", got)
+	}
+}

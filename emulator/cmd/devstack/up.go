@@ -56,7 +56,7 @@ func (c upCommand) Run(p *process) error {
 	return errors.Join(c.serve(p.ctx, e, app, given), remove(), e.Close())
 }
 
-func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App, given map[string]string) error {
+func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App, given map[string]string) (err error) {
 	out, err := e.Prepare(ctx, app, c.Data != "")
 	if err != nil {
 		return err
@@ -67,6 +67,11 @@ func (c upCommand) serve(ctx context.Context, e *stack.Emulators, app stack.App,
 		}
 	}
 	changes, kept := e.Honour(given)
+	remove, err := e.PostSettings(stack.EnvPath, changes)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
 	if len(changes) > 0 {
 		say("settings from the environment and local.settings.json: " + strings.Join(slices.Sorted(maps.Keys(changes)), ", "))
 	}
@@ -115,8 +120,8 @@ func (c upCommand) explain(e *stack.Emulators, api string) error {
 		"  tables     curl %[1]s/api/tables\n  setup      curl %[1]s/api/setup\n"+
 		"  tick       curl -X POST -H 'Content-Type: application/json' -d '{\"input\":\"\"}' %[1]s/admin/functions/schedule\n"+
 		"  one table  curl -X POST %[1]s/api/tables/%[2]s/migrate\n  rows       %[3]s query '%[4]sVisible() | take 5'\n"+
-		"  runs       %[3]s query 'MigrationAuditLog | project TableName, Status, RecordCount'\n  Kusto      %[5]s\n\n",
-		api, first.Source, self(), first.Destination, curlLine(e.Describe()))
+		"  runs       %[3]s query 'MigrationAuditLog | project TableName, Status, RecordCount'\n  handler    %[6]s --env-file %[7]s tables\n  Kusto      %[5]s\n\n",
+		api, first.Source, self(), first.Destination, curlLine(e.Describe()), c.App+"/handler", stack.EnvPath)
 	return nil
 }
 

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/handler/app"
+	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+func candidate(instance, source, destination string) plan.Candidate {
+	return plan.Candidate{Row: plan.Row{Instance: instance, SourceTable: source, DestinationTable: destination, LoadType: "Full", IsActive: true}}
+}
+
+func TestPick_FindsWhatAPersonMeans(t *testing.T) {
+	rows := []plan.Candidate{candidate("", "DeviceInfo", "InfoRaw"), candidate("", "DeviceTvmA", "A"), candidate("west", "DeviceInfo", "W"), candidate("", "DeviceTvmB", "B")}
+	for _, tt := range []struct{ names, want, refused string }{
+		{"devicetvma A", "DeviceTvmA", ""},
+		{"devicetvm* DeviceTvmB InfoRaw", "DeviceTvmA DeviceTvmB DeviceInfo", ""},
+		{"DeviceInfo", "", "--instance"},
+		{"*Info", "DeviceInfo west/DeviceInfo", ""},
+		{"W", "west/DeviceInfo", ""},
+		{"Nowhere Elsewhere*", "", `no table "Nowhere"`},
+		{"Elsewhere*", "", "fits"},
+		{"[", "", "pattern"},
+	} {
+		found, err := pick(rows, strings.Fields(tt.names))
+		var got []string
+		for _, row := range found {
+			got = append(got, shown(row.Key()))
+		}
+		if strings.Join(got, " ") != tt.want || (err != nil) != (tt.refused != "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
+			t.Errorf("%s: %v, %v; want %q, %q", tt.names, got, err, tt.want, tt.refused)
+		}
+	}
+}
+
+func TestExitCode_TellsWhoHasToAct(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errSaid, 1},
+		{errors.New("no"), 1},
+		{usageError{errors.New("no")}, 2},
+		{errors.Join(errors.New("x"), usageError{errors.New("no")}), 2},
+		{settingsError{errors.New("no")}, 3},
+		{fmt.Errorf("%w (%w)", errSaid, context.Canceled), 130},
+	} {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("%v: %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestRun_FaultsHaveTheirExitCode(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		env  map[string]string
+		want int
+	}{
+		{[]string{"plan"}, settings, exitUsage},
+		{[]string{"tables", "--output", "xml"}, settings, exitUsage},
+		{[]string{"off", "DeviceInfo"}, nil, exitSettings},
+	} {
+		if _, err := runWith(t, tt.env, tt.args...); exitCode(err) != tt.want {
+			t.Errorf("%v: %v, exit code %d, want %d", tt.args, err, exitCode(err), tt.want)
+		}
+	}
+}
+
+// The file goes over the environment, and what it holds stands in no error.
+func TestEnvFile_GoesOverTheEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	write := func(text string) string {
+		path := filepath.Join(dir, "x.env")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	environment := map[string]string{"A": "outside", "C": "outside", "D": "outside"}
+	told := map[string]string{}
+	p := &process{getenv: func(name string) string { return environment[name] }, setenv: func(name, value string) error { told[name] = value; return nil }}
+	if err := p.readEnvFile(write("# settings\nA='x=y;AccountKey=a+b/c==;#1 $HOME'\nexport B=two\nD=\n")); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, name := range []string{"A", "B", "C", "D"} {
+		got[name] = p.getenv(name)
+	}
+	if diff := cmp.Diff(map[string]string{"A": "x=y;AccountKey=a+b/c==;#1 $HOME", "B": "two", "C": "outside", "D": "outside"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if told["A"] != got["A"] || len(p.environ) != 3 {
+		t.Errorf("libraries see %v, warnings %v", told, p.environ)
+	}
+	if err := p.readEnvFile(write("hush hush\n")); exitCode(err) != exitSettings || strings.Contains(err.Error(), "hush") {
+		t.Errorf("a file that is none: %v", err)
+	}
+}
+
+// script is a migrator that answers in turn.
+type script struct {
+	answers []func(pipeline.Attendant) error
+	seen    []pipeline.Request
+}
+
+func (s *script) Migrate(_ context.Context, req pipeline.Request) error {
+	s.seen = append(s.seen, req)
+	answer := s.answers[0]
+	s.answers = s.answers[1:]
+	return answer(req.Attendant)
+}
+
+// Where the service would put a table off the command sleeps, and says why; three
+// failures in a row are enough, and a permanent one is at once.
+func TestErrand_WaitsAndTriesAsTheQueueDoes(t *testing.T) {
+	up := plan.WakeUp{Key: plan.Key{Source: "DeviceInfo"}, Trigger: plan.Manual, Again: 1}
+	off := func(a pipeline.Attendant) error {
+		a.PutOff(up, 90*time.Second, "fetch slice 1: take a call: no call is free")
+		return nil
+	}
+	fails := func(pipeline.Attendant) error { return errors.New("storage is away") }
+	done := func(a pipeline.Attendant) error {
+		a.Progress(pipeline.Progress{RunID: "1", Planned: 5, Verified: 5, Slices: 1, Calls: 2, Status: plan.Success, More: true})
+		a.Progress(pipeline.Progress{RunID: "2", Planned: 7, Verified: 7, Slices: 2, Calls: 3, Status: plan.Success})
+		return nil
+	}
+	nothing := func(pipeline.Attendant) error { return nil }
+	permanent := func(pipeline.Attendant) error { return fault.As(fault.Permanent, errors.New("no such table")) }
+	type answers = []func(pipeline.Attendant) error
+	for _, tt := range []struct {
+		name    string
+		answers answers
+		took    time.Duration
+		want    outcome
+		printed string
+	}{
+		{"put off", answers{off, done}, 90 * time.Second, outcome{Status: plan.Success, Rows: 12, Slices: 3, Calls: 5}, "waits 1m30s: no call is free"},
+		{"failures that pass", answers{fails, fails, off, fails, fails, done}, 180 * time.Second, outcome{Status: plan.Success, Rows: 12, Slices: 3, Calls: 5}, "storage is away"},
+		{"failures that stay", answers{fails, fails, fails}, 45 * time.Second, outcome{Status: plan.Failed, Problem: "failed 3 times: storage is away"}, "waits 15s"},
+		{"for good", answers{permanent}, 0, outcome{Status: plan.Failed, Problem: "no such table"}, ""},
+		{"nothing", answers{nothing}, 0, outcome{Status: nothingNew}, "Nothing new"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out bytes.Buffer
+				e := newErrand(candidate("", "DeviceInfo", "DeviceInfoRaw"), &lines{out: &out})
+				s := &script{answers: tt.answers}
+				began := time.Now()
+				e.conclude(e.follow(t.Context(), s, false, 15*time.Second))
+				e.show.ended(e.row.Key(), e.outcome)
+				tt.want.Table, tt.want.Seconds = "DeviceInfo", e.outcome.Seconds
+				if took := time.Since(began); took != tt.took || len(s.answers) != 0 {
+					t.Errorf("took %v, %d answers left, want %v and none", took, len(s.answers), tt.took)
+				}
+				if diff := cmp.Diff(tt.want, e.outcome); diff != "" {
+					t.Error(diff)
+				}
+				if !strings.Contains(out.String(), tt.printed) {
+					t.Errorf("printed %q, want %q in it", out.String(), tt.printed)
+				}
+			})
+		})
+	}
+}
+
+// A table is worth a warning where a day brings more than a day's calls can take.
+func TestPlanned_SaysWhatAQuotaCannotTake(t *testing.T) {
+	allowance := app.NewAllowance(config.Defender{CallsPerMinute: 45, FreeShare: 0.2, QuotaMinute: time.Minute, CallsPerHour: 1500, QuotaHour: time.Hour})
+	tell := func(f pipeline.Forecast, runs float64) planned {
+		var one planned
+		one.tell(f, allowance, runs)
+		return one
+	}
+	f := pipeline.Forecast{Rows: 950_000, Slices: 10, Runs: 1, Calls: 72, Width: 1000, Target: 40_000, PerDay: 1_000_000}
+	one := tell(f, 24)
+	if one.Minutes != 2 || one.AllowancePerDay != 28_800 || one.BytesPerDay != 1_000_000_000 || one.BytesPerYear != 365_000_000_000 || one.CallsPerDay != 49 || len(one.Notes) != 0 {
+		t.Errorf("a table that fits: %+v", one)
+	}
+	f.PerDay = 28_801 * 40_000
+	if one := tell(f, 24); len(one.Notes) != 1 || !strings.Contains(one.Notes[0], "exceeds your quota: stream this one") {
+		t.Errorf("a table that does not: %+v", one)
+	}
+	f.PerDay = 28_800 * 40_000
+	if one := tell(f, 24); len(one.Notes) != 0 {
+		t.Errorf("a table that just fits: %+v", one)
+	}
+	f.Calls = 2400
+	if one := tell(f, 24); one.Minutes != 120 {
+		t.Errorf("%v minutes for 2400 calls of 1200 an hour", one.Minutes)
+	}
+	snapshot := pipeline.Forecast{Table: plan.Table{Load: plan.Snapshot}, Rows: 1000, PerDay: 1000, Width: 10, Target: 100, Runs: 1}
+	if one := tell(snapshot, 4); one.BytesPerDay != 40_000 {
+		t.Errorf("a snapshot four times a day: %+v", one)
+	}
+}
+
+// What is appended is shown first, and a person may say no.
+func TestAppend_ShowsTheRowFirst(t *testing.T) {
+	before := candidate("", "DeviceInfo", "DeviceInfoRaw")
+	before.LastRefreshedTime = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	off := before.Row
+	off.IsActive = false
+	for _, tt := range []struct {
+		name   string
+		change change
+		answer string
+		want   string
+	}{
+		{"no", change{before: before, after: off}, "n\n", "DeviceInfo:\n  IsActive          false, was true\nappend 1 row to MigrationConfiguration? [y/N] nothing was appended\n"},
+		{"silence", change{before: before, after: off}, "", "DeviceInfo:\n  IsActive          false, was true\nappend 1 row to MigrationConfiguration? [y/N] nothing was appended\n"},
+		{"nothing to do", change{before: before, after: before.Row}, "y\n", "DeviceInfo: is so already\nnothing to append\n"},
+	} {
+		var out bytes.Buffer
+		p := &process{ctx: t.Context(), stdin: strings.NewReader(tt.answer), stdout: &out, asking: true}
+		if err := p.append(nil, outputFlag{}, appendFlags{}, []change{tt.change}); err != nil || out.String() != tt.want {
+			t.Errorf("%s: %q, %v; want %q", tt.name, out.String(), err, tt.want)
+		}
+	}
+}
+
+// Every command explains itself with an example, in 80 columns.
+func TestHelp_HasAnExample(t *testing.T) {
+	for _, name := range []string{"tables", "plan", "migrate", "on", "off"} {
+		out, err := helpOf(t, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out, "Example:") || !strings.Contains(out, "handler "+name+" ") {
+			t.Errorf("%s --help has no example:\n%s", name, out)
+		}
+		for line := range strings.Lines(out) {
+			if len(strings.TrimRight(line, "\n")) > columns {
+				t.Errorf("%s --help: %d columns: %s", name, len(line), line)
+			}
+		}
+	}
+}

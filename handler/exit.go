@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+)
+
+// Exit codes. docs/cli.md explains them.
+const (
+	exitFailed      = 1   // something that was tried failed
+	exitUsage       = 2   // the command line is wrong
+	exitSettings    = 3   // a setting is missing or faulty
+	exitInterrupted = 130 // Ctrl-C or SIGTERM
+)
+
+// usageError is a command line that cannot be obeyed.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// settingsError is a fault of the settings.
+type settingsError struct{ error }
+
+func (e settingsError) Unwrap() error { return e.error }
+
+// errSaid ends a command whose own output has said what failed.
+var errSaid = errors.New("failed")
+
+func exitCode(err error) int {
+	var usage usageError
+	var settings settingsError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &settings):
+		return exitSettings
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	default:
+		return exitFailed
+	}
+}

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// appendFlags are of commands that append configuration rows.
+type appendFlags struct {
+	Yes    bool `short:"y" help:"Do not ask."`
+	DryRun bool `help:"Show what would be appended, and append nothing."`
+}
+
+// onCommand switches tables on.
+type onCommand struct {
+	instanceFlag
+	outputFlag
+	appendFlags
+	Tables []string `arg:"" name:"table" help:"Tables, or patterns of configured ones such as DeviceTvm*."`
+}
+
+func (onCommand) Help() string {
+	return `Appends a row to MigrationConfiguration, which is shown first: the newest row of the
+table with IsActive = true; for a table that has none, the row of the recommended
+configuration. The next run takes it up.
+
+Example:
+
+  handler on DeviceInfo`
+}
+
+func (c onCommand) Run(p *process) error {
+	return switchTables(p, c.instanceFlag, c.outputFlag, c.appendFlags, c.Tables, true)
+}
+
+// offCommand switches tables off.
+type offCommand struct {
+	instanceFlag
+	outputFlag
+	appendFlags
+	Tables []string `arg:"" name:"table" help:"Configured tables, or patterns such as DeviceTvm*."`
+}
+
+func (offCommand) Help() string {
+	return `Appends the newest row of the table with IsActive = false to
+MigrationConfiguration; it is shown first. An open run pauses, and goes on when the
+table is switched on.
+
+Example:
+
+  handler off 'Email*'`
+}
+
+func (c offCommand) Run(p *process) error {
+	return switchTables(p, c.instanceFlag, c.outputFlag, c.appendFlags, c.Tables, false)
+}
+
+func switchTables(p *process, whose instanceFlag, out outputFlag, how appendFlags, names []string, on bool) error {
+	g, err := p.open(false, false)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	rows, err := g.Rows(p.ctx, whose.Instance)
+	if err != nil {
+		return err
+	}
+	if on {
+		rows = g.withRecommended(rows, names, whose.Instance)
+	}
+	picked, err := pick(rows, names)
+	if err != nil {
+		return err
+	}
+	var changes []change
+	for _, row := range picked {
+		after := row.Row
+		after.IsActive = on
+		changes = append(changes, change{before: row, after: after, isNew: errors.Is(row.Problem, errUnconfigured)})
+	}
+	return p.append(g, out, how, changes)
+}
+
+// change is a configuration row to be appended in the place of another.
+type change struct {
+	before plan.Candidate
+	after  plan.Row
+	isNew  bool   // there is no row before
+	note   string // what a person should know of it; "": nothing
+}
+
+// changed is one column of it.
+type changed struct {
+	Column string `json:"column"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+// columns returns what differs.
+func (c change) columns() (out []changed) {
+	before := cells(c.before.Row)
+	if c.isNew {
+		before = map[string]string{}
+	}
+	for _, name := range []string{"DestinationTable", "WatermarkColumn", "LastRefreshedTime", "LoadType", "IsActive", "Frequency"} {
+		if after := cells(c.after)[name]; before[name] != after {
+			out = append(out, changed{name, before[name], after})
+		}
+	}
+	return out
+}
+
+func cells(r plan.Row) map[string]string {
+	mark := ""
+	if !r.LastRefreshedTime.IsZero() {
+		mark = plan.Stamp(r.LastRefreshedTime)
+	}
+	column := strings.TrimSpace(r.WatermarkColumn)
+	if column == "" {
+		column = "None"
+	}
+	return map[string]string{"DestinationTable": r.DestinationTable, "WatermarkColumn": column, "LastRefreshedTime": mark,
+		"LoadType": r.LoadType, "IsActive": fmt.Sprint(r.IsActive), "Frequency": r.Frequency}
+}
+
+// appended is a change as JSON says it.
+type appended struct {
+	Instance string    `json:"instance,omitempty"`
+	Table    string    `json:"table"`
+	Changes  []changed `json:"changes"`
+	Note     string    `json:"note,omitempty"`
+	Appended bool      `json:"appended"`
+}
+
+// append shows the changes, asks where somebody is there to answer, and appends their
+// rows. A change of nothing is said and left out.
+func (p *process) append(g *program, out outputFlag, how appendFlags, changes []change) error {
+	var todo []change
+	for _, c := range changes {
+		if len(c.columns()) > 0 {
+			todo = append(todo, c)
+		}
+		if !out.json() {
+			p.showChange(c)
+		}
+	}
+	answer := !how.DryRun
+	if answer && len(todo) > 0 && !how.Yes && p.asking && !out.json() {
+		answer = p.confirm(fmt.Sprintf("append %s to MigrationConfiguration?", counted(int64(len(todo)), "row")))
+	}
+	if answer {
+		for _, c := range todo {
+			if err := g.Append(p.ctx, c.after); err != nil {
+				return err
+			}
+		}
+	}
+	if out.json() {
+		for _, c := range changes {
+			columns := c.columns()
+			if err := printJSON(p.stdout, appended{c.after.Instance, c.after.SourceTable, columns, c.note, answer && len(columns) > 0}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	switch {
+	case len(todo) == 0:
+		fmt.Fprintln(p.stdout, "nothing to append")
+	case answer:
+		fmt.Fprintf(p.stdout, "%s appended to MigrationConfiguration\n", counted(int64(len(todo)), "row"))
+	default:
+		fmt.Fprintln(p.stdout, "nothing was appended")
+	}
+	return nil
+}
+
+func (p *process) showChange(c change) {
+	key := plan.Key{Instance: c.after.Instance, Source: c.after.SourceTable}
+	columns := c.columns()
+	switch {
+	case c.isNew:
+		fmt.Fprintf(p.stdout, "%s: new\n", shown(key))
+	case len(columns) == 0:
+		fmt.Fprintf(p.stdout, "%s: is so already\n", shown(key))
+	default:
+		fmt.Fprintf(p.stdout, "%s:\n", shown(key))
+	}
+	for _, x := range columns {
+		if c.isNew {
+			fmt.Fprintf(p.stdout, "  %-17s %s\n", x.Column, x.After)
+			continue
+		}
+		fmt.Fprintf(p.stdout, "  %-17s %s, was %s\n", x.Column, orNone(x.After), orNone(x.Before))
+	}
+	if c.note != "" {
+		fmt.Fprintln(p.stdout, folded("  "+c.note, "  "))
+	}
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}
+
+// confirm asks a person; whoever says nothing says no.
+func (p *process) confirm(question string) bool {
+	fmt.Fprintf(p.stdout, "%s [y/N] ", question)
+	line, _ := bufio.NewReader(p.stdin).ReadString('\n') // an end without a line is a no
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}
+
+// errUnconfigured marks a row that stands in no configuration yet.
+var errUnconfigured = errors.New("not configured")
+
+// withRecommended adds, for names of the catalogue that have no row, the row of the
+// recommended configuration, for the instance named or the only one there is.
+func (g *program) withRecommended(rows []plan.Candidate, names []string, instance string) []plan.Candidate {
+	if instance == "" && len(g.cfg.Instances) > 1 {
+		return rows
+	}
+	key := g.cfg.Instances[0].Key()
+	if instance != "" {
+		i, err := g.cfg.Instance(instance)
+		if err != nil {
+			return rows // said by who reads the rows
+		}
+		key = i.Key()
+	}
+	for _, name := range names {
+		found, err := pick(rows, []string{name})
+		row, known := adx.Recommended(name)
+		if err == nil && len(found) > 0 || !known {
+			continue
+		}
+		row.Instance = key
+		rows = append(rows, plan.Candidate{Row: row, Problem: errUnconfigured})
+	}
+	return rows
+}

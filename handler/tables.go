@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/defender2adx/defender2adx/functions/tables"
+	"github.com/defender2adx/defender2adx/internal/defender"
+	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/schema"
+)
+
+// tablesCommand lists tables.
+type tablesCommand struct {
+	instanceFlag
+	outputFlag
+	Configured bool `help:"Only what MigrationConfiguration has; Defender is not asked."`
+}
+
+func (tablesCommand) Help() string {
+	return `The tables of the catalogue and of MigrationConfiguration: which of them the tenant
+lets you read (a table without licence or role is not offered), with the rows that
+Defender holds now, and whether each is copied, how its last attempt ended, and
+when it is due next (UTC). Asking Defender takes a few calls of the quota.
+
+Example:
+
+  handler tables --configured`
+}
+
+// listed is a table as it is shown.
+type listed struct {
+	tables.Table
+	Configured bool   `json:"configured"`
+	Offered    *bool  `json:"offered,omitempty"` // absent: Defender was not asked
+	Rows       *int64 `json:"rows,omitempty"`    // that Defender holds; absent: not known
+	Columns    int    `json:"columns,omitempty"`
+	// CatalogueColumns is how many columns are known of the table; 0: it is not in the
+	// catalogue.
+	CatalogueColumns int `json:"catalogueColumns,omitempty"`
+}
+
+func (c tablesCommand) Run(p *process) error {
+	g, err := p.open(false, false)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	rows, err := g.Rows(p.ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	var all []listed
+	for _, row := range rows {
+		t, err := g.Show(p.ctx, row)
+		if err != nil {
+			return err
+		}
+		all = append(all, listed{Table: t, Configured: true})
+	}
+	if !c.Configured {
+		if all, err = c.withOffered(p, g, all); err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(all, func(a, b listed) int { return strings.Compare(a.Instance+"/"+a.Source, b.Instance+"/"+b.Source) })
+	if c.json() {
+		return printJSON(p.stdout, all...)
+	}
+	printTables(p, all, !c.Configured)
+	return nil
+}
+
+// withOffered asks the tenant for the tables, and for those of the catalogue that are
+// not configured.
+func (c tablesCommand) withOffered(p *process, g *program, all []listed) ([]listed, error) {
+	key, err := g.InstanceKey(c.Instance)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, t := range all {
+		if t.Instance == key && plan.CheckName("SourceTable", t.Source) == nil {
+			names = append(names, t.Source)
+		}
+	}
+	for _, t := range schema.Catalogue() {
+		if !slices.Contains(names, t.Name) {
+			names = append(names, t.Name)
+			all = append(all, listed{Table: tables.Table{Instance: key, Source: t.Name}})
+		}
+	}
+	offers, err := g.Offered(p.ctx, c.Instance, names)
+	if err != nil {
+		return nil, fmt.Errorf("ask what the tenant offers: %w", err)
+	}
+	for i := range all {
+		if all[i].Instance == key {
+			all[i].tell(offers)
+		}
+	}
+	return all, nil
+}
+
+func (t *listed) tell(offers map[string]defender.Offer) {
+	offer, offered := offers[t.Source]
+	t.Offered = &offered
+	if known, ok := schema.Lookup(t.Source); ok {
+		t.CatalogueColumns = len(known.Columns)
+	}
+	if t.Columns = offer.Columns; offered && offer.Rows >= 0 {
+		t.Rows = &offer.Rows
+	}
+}
+
+func printTables(p *process, all []listed, asked bool) {
+	g := &grid{head: []string{"TABLE", "ROWS", "STATE", "LAST", "NEXT DUE"}}
+	if !asked {
+		g.head[1] = "LAST ROWS"
+	}
+	offered := 0
+	for _, t := range all {
+		rows, last, next := "-", "-", "-"
+		switch {
+		case asked && t.Rows != nil:
+			rows = fmt.Sprint(*t.Rows)
+		case !asked && t.LastRunRows != nil:
+			rows = fmt.Sprint(*t.LastRunRows)
+		}
+		if t.Last != nil {
+			last = t.Last.Status
+		}
+		if t.NextDue != nil {
+			next = t.NextDue.UTC().Format("01-02 15:04")
+		}
+		if t.Offered != nil && *t.Offered {
+			offered++
+		}
+		g.add(shown(plan.Key{Instance: t.Instance, Source: t.Source}), rows, t.state(), last, next)
+		if t.Problem != "" {
+			g.note(t.Problem)
+		}
+		if t.Last != nil && t.Last.Error != "" {
+			g.note(t.Last.Error)
+		}
+		if run := t.OpenRun; run != nil && run.Started != nil {
+			g.note(fmt.Sprintf("run %s is open since %s: %d of %s in ADX, %s", run.RunID, minute(*run.Started), run.Verified, counted(int64(run.Slices), "slice"), counted(run.Rows, "row")))
+		}
+		if t.Configured && t.NotBefore != nil && t.NotBefore.After(time.Now()) {
+			g.note("waits until " + minute(*t.NotBefore))
+		}
+	}
+	g.print(p.stdout)
+	if asked {
+		fmt.Fprintf(p.stdout, "%s, %d offered\n", counted(int64(len(all)), "table"), offered)
+	} else {
+		fmt.Fprintln(p.stdout, counted(int64(len(all)), "table"))
+	}
+}
+
+// state is on, off or faulty for a configured table; else whether the tenant has it.
+func (t listed) state() string {
+	switch {
+	case t.Offered != nil && !*t.Offered:
+		return "not offered"
+	case t.Problem != "":
+		return "faulty"
+	case t.Configured && t.Active:
+		return "on"
+	case t.Configured:
+		return "off"
+	default:
+		return "free"
+	}
+}

@@ -1,0 +1,35 @@
+package defender
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/rowpath"
+)
+
+// Found is the answer to a person's query.
+type Found struct {
+	Columns []string // in the schema's order; nil where the answer carried none
+	Rows    []byte   // newline-delimited JSON, as Defender sent each row
+	Count   int64
+	Cut     bool // there may be more: the answer has the service's maximum of rows
+}
+
+// Hunt runs a person's query as it stands, in one call.
+func (c *Client) Hunt(ctx context.Context, call plan.Caller, text string) (Found, error) {
+	var out Found
+	err := c.do(ctx, call, func(ctx context.Context) error {
+		var rows bytes.Buffer
+		res, err := c.ask(ctx, question{table: plan.Table{Source: "query"}, text: text}, &rows, rowpath.Options{Plain: true, MaxRows: plan.MaxRows})
+		if err != nil {
+			return err
+		}
+		out = Found{Rows: rows.Bytes(), Count: res.Rows, Cut: res.Capped}
+		for _, column := range res.Columns {
+			out.Columns = append(out.Columns, column.Name)
+		}
+		return nil
+	})
+	return out, err
+}
