@@ -196,7 +196,14 @@ func newADX(cfg config.Config, database string, cred azcore.TokenCredential, o O
 	})
 }
 
-func newSource(i config.Instance, own azcore.TokenCredential, o Options) (pipeline.Source, error) {
+// hunter is a source that people ask, too.
+type hunter interface {
+	pipeline.Source
+	Hunt(ctx context.Context, call plan.Caller, text string) (defender.Found, error)
+	Offered(ctx context.Context, call plan.Caller, names []string) (map[string]defender.Offer, error)
+}
+
+func newSource(i config.Instance, own azcore.TokenCredential, o Options) (hunter, error) {
 	cred, err := sourceCredential(i, own, o)
 	if err != nil {
 		return nil, err

@@ -181,7 +181,7 @@ func (a *App) AskDefender(ctx context.Context, instance, text string) (defender.
 	if err != nil {
 		return defender.Found{}, err
 	}
-	return i.client.Hunt(ctx, i.whole.Caller("query"), text)
+	return i.hunter.Hunt(ctx, i.whole.Caller("query"), text)
 }
 
 // onlyInstance returns the instance that a person names; without a name the only one.
@@ -205,7 +205,7 @@ func (a *App) Offered(ctx context.Context, instance string, names []string) (map
 	if err != nil {
 		return nil, err
 	}
-	return i.client.Offered(ctx, i.whole.Caller("tables"), names)
+	return i.hunter.Offered(ctx, i.whole.Caller("tables"), names)
 }
 
 // InstanceKey returns the key of the instance that a person names, or of the only one.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/config"
-	"github.com/defender2adx/defender2adx/internal/defender"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -36,7 +35,7 @@ type instance struct {
 
 	// For commands: what is behind them, and what the tenant allows.
 	whole     *pipeline.Pipeline
-	client    *defender.Client
+	hunter    hunter
 	allowance Allowance
 }
 
@@ -91,7 +90,7 @@ func (i *instance) wire(cfg config.Config, w wiring, calls *quota.Quota, places 
 		w.options.Ports(&i.ports)
 	}
 	i.whole = pipeline.New(pipelineConfig(cfg.Migration, i.Defender, places, w.options.Waits), i.ports, w.options.Log)
-	i.pipeline, i.client = i.whole, source
+	i.pipeline, i.hunter = i.whole, source
 	return nil
 }
 

@@ -33,3 +33,23 @@ func (c *Client) Hunt(ctx context.Context, call plan.Caller, text string) (Found
 	})
 	return out, err
 }
+
+// Hunt runs a person's query.
+func (a *Auto) Hunt(ctx context.Context, call plan.Caller, text string) (Found, error) {
+	client, err := a.choose(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	out, err := client.Hunt(ctx, call, text)
+	return out, a.served(err)
+}
+
+// Offered looks which of the tables the tenant has.
+func (a *Auto) Offered(ctx context.Context, call plan.Caller, names []string) (map[string]Offer, error) {
+	client, err := a.choose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := client.Offered(ctx, call, names)
+	return out, a.served(err)
+}
