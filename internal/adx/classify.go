@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	kustoerrors "github.com/Azure/azure-kusto-go/azkustodata/errors"
 	kustov2 "github.com/Azure/azure-kusto-go/azkustodata/query/v2"
@@ -24,6 +25,10 @@ const (
 	ingestors role = "ingestors"
 	admins    role = "admins"
 )
+
+// pausedWait is how often a paused capacity is asked whether it is back. People pause
+// them for nights and weekends.
+const pausedWait = 10 * time.Minute
 
 // messageLimit clips what is quoted of a service's message.
 const messageLimit = 600
@@ -49,6 +54,8 @@ func (c *Client) classify(ctx context.Context, needs role, err error) error {
 	answer := describe(err)
 	text := "ADX: " + answer.text
 	switch {
+	case answer.paused:
+		return fault.WaitUntil(c.now().Add(pausedWait), errors.New(text+"; resume the Fabric capacity of the Eventhouse; until then everything waits"))
 	case answer.status == http.StatusUnauthorized || answer.status == http.StatusForbidden:
 		remedy := "check the credential and grant the role: " + c.grant(needs)
 		if answer.status == http.StatusUnauthorized {
@@ -108,6 +115,7 @@ type said struct {
 	unknownName bool
 	noDatabase  bool
 	noCapacity  bool // the cluster is busy, and did nothing
+	paused      bool // its owner switched it off
 	text        string
 }
 
@@ -161,7 +169,7 @@ func judged(what answer.Said, text string) said {
 	what.Service = answer.Kusto
 	row := answer.For(what)
 	return said{kind: row.Kind, status: what.Status, unknownName: row.Meaning == answer.UnknownName, noDatabase: row.Meaning == answer.UnknownDatabase,
-		noCapacity: row.Meaning == answer.Throttled, text: text}
+		noCapacity: row.Meaning == answer.Throttled, paused: row.Meaning == answer.Paused, text: text}
 }
 
 // message joins a code and the longer of two texts.

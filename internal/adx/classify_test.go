@@ -40,6 +40,8 @@ func TestErrors_HaveAKindAndARemedyAndNoStatement(t *testing.T) {
 		{"unauthenticated", reply{code: 401}, fault.Permanent, ".add database ['db1'] viewers ('aadapp="},
 		{"unauthorized", reply{code: 403, body: restError("Forbidden", "Principal 'aadapp=x' is not authorized", yes)}, fault.Permanent, ".add database ['db1'] viewers ('aadapp="},
 		{"out of memory in the answer", reply{columns: "Slice:int, Rows:long, Nulls:long", v2error: restError("E_LOW_MEMORY", "low memory", no)}, fault.Retry, "low memory"},
+		{"paused capacity", reply{code: 403, body: restError("CapacityNotActive", "Unable to complete the action because this Fabric capacity is currently paused.", yes)}, fault.Wait, "resume the Fabric capacity"},
+		{"paused capacity, by its text alone", reply{code: 400, body: restError("BadRequest", "Unable to complete the action because this Fabric capacity is currently paused.", yes)}, fault.Wait, "resume the Fabric capacity"},
 		{"empty answer", reply{body: " "}, fault.Retry, ""},
 	}
 	for _, tc := range cases {

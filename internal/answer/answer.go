@@ -48,6 +48,7 @@ const (
 	AlreadyIngested                // the rows stand in the table, under the same tag
 	IngestionFailed                // the rows will never come
 	UnknownDatabase                // the database itself is not there
+	Paused                         // switched off by its owner, and on again some day
 )
 
 // Said is one refusal, as far as it could be read.

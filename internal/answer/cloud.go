@@ -95,6 +95,9 @@ var unknownDatabase = []string{"kind 'database'"}
 
 // kustoRows go by Kusto's own flag where there is one, else by the status.
 var kustoRows = []Row{
+	// Whatever the status is, which no page names.
+	{Service: Kusto, Texts: []string{"capacity is currently paused", "capacitynotactive"}, Meaning: Paused, Kind: fault.Wait,
+		Remedy: "resume the Fabric capacity of the Eventhouse", Source: "Microsoft Fabric, pause and resume: effect on user requests"},
 	{Service: Kusto, Min: 401, Max: 401, Meaning: TokenRefused, Kind: fault.Permanent, Source: kustoStatus},
 	{Service: Kusto, Min: 403, Max: 403, Meaning: MissingRight, Kind: fault.Permanent, Source: kustoStatus},
 	{Service: Kusto, Min: 429, Max: 429, Meaning: Throttled, Kind: fault.Retry, Source: "Kusto, capacity policy"},
