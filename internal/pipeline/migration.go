@@ -171,7 +171,9 @@ func (m *migration) rebuild(ctx context.Context) (*plan.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	published(state, rows)
+	if err := m.published(ctx, state, rows); err != nil {
+		return nil, err
+	}
 	ledger, err := m.lease.OpenLedger(ctx)
 	if err != nil {
 		return nil, err
@@ -182,10 +184,7 @@ func (m *migration) rebuild(ctx context.Context) (*plan.Ledger, error) {
 	}
 	if ledger != nil {
 		state.Generation = max(state.Generation, ledger.Generation+1)
-		state.OpenRun, state.Table, state.Rebuilt = ledger.RunID, ledger.Table, false
-		if ledger.Table.Load != plan.Snapshot {
-			state.Watermark = ledger.Window.From
-		}
+		state.Adopt(ledger, m.cfg.Settle)
 	}
 	if len(rows) == 0 && ledger == nil {
 		// Nothing is known of such a table, so nothing is written for it.
@@ -203,30 +202,58 @@ func (m *migration) rebuild(ctx context.Context) (*plan.Ledger, error) {
 }
 
 // published fills the state from the rows that we published: the first of each
-// run and generation, since a later one is a user's copy. What users wrote is
-// left to be judged as always.
-func published(state *plan.TableState, rows []plan.Row) {
+// run and generation, since a later one is a user's copy. What users wrote last is
+// left to be judged as always; what they wrote before tells which run began with a
+// watermark of theirs.
+func (m *migration) published(ctx context.Context, state *plan.TableState, rows []plan.Row) error {
 	type origin struct {
 		run        string
 		generation int64
 	}
 	seen := map[origin]bool{}
+	said, edited, commanded := time.Time{}, false, false // by the user's rows since the last of ours
 	for _, row := range rows {
 		state.Generation = max(state.Generation, row.Generation+1)
 		t, err := row.Table()
 		from := origin{t.RunID, t.Generation}
-		if err != nil || t.RunID == "" || seen[from] {
+		switch {
+		case err != nil:
+			continue
+		case t.RunID == "" || seen[from]:
+			mark := t.LastRefreshed
+			if !mark.IsZero() && !mark.Equal(said) {
+				commanded = !state.EverPublished(mark)
+			}
+			said, edited = mark, true
 			continue
 		}
 		seen[from] = true
-		state.Watermark, state.Command = t.LastRefreshed, t.Ingested
-		state.LastEnded, state.ForeignSince = t.Ingested, t.Ingested
-		// Rows without watermark were copied by the run that published this.
-		state.Nulls = plan.NullsUnknown
-		state.Table = t
-		state.Publish(t)
-		state.Published[len(state.Published)-1].Ingested = t.Ingested
+		ran := t
+		if edited {
+			// The row may tell what the user wrote while its run went on by the old columns.
+			if ran, err = m.ranBy(ctx, t); err != nil {
+				return err
+			}
+		}
+		state.Republish(t, ran, commanded, m.cfg.Settle)
+		edited, commanded = false, false
 	}
+	return nil
+}
+
+// ranBy returns the table as the run of a published row copied it; where its ledger
+// is gone, as the row says.
+func (m *migration) ranBy(ctx context.Context, t plan.Table) (plan.Table, error) {
+	l, err := m.lease.Ledger(ctx, t.RunID)
+	switch {
+	case fault.KindOf(err) == fault.Permanent:
+		m.log.Warn("read the ledger of a published run", "run_id", t.RunID, "error", err.Error())
+	case err != nil:
+		return t, err
+	case l != nil:
+		t.WatermarkColumn, t.Load = l.Table.WatermarkColumn, l.Table.Load
+	}
+	return t, nil
 }
 
 // ended reports whether an open ledger is one that a kill left behind after its
@@ -237,11 +264,19 @@ func ended(state *plan.TableState, l *plan.Ledger) bool {
 			return true
 		}
 	}
+	n := len(state.Published)
+	if n == 0 {
+		return false
+	}
+	if l.Table.WatermarkColumn != state.Table.WatermarkColumn || len(state.Marks.Older) > 0 && state.Watermark.IsZero() {
+		// Watermarks of two columns do not compare; both instants are our clock's.
+		return !l.Started.After(plan.RunIDTime(state.Published[n-1].RunID))
+	}
 	begin := l.Window.From
 	if l.Table.Load == plan.Snapshot {
 		begin = l.Started
 	}
-	return len(state.Published) > 0 && begin.Before(state.Watermark)
+	return begin.Before(state.Watermark)
 }
 
 // alreadyServed reports whether a scheduled wake-up has had its purpose: a run that

@@ -1,10 +1,12 @@
 package pipeline_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -81,5 +83,68 @@ func TestScenario_R2_IncrementsAfterASnapshot(t *testing.T) {
 	}
 	if missing > 0 || !strings.Contains(w.story(), "differ in SnapshotTime") {
 		t.Errorf("%d rows missing: %s", missing, w.story())
+	}
+}
+
+// The state is lost after the column has changed, at different moments of the chain
+// of runs that copies the new column's rows: configuration and ledger tell what the
+// old column had copied.
+func TestScenario_R2_StateLostAfterTheColumnChanged(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		busy  bool // the user's row comes while a run is open
+		heavy bool // the new column's window is too long for one count: a chain of runs copies it
+		lost  func(plan.TableState) bool
+	}{
+		{"between two runs of the chain", false, true, func(s plan.TableState) bool { return s.OpenRun == "" && s.More && !s.Watermark.IsZero() }},
+		{"in the new column's only run", false, false, func(s plan.TableState) bool { return s.OpenRun != "" }},
+		{"in a later run of the chain", false, true, func(s plan.TableState) bool { return s.OpenRun != "" }},
+		{"after the run that the change met", true, true, func(s plan.TableState) bool { return s.OpenRun == "" && s.Watermark.IsZero() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(51)
+			w.cfg.Settle = time.Hour
+			w.configure(func(r *plan.Row) { r.WatermarkColumn = "Timestamp" })
+			w.now = w.now.Add(-30 * time.Hour)
+			for range 25 {
+				w.late(10, 20)
+				w.now = w.now.Add(time.Hour)
+			}
+			w.now = w.now.Add(5 * time.Hour)
+			w.run(10 * time.Minute)
+			w.late(60, 20)
+			w.now = w.now.Add(75 * time.Minute) // rows come in on both sides of the watermark to come
+			arrival := func(r *plan.Row) { r.WatermarkColumn = "None" }
+			if tt.busy {
+				w.before(1, "fetch", func(*process) error { w.configure(arrival); return nil })
+			} else {
+				w.run(10 * time.Minute)
+				w.configure(arrival)
+				w.late(60, 20)
+				w.now = w.now.Add(3 * time.Hour)
+				w.before(2, "fetch", kill)
+			}
+			w.heavy = func(q plan.CountQuery) error {
+				if tt.heavy && q.Table.WatermarkColumn == "" && q.Window.Span(w.now.Add(-30*24*time.Hour)) > 10*24*time.Hour {
+					return fault.As(fault.Split, errors.New("too heavy"))
+				}
+				return nil
+			}
+			w.cfg.Budget = 2 * time.Second
+			lost := false
+			for i := 0; i < 300 && !lost; i++ {
+				w.run(time.Second)
+				if s := w.state(t, key); s.Table.WatermarkColumn == "" && tt.lost(s) {
+					delete(w.states, key)
+					lost = true
+				}
+			}
+			if !lost {
+				t.Fatalf("the moment never came:%s", w.story())
+			}
+			w.cfg.Budget = 5 * time.Minute
+			w.run(8 * time.Hour)
+			w.check(t, w.now.Add(-2*time.Hour))
+		})
 	}
 }

@@ -94,6 +94,52 @@ func (s *TableState) leave(was, next Table) (note string) {
 	return note
 }
 
+// Republish takes in a configuration row of ours, for a state that is made again from
+// such rows, oldest first. ran is the table as the row's run copied it, of which the
+// row has what was in force when it ended; commanded says that the run began with a
+// watermark of the user's. Where the columns of two rows differ the older watermark
+// goes among the marks, as it did when they were written.
+func (s *TableState) Republish(row, ran Table, commanded bool, settle time.Duration) {
+	s.Turn(ran, commanded, settle)
+	s.Watermark, s.Command = row.LastRefreshed, row.Ingested
+	s.LastEnded, s.ForeignSince = row.Ingested, row.Ingested
+	// Rows without watermark were copied by the run that published this.
+	s.Nulls = NullsUnknown
+	s.RunEnded(row.Ingested, ran.Load == Snapshot)
+	s.Table = ran
+	s.Turned = ""
+	if row.WatermarkColumn != ran.WatermarkColumn || row.Load != ran.Load {
+		s.Turned = s.Turn(row, commanded, settle)
+	}
+	s.Table = row
+	s.Publish(row)
+	s.Published[len(s.Published)-1].Ingested = row.Ingested
+}
+
+// Adopt makes the open ledger's run the state's, which is made again: with the
+// watermark that it began at, and what it leaves out as copied by other columns.
+func (s *TableState) Adopt(l *Ledger, settle time.Duration) {
+	s.Turn(l.Table, l.Rewind != nil, settle)
+	s.OpenRun, s.Table, s.Rebuilt, s.Turned = l.RunID, l.Table, false, ""
+	s.Table.Filters, s.Table.RowLimit = nil, 0
+	if l.Table.Load != Snapshot {
+		s.Watermark = l.Window.From
+	}
+	for _, f := range l.Table.Filters {
+		m := Mark{Column: f.Column, Through: f.After, Ended: f.OrArrivedPast, Nulls: NullsUnknown}
+		if f.OrNull {
+			m.Nulls = NullsNotCopied
+		}
+		s.Marks.Older = slices.DeleteFunc(s.Marks.Older, func(o Mark) bool {
+			if o.Column == m.Column && m.Ended.IsZero() {
+				m.Ended = o.Ended // the filter has it only where it lets rows in
+			}
+			return o.Column == m.Column && !o.Through.After(m.Through)
+		})
+		s.Marks.Older = append(s.Marks.Older, m)
+	}
+}
+
 func columnName(column string) string {
 	if column == "" {
 		return "ingestion_time()"
