@@ -135,7 +135,7 @@ func (o *oracle) compare(t table, audits []stack.Audit, nulls int) (compare.Resu
 	expired := maps.Clone(s.tables[t.source].expired)
 	s.mu.Unlock()
 	if len(expired) == 0 && nulls == 0 {
-		return o.world.Compare(stack.Configured{Source: t.source, Destination: t.destination(), Snapshot: t.kind == snapshot, Active: true})
+		return o.world.Compare(stack.Configured{Instance: strings.ToLower(t.instance), Source: t.source, Destination: t.destination(), Snapshot: t.kind == snapshot, Active: true})
 	}
 	var shown [][]byte
 	newest := lastRun(t, audits)
