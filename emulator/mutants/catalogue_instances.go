@@ -1,0 +1,42 @@
+package mutants
+
+// instanceMutants let one tenant take what is another's.
+func instanceMutants() []mutant {
+	const (
+		settings  = "internal/config/instance.go"
+		wiring    = "handler/app/instances.go"
+		rows      = "handler/app/configuration.go"
+		places    = "internal/pipeline/places.go"
+		imported  = "internal/msticpy/file.go"
+		databases = "internal/adx/landed.go"
+	)
+	app := suite{"handler/app", "^TestInstances_"}
+	config := suite{"internal/config", "^TestLookup_|^TestRead_Instances$"}
+	adx := suite{"internal/adx", "^TestInstances_"}
+	return []mutant{
+		one("instance-without-defaults", "what is not set under an instance's name is not taken from the settings without one",
+			settings, "{{variables, connections}, {{setting}, {connectionSetting}}}", "{{variables, connections}}", config),
+		one("instance-named-like-a-setting", "an instance called TENANT reads the settings of the default one",
+			settings, "slices.Contains(firstWords(), strings.ToUpper(name))", "slices.Contains(firstWords(), name)", config),
+		one("instance-fault-stops-all", "one faulty instance keeps the handler from starting",
+			"internal/config/config.go", "	if whole {\n		faults = nil\n	}\n", "", config),
+		one("instance-quota-of-its-own", "two instances of one tenant take its calls twice",
+			wiring, "return strings.ToLower(i.Defender.Cloud + \"-\" + i.Defender.TenantID)", "return strings.ToLower(i.Name + \"-\" + i.Defender.TenantID)", app),
+		one("instances-share-a-table", "the rows of two tenants are mixed in one raw table",
+			rows, "taken && other != row.Instance", "taken && other == \"?\"", app),
+		one("instance-prefix-published", "the prefix comes into the user's row, and each run adds another",
+			wiring, "strings.TrimPrefix(row.DestinationTable, p.prefix)", "row.DestinationTable", app),
+		one("instance-spelled-otherwise", "a wake-up for WEST is nobody's",
+			wiring, "	req.Key.Instance = strings.ToLower(req.Key.Instance)\n", "", app),
+		one("instance-hangs-for-all", "an instance whose calls hang takes every place of the process",
+			places, "return &Places{own: 1, shared: make(chan struct{}, max(0, total-instances))}", "return &Places{own: total}",
+			suite{"internal/pipeline", "^TestPlaces_"}),
+		one("instance-orphans-everywhere", "a run of a database without control tables is taken for an orphan",
+			databases, "c.controlTable(configurationTable), c.controlTable(auditTable)", "configurationTable, auditTable", adx),
+		one("instance-rows-by-spelling", "the newest row of west and of West are two tables",
+			"infra/kql/schema.kql", ", Instance = tolower(Instance);", ";", adx),
+		one("import-prints-a-secret", "a client secret of msticpyconfig.yaml is printed as a setting",
+			imported, "(secrets[key] || isKeyMaterial(n.Value)):\n		return Value{InFile: n.Value != \"\"}, nil", "(secrets[key] || isKeyMaterial(n.Value)):\n		return Value{Text: n.Value}, nil",
+			suite{"handler", "^TestImport_"}),
+	}
+}
