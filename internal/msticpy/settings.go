@@ -208,7 +208,7 @@ func (w *writer) stored(suffix, before, key, what string) {
 	if w.name != "" {
 		name += "-" + strings.ToLower(w.name)
 	}
-	from := ""
+	var from string
 	switch isFile := !secrets[key]; {
 	case v.InFile:
 		from = fmt.Sprintf(`python3 -c 'import sys, yaml; sys.stdout.write(yaml.safe_load(open(sys.argv[1]))["DataProviders"][sys.argv[2]]["Args"][sys.argv[3]])' %s %s %s`,
