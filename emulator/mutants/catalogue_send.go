@@ -21,7 +21,7 @@ func sendMutants() []mutant {
 		one("ledger-after-enqueue", "a blob is sent before the ledger knows it",
 			runFile, "	err = r.step(ctx, func(l *plan.Ledger) error {\n", "	sent := plan.Ingestion{Destination: r.table.Destination, RunID: r.ledger.RunID, Slice: no, SnapshotTime: r.ledger.SnapshotTime, Blob: blob}\n	if _, err := r.ports.Ingester.Enqueue(ctx, sent); err != nil {\n		return err\n	}\n	err = r.step(ctx, func(l *plan.Ledger) error {\n",
 			pipelineTests("^TestMigrate_KilledAroundSending")),
-		one("fetched-again-when-in-doubt", "a slice in doubt is read from the source again",
+		one("hidden-when-in-doubt", "a slice in doubt is hidden and sent under another number",
 			confirmFile, "	if blob == plan.BlobGone {", "	if blob == plan.BlobGone || s.Sends > 0 {", pipelineTests("^TestMigrate_KilledAroundSending")),
 		{name: "resend-without-asking", bug: "whoever takes a run up sends its blobs again without asking ADX", edits: []edit{blindly}, tests: patient},
 		{name: "resend-without-asking-or-tag", bug: "the same, and nothing at ADX keeps the rows single either",

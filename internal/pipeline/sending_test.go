@@ -89,6 +89,9 @@ func TestMigrate_KilledAroundSendingFetchesNothingAgain(t *testing.T) {
 		if got := w.tried["fetch"]; got != 6 {
 			t.Errorf("killed after sending = %v: %d fetches for 6 slices", after, got)
 		}
+		if len(w.voids) > 0 {
+			t.Errorf("killed after sending = %v: slices in doubt were hidden: %v", after, w.voids)
+		}
 	}
 }
 

@@ -33,6 +33,9 @@ func TestMigrate_ALongWaitIsSpentByTheMessage(t *testing.T) {
 				}
 				calls := w.calls
 				if wait > hour {
+					if until := w.state(t, key).NotBefore; until.Before(began.Add(wait)) {
+						t.Errorf("the state waits until %v, want %v at least, whatever becomes of the quota", until, began.Add(wait))
+					}
 					w.run(wait - time.Minute - w.now.Sub(began)) // with a tick each hour
 				}
 				if w.calls != calls {
