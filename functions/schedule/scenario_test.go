@@ -50,10 +50,12 @@ func (b *bench) Wake(_ context.Context, w plan.WakeUp, _ time.Duration) error {
 	return nil
 }
 
-func (b *bench) Depth(context.Context) (int, error) { return b.depth, nil }
+func (b *bench) Backlog(context.Context) (plan.Backlog, error) {
+	return plan.Backlog{All: b.depth, Ready: min(plan.MostReady, b.depth)}, nil
+}
 
 func (b *bench) serve(t *testing.T) host.Reply {
-	f := schedule.Function{Configuration: b, States: b, Waker: b, Auditor: b, Depth: b.Depth, Sweep: b.Sweep,
+	f := schedule.Function{Configuration: b, States: b, Waker: b, Auditor: b, Backlog: b.Backlog, Sweep: b.Sweep,
 		Ticks: func(after time.Time) time.Time { return after.Truncate(time.Hour).Add(time.Hour) }, Now: func() time.Time { return b.now }}
 	return f.Serve(t.Context(), host.Invocation{ID: "i", Function: "schedule", Body: []byte(`{"Data":{"tick":{}},"Metadata":{}}`)})
 }

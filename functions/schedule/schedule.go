@@ -45,9 +45,9 @@ type Function struct {
 	Auditor       Auditor
 	Ticks         plan.Ticker
 	Now           func() time.Time // our clock, by which runs start
-	// Depth returns about how many wake-ups are in the queue, sleeping ones and those in
-	// work included.
-	Depth func(ctx context.Context) (int, error)
+	// Backlog returns about how many wake-ups are in the queue, sleeping ones and those
+	// in work included, and how many of them wait for a host that is free.
+	Backlog func(ctx context.Context) (plan.Backlog, error)
 	// Sweep removes what old runs left behind and returns how many ledgers.
 	Sweep func(ctx context.Context) (int, error)
 
@@ -158,17 +158,18 @@ func (f *Function) due(ctx context.Context, table plan.Table) bool {
 }
 
 // full reports whether so many more wake-ups would be more than two a table in the
-// queue: they come faster than they are worked off, and what waits will do. A queue that
-// cannot be counted keeps nobody from their turn.
+// queue although every host is busy: they come faster than they are worked off, and what
+// waits will do. Wake-ups that sleep, a person's among them, keep nobody from their turn,
+// and neither does a queue that cannot be counted.
 func (f *Function) full(ctx context.Context, more, tables int) bool {
-	waiting, err := f.Depth(ctx)
+	b, err := f.Backlog(ctx)
 	if err != nil {
 		host.Logger(ctx).Warn("count the wake-ups that wait", "error", err.Error())
 		return false
 	}
-	if waiting+more <= 2*tables {
+	if b.All+more <= 2*tables || b.Ready < min(more, plan.MostReady) {
 		return false
 	}
-	host.Logger(ctx).Warn("no wake-ups sent: ticks come faster than tables are copied; let MIGRATION_SCHEDULE tick less often", "waiting", waiting, "tables", tables)
+	host.Logger(ctx).Warn("no wake-ups sent: ticks come faster than tables are copied; let MIGRATION_SCHEDULE tick less often", "waiting", b.All, "tables", tables)
 	return true
 }

@@ -19,6 +19,7 @@ type site struct {
 	open     []plan.Key
 	deaf     string // table whose wake-up cannot be sent
 	depth    int    // wake-ups in the queue; negative: nobody knows
+	asleep   int    // of those
 	woken    []string
 	rejected []string
 }
@@ -41,11 +42,11 @@ func (s *site) Wake(_ context.Context, w plan.WakeUp, delay time.Duration) error
 	return nil
 }
 
-func (s *site) Depth(context.Context) (int, error) {
+func (s *site) Backlog(context.Context) (plan.Backlog, error) {
 	if s.depth < 0 {
-		return 0, errors.New("queue cannot be counted")
+		return plan.Backlog{}, errors.New("queue cannot be counted")
 	}
-	return s.depth, nil
+	return plan.Backlog{All: s.depth, Ready: min(plan.MostReady, s.depth-s.asleep)}, nil
 }
 
 func (s *site) Reject(_ context.Context, row plan.Candidate, _ error) error {
@@ -73,6 +74,7 @@ func TestFunction_Tick(t *testing.T) {
 		{"a wake-up that is not sent stops nobody", site{rows: []plan.Candidate{row("A", true), row("B", true)}, deaf: "A"}, []string{"B"}, nil, true},
 		{"one waits for each table", site{rows: []plan.Candidate{row("A", true), row("B", true), row("C", false)}, depth: 2}, []string{"A", "B"}, nil, false},
 		{"more wait than there are tables", site{rows: []plan.Candidate{row("A", true), row("B", true), row("C", false)}, depth: 3}, nil, nil, false},
+		{"a person's wake-ups that sleep keep nobody waiting", site{rows: []plan.Candidate{row("A", true), row("B", true)}, depth: 4, asleep: 3}, []string{"A", "B"}, nil, false},
 		{"an open run counts as a table", site{rows: []plan.Candidate{row("A", true)}, open: []plan.Key{{Source: "Gone"}}, depth: 2}, []string{"A", "Gone"}, nil, false},
 		{"a queue that nobody can count keeps nobody waiting", site{rows: []plan.Candidate{row("A", true)}, depth: -1}, []string{"A"}, nil, false},
 		{"many wait, for what nobody can read", site{rowsErr: errors.New("ADX is stopped"), open: []plan.Key{{Source: "A"}}, depth: 9}, []string{"A"}, nil, true},
@@ -81,7 +83,7 @@ func TestFunction_Tick(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &tt.site
-			f := schedule.Function{Configuration: s, States: s, Waker: s, Auditor: s, Depth: s.Depth, Sweep: func(context.Context) (int, error) { return 0, nil }}
+			f := schedule.Function{Configuration: s, States: s, Waker: s, Auditor: s, Backlog: s.Backlog, Sweep: func(context.Context) (int, error) { return 0, nil }}
 			sent, err := f.Tick(t.Context())
 			if sent != len(tt.woken) || (err != nil) != tt.fails {
 				t.Errorf("Tick = %d, %v; want %d wake-ups, failing %v", sent, err, len(tt.woken), tt.fails)
@@ -98,7 +100,7 @@ func TestFunction_Tick(t *testing.T) {
 
 func TestFunction_ServeAnswersWhateverTheTimerSays(t *testing.T) {
 	s := &site{rows: []plan.Candidate{row("A", true)}}
-	f := schedule.Function{Configuration: s, States: s, Waker: s, Auditor: s, Depth: s.Depth, Sweep: func(context.Context) (int, error) { return 0, errors.New("no") }}
+	f := schedule.Function{Configuration: s, States: s, Waker: s, Auditor: s, Backlog: s.Backlog, Sweep: func(context.Context) (int, error) { return 0, errors.New("no") }}
 	for _, body := range []string{`{"Data":{"tick":{"IsPastDue":true}},"Metadata":{}}`, `{}`, `nonsense`} {
 		if reply := f.Serve(t.Context(), host.Invocation{ID: "1", Function: "schedule", Body: []byte(body)}); reply.Redeliver {
 			t.Errorf("%s: the tick counts as failed", body)

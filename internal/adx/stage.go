@@ -140,6 +140,9 @@ func upload(ctx context.Context, target *blockblob.Client, r io.Reader) error {
 // counts as gone: it could not be ingested either. ADX may sign its containers
 // without the right to read; then nothing can be told.
 func (c *Client) BlobState(ctx context.Context, b plan.Blob) (plan.BlobState, error) {
+	if b.Path == "" {
+		return plan.BlobGone, nil // a slice without rows never had one
+	}
 	target, err := c.staging.blob(b.Path, func(error) {})
 	if err == nil {
 		_, err = target.GetProperties(ctx, nil)

@@ -180,7 +180,7 @@ func Settings(c *Config) []Setting {
 		{"MIGRATION_ROW_TARGET", "95000", "", "Rows that a slice should hold at most; the service's cap is 100,000.", "", integer64(&m.RowTarget, 1, plan.MaxRows-1)},
 		{"MIGRATION_BYTE_TARGET", "40000000", "", "Bytes that an answer should have at most; the service's cap is 50 MB.", "", integer64(&m.ByteTarget, 1000, 120_000_000)},
 		{"MIGRATION_CALLS_IN_FLIGHT", "14", "", "Calls to Defender at a time, of all tables of one process; each takes 4 MiB until its rows are staged. One table alone may use them all; of several instances each keeps one for itself.", "", integer(&m.CallsInFlight, 1, 256)},
-		{"MIGRATION_LEDGER_RETENTION", "720h", "", "How long the ledgers of ended runs are kept.", "", duration(&m.LedgerRetention, time.Hour, 10*365*24*time.Hour)},
+		{"MIGRATION_LEDGER_RETENTION", "720h", "", "How long the ledgers of ended runs are kept.", "", duration(&m.LedgerRetention, 48*time.Hour, 10*365*24*time.Hour)},
 		{"LOG_LEVEL", "info", "", "`debug`, `info`, `warn` or `error`.", "", oneOf(&c.LogLevel, "debug", "info", "warn", "error")},
 		{"AzureWebJobsStorage", "", "UseDevelopmentStorage=true", "Connection string of the host's storage account; state and queue live there too. Leave it out with an identity.", "or one of the next", connectionString(&s.ConnectionString)},
 		{"AzureWebJobsStorage__accountName", "", "", "Storage account reached with a managed identity (public cloud).", "", account(s)},

@@ -99,10 +99,17 @@ func (r *run) verify(s *plan.LedgerSlice, l plan.Landed) error {
 }
 
 // finalCheck looks once more before the checkpoint at every slice of the run: those
-// verified must still be there whole, and once. It reports whether all is well;
-// otherwise the ledger says what is left to do.
+// verified must still be there whole, and once. A shortfall is believed when it is seen
+// twice. It reports whether all is well; otherwise the ledger says what is left to do.
 func (r *run) finalCheck(ctx context.Context) (bool, error) {
 	landed, err := r.landed(ctx)
+	if err == nil && r.ledger.Short(landed) {
+		var again map[int]plan.Landed
+		if err = r.ports.Clock.Sleep(ctx, r.m.cfg.Poll); err == nil {
+			again, err = r.landed(ctx)
+		}
+		landed = plan.Fuller(landed, again)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -123,7 +130,11 @@ func (r *run) finalCheck(ctx context.Context) (bool, error) {
 				return false, err
 			}
 		case plan.Missing, plan.Partial, plan.Copies:
-			r.ledger.Note(fmt.Sprintf("slice %d: %d rows for %d in ADX when the run ended; sent again", s.No, l.Rows, s.Blob.Rows))
+			what := fmt.Sprintf("slice %d: %d rows for %d in ADX when the run ended", s.No, l.Rows, s.Blob.Rows)
+			if err := r.mayVoid(ctx, s, what); err != nil {
+				return false, err
+			}
+			r.ledger.Note(what + "; sent again")
 			if err := r.ledger.Condemn(s.No, l.Rows); err != nil {
 				return false, err
 			}
@@ -219,11 +230,11 @@ func (r *run) status(ctx context.Context, s *plan.LedgerSlice, waited time.Durat
 }
 
 // overtaken reports whether something of ours that was sent after the slice has
-// arrived. Where nothing was sent later a one-row probe is, and since a probe can
+// arrived: of a slice sent more than once nobody knows which of the sends did. Where nothing was sent later a one-row probe is, and since a probe can
 // be lost as well, another one after each grace time.
 func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, changed bool, err error) {
 	for i := range r.ledger.Slices {
-		if o := &r.ledger.Slices[i]; o.State == plan.Verified && o.Sends > 0 && o.Sent.After(s.Sent) {
+		if o := &r.ledger.Slices[i]; o.State == plan.Verified && o.Sends == 1 && !o.Doubt && o.Sent.After(s.Sent) {
 			return true, false, nil
 		}
 	}
@@ -308,17 +319,22 @@ func (r *run) rewrite(ctx context.Context, no int, l plan.Landed) error {
 func (r *run) markVoid(ctx context.Context, no int, l plan.Landed) error {
 	s := r.ledger.Slice(no)
 	what := fmt.Sprintf("slice %d: %d of %d rows in ADX, %d without Records", no, l.Rows, s.Blob.Rows, l.Nulls)
-	granted, err := r.ledger.MayTry(no, s.Voids, plan.MaxVoids)
-	if err != nil {
+	if err := r.mayVoid(ctx, s, what+", again and again; its rows do not fit the column Records: check its encoding policy with handler setup"); err != nil {
 		return err
-	}
-	if !granted {
-		cause := fault.As(fault.Permanent, fmt.Errorf("%s of %s, again and again; its rows do not fit the column Records: check its encoding policy with handler setup", what, r.table.Destination))
-		return errors.Join(cause, r.save(ctx))
 	}
 	r.log.Warn("slice void", "slice", no, "rows", l.Rows, "sent_rows", s.Blob.Rows, "null_records", l.Nulls)
 	r.ledger.Note(what + "; hidden and sent again under a new number")
 	return r.hide(ctx, no, l.Rows)
+}
+
+// mayVoid bounds how often the rows of a slice are hidden and sent again: cause, which
+// names the slice, is the error once that was enough.
+func (r *run) mayVoid(ctx context.Context, s *plan.LedgerSlice, cause string) error {
+	granted, err := r.ledger.MayTry(s.No, s.Voids, plan.MaxVoids)
+	if err != nil || granted {
+		return err
+	}
+	return errors.Join(fault.As(fault.Permanent, fmt.Errorf("%s: %s", r.table.Destination, cause)), r.save(ctx))
 }
 
 // hide hides a slice and brings its rows in under a new number. The ledger says so
@@ -390,31 +406,45 @@ func (r *run) reportSurplus(ctx context.Context, s *plan.LedgerSlice, l plan.Lan
 // last, and at those in doubt an hour and a day after their end, since a copy may come
 // in when its run is over. One query serves all that are due and went to one table.
 func (m *migration) checkLateCopies(ctx context.Context) error {
-	now := m.ports.Clock.Now()
+	now := m.serviceNow()
 	byDestination := map[string][]*plan.Ledger{}
-	for _, id := range m.state.LooksDue(now) {
+	due := m.state.LooksDue(now)
+	for _, id := range due {
 		l, err := m.lease.Ledger(ctx, id)
 		if err != nil {
 			return err
 		}
-		if l != nil {
-			byDestination[l.Table.Destination] = append(byDestination[l.Table.Destination], l)
+		if l == nil {
+			m.log.Warn("no look for copies: the ledger is gone", "run_id", id)
+			continue
 		}
+		byDestination[l.Table.Destination] = append(byDestination[l.Table.Destination], l)
 	}
-	if m.state.LastRun == "" && len(byDestination) == 0 {
+	if len(due) == 0 {
 		return nil
 	}
 	said := len(m.state.Outbox)
 	var reported []*plan.Ledger
+	var unseen []string
 	for _, destination := range slices.Sorted(maps.Keys(byDestination)) {
-		found, err := m.lateCopies(ctx, destination, byDestination[destination])
+		runs := byDestination[destination]
+		found, err := m.lateCopies(ctx, destination, runs)
+		if fault.KindOf(err) == fault.Permanent {
+			// Nothing of the next run depends on it, the table may be gone by now. Until they
+			// are told or too old these runs stay due.
+			m.log.Warn("no look for copies", "table", destination, "error", err.Error())
+			for _, l := range runs {
+				unseen = append(unseen, l.RunID)
+			}
+			continue
+		}
 		if err != nil {
 			m.state.Outbox = m.state.Outbox[:min(said, len(m.state.Outbox))] // all are said at once, or none
 			return err
 		}
 		reported = append(reported, found...)
 	}
-	m.state.Looked(now)
+	m.state.Looked(now, unseen)
 	if err := m.lease.SaveState(ctx, m.state); err != nil {
 		return err
 	}
@@ -439,11 +469,6 @@ func (m *migration) lateCopies(ctx context.Context, destination string, runs []*
 		}
 	}
 	landed, err := m.ports.Verifier.Landed(ctx, destination, ids, since)
-	if fault.KindOf(err) == fault.Permanent {
-		// The table may be gone by now: nothing of the next run depends on it.
-		m.log.Warn("no look for copies", "run_ids", ids, "error", err.Error())
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("look for copies of runs %s in %s: %w", strings.Join(ids, ", "), destination, err)
 	}

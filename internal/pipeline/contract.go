@@ -57,7 +57,8 @@ type Stager interface {
 	// name, under a path of its own. Callers use no name twice. Rows and Bytes of the
 	// result are left zero.
 	Stage(ctx context.Context, name string, produce func(io.Writer) error) (plan.Blob, error)
-	// BlobState reports whether a committed blob still exists, as far as can be told.
+	// BlobState reports whether a committed blob still exists, as far as can be told. One
+	// without a path, of a slice without rows, is gone.
 	BlobState(ctx context.Context, b plan.Blob) (plan.BlobState, error)
 	// Recut stages a copy of the blob under a new name in which every row longer than
 	// half of limit bytes is cut; rows is how many were.

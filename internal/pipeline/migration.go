@@ -296,8 +296,16 @@ func (m *migration) ended(l *plan.Ledger, mark time.Time) {
 	s.ForeignSince, s.LastRows, s.LastStarted = s.LastEnded, l.Rows(), l.Started
 	s.NotBefore, s.Rebuilt, s.LastRun, s.More = time.Time{}, false, l.RunID, l.More
 	if l.InDoubt() {
-		s.Watch(l.RunID, s.LastEnded)
+		s.Watch(l.RunID, m.serviceNow())
 	}
+}
+
+// serviceNow is the storage's clock, or ours where that is not known.
+func (m *migration) serviceNow() time.Time {
+	if now := m.lease.ServiceNow(); !now.IsZero() {
+		return now
+	}
+	return m.ports.Clock.Now()
 }
 
 // recordAudit records an audit row outside a run.

@@ -45,6 +45,7 @@ type LedgerSlice struct {
 	Voids    int        `json:"Voids"`                 // how often the rows were sent under an earlier number and hidden
 	Surplus  int64      `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
 	Cut      int64      `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
+	Doubt    bool       `json:"Doubt,omitzero"`        // a send of before the last ones may still arrive; see Unsent
 	SourceID string     `json:"SourceID,omitzero"`     // of the last ingestion, to ask ADX for its status; "" when not known
 	// Recut is the blob to be sent instead, in which what was too large for ADX is cut;
 	// Rewritten says that Blob is such a one.

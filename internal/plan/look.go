@@ -10,13 +10,16 @@ import (
 // day at the worst. Source: DESIGN, "freeze, then commit".
 var lookAfter = []time.Duration{time.Hour, 24 * time.Hour}
 
+// lookFor is how long a run stays due that cannot be looked at.
+const lookFor = 7 * 24 * time.Hour
+
 // maxLooks bounds TableState.Looks: the runs of a long chain, oldest first.
 const maxLooks = 100
 
 // Look is a run that has ended and is looked at again.
 type Look struct {
 	RunID string    `json:"RunID"`
-	Ended time.Time `json:"Ended"` // by our clock
+	Ended time.Time `json:"Ended"` // by the storage's clock
 	Done  int       `json:"Done"`  // looks of lookAfter that are over
 }
 
@@ -24,11 +27,12 @@ type Look struct {
 // a blob was handed over more than once, or the reply to it was lost.
 func (l *Ledger) InDoubt() bool {
 	return slices.ContainsFunc(l.Slices, func(s LedgerSlice) bool {
-		return s.State == Verified && s.Blob.Rows > 0 && (s.Sends > 1 || s.SourceID == "")
+		return s.State == Verified && s.Blob.Rows > 0 && (s.Doubt || s.Sends > 1 || s.SourceID == "")
 	})
 }
 
-// Watch has a run that ended now looked at again, by the caller's clock.
+// Watch has a run that ended now looked at again. now is the storage's clock, here and
+// below: ours may jump over a look.
 func (s *TableState) Watch(runID string, now time.Time) {
 	s.Looks = append(s.Looks, Look{RunID: runID, Ended: now})
 	if over := len(s.Looks) - maxLooks; over > 0 {
@@ -50,13 +54,20 @@ func (s *TableState) LooksDue(now time.Time) (runIDs []string) {
 	return runIDs
 }
 
-// Looked notes that all runs due were looked at. One look serves all that are over.
-func (s *TableState) Looked(now time.Time) {
-	s.LastRun = ""
-	for i := range s.Looks {
-		s.Looks[i].Done = max(s.Looks[i].Done, s.Looks[i].after(now))
+// Looked notes that all runs due were looked at, but those unseen. One look serves all
+// that are over.
+func (s *TableState) Looked(now time.Time, unseen []string) {
+	if !slices.Contains(unseen, s.LastRun) {
+		s.LastRun = ""
 	}
-	s.Looks = slices.DeleteFunc(s.Looks, func(l Look) bool { return l.Done == len(lookAfter) })
+	for i := range s.Looks {
+		if l := &s.Looks[i]; !slices.Contains(unseen, l.RunID) {
+			l.Done = max(l.Done, l.after(now))
+		}
+	}
+	s.Looks = slices.DeleteFunc(s.Looks, func(l Look) bool {
+		return l.Done == len(lookAfter) || now.Sub(l.Ended) > lookFor
+	})
 }
 
 // after is how many looks are due or over.

@@ -30,10 +30,25 @@ func TestLooks_AreDueAnHourAndADayLater(t *testing.T) {
 		if got := s.LooksDue(now); !slices.Equal(got, step.want) {
 			t.Errorf("after %v: %v are due, want %v", step.after, got, step.want)
 		}
-		s.Looked(now)
+		s.Looked(now, nil)
 		if len(s.Looks) != step.left {
 			t.Errorf("after %v: %d runs are watched, want %d", step.after, len(s.Looks), step.left)
 		}
+	}
+}
+
+func TestLooks_StayDueWhileTheyCannotBeMade(t *testing.T) {
+	end := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	s := &TableState{}
+	s.Watch("a", end)
+	for _, after := range []time.Duration{time.Hour, 2 * time.Hour, 30 * time.Hour} {
+		if got := s.LooksDue(end.Add(after)); !slices.Equal(got, []string{"a"}) {
+			t.Errorf("after %v: %v are due, want a", after, got)
+		}
+		s.Looked(end.Add(after), []string{"a"})
+	}
+	if s.Looked(end.Add(8*24*time.Hour), []string{"a"}); len(s.Looks) > 0 {
+		t.Errorf("watched for ever: %v", s.Looks)
 	}
 }
 
@@ -56,6 +71,7 @@ func TestInDoubt_WhereASendMayHaveBeenTwo(t *testing.T) {
 		{"sent once", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 1, SourceID: "x"}, false},
 		{"sent again", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 2, SourceID: "x"}, true},
 		{"reply lost", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 1}, true},
+		{"sent again, and the last send never queued", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 1, SourceID: "x", Doubt: true}, true},
 		{"without rows", LedgerSlice{State: Verified, Sends: 1}, false},
 		{"hidden", LedgerSlice{State: Void, Blob: Blob{Rows: 1}, Sends: 2}, false},
 	} {

@@ -93,11 +93,6 @@ func (s *TableState) Correct(now time.Time) {
 			*past = now
 		}
 	}
-	for i := range s.Looks {
-		if s.Looks[i].Ended.After(now) {
-			s.Looks[i].Ended = now
-		}
-	}
 	if s.NotBefore.Sub(now) > LongestWait+pendingMargin {
 		s.NotBefore = time.Time{}
 	}

@@ -203,7 +203,7 @@ func (l *Ledger) Resend(no int, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	s.Sends, s.Sent = s.Sends+1, now
+	s.Sends, s.Sent, s.SourceID = s.Sends+1, now, "" // what was reported of the last send is not of this one
 	return nil
 }
 
@@ -214,6 +214,7 @@ func (l *Ledger) Unsent(no int) error {
 	if err != nil {
 		return err
 	}
+	s.Doubt = s.Doubt || s.Sends > 1 // an earlier one may still arrive
 	s.Sends, s.SourceID = 0, ""
 	return nil
 }

@@ -1,5 +1,10 @@
 package plan
 
+import (
+	"maps"
+	"slices"
+)
+
 // Verdict is what ADX's answer for one slice means.
 type Verdict string
 
@@ -58,4 +63,26 @@ func (s *LedgerSlice) Times(landed Landed) int64 {
 		return landed.Rows / sent
 	}
 	return 0
+}
+
+// Short reports whether ADX shows less of a verified slice than was sent.
+func (l *Ledger) Short(landed map[int]Landed) bool {
+	return slices.ContainsFunc(l.Slices, func(s LedgerSlice) bool {
+		return s.State == Verified && landed[s.No].Rows < s.Blob.Rows
+	})
+}
+
+// Fuller merges two answers of what ADX holds: of each slice the one with more rows. A
+// weak answer lacks rows and never invents them.
+func Fuller(a, b map[int]Landed) map[int]Landed {
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[int]Landed{}
+	}
+	for no, l := range b {
+		if known, ok := out[no]; !ok || l.Rows > known.Rows {
+			out[no] = l
+		}
+	}
+	return out
 }

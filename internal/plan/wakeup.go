@@ -23,3 +23,13 @@ type WakeUp struct {
 	// Failures is how often in a row it was sent again because the work had failed.
 	Failures int
 }
+
+// MostReady is as far as Backlog.Ready counts: what one look at a queue shows.
+// Source: Azure Storage, Peek Messages, numofmessages.
+const MostReady = 32
+
+// Backlog is what the queue of wake-ups holds.
+type Backlog struct {
+	All   int // about how many, sleeping ones and those in work included
+	Ready int // of these, how many the next host that is free is given; MostReady at most
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
 
@@ -125,20 +126,23 @@ func (s *Sender) Create(ctx context.Context) error {
 	return s.explain("create queue", err)
 }
 
-// Depth returns about how many messages the queue holds, sleeping ones and those
-// being worked on included. A queue that does not exist holds none.
-func (s *Sender) Depth(ctx context.Context) (int, error) {
+// Backlog counts what the queue holds. A queue that does not exist holds nothing.
+func (s *Sender) Backlog(ctx context.Context) (plan.Backlog, error) {
 	properties, err := s.client.GetProperties(ctx, nil)
 	if queueerror.HasCode(err, queueerror.QueueNotFound) {
-		return 0, nil
+		return plan.Backlog{}, nil
 	}
 	if err != nil {
-		return 0, s.explain("count messages", err)
+		return plan.Backlog{}, s.explain("count messages", err)
 	}
 	if properties.ApproximateMessagesCount == nil {
-		return 0, fmt.Errorf("queue %q: count messages: the service names no number", s.queue)
+		return plan.Backlog{}, fmt.Errorf("queue %q: count messages: the service names no number", s.queue)
 	}
-	return int(*properties.ApproximateMessagesCount), nil
+	ready, err := s.client.PeekMessages(ctx, &azqueue.PeekMessagesOptions{NumberOfMessages: to.Ptr(int32(plan.MostReady))})
+	if err != nil {
+		return plan.Backlog{}, s.explain("look at messages", err)
+	}
+	return plan.Backlog{All: int(*properties.ApproximateMessagesCount), Ready: len(ready.Messages)}, nil
 }
 
 // explain turns an error of the SDK into one line with queue and cause. It leaves

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +31,7 @@ type message struct {
 	TTL        string
 }
 
-// service is a queue service with one account. It knows the three calls that the
+// service is a queue service with one account. It knows the four calls that the
 // Sender makes.
 type service struct {
 	mu       sync.Mutex
@@ -72,6 +74,16 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `<?xml version="1.0" encoding="utf-8"?><QueueMessagesList><QueueMessage><MessageId>m</MessageId>`+
 			`<InsertionTime>Mon, 02 Mar 2026 10:00:00 GMT</InsertionTime><ExpirationTime>Mon, 09 Mar 2026 10:00:00 GMT</ExpirationTime>`+
 			`<PopReceipt>p</PopReceipt><TimeNextVisible>Mon, 02 Mar 2026 10:00:00 GMT</TimeNextVisible></QueueMessage></QueueMessagesList>`)
+	case r.Method == http.MethodGet && path == "/migrations/messages" && r.URL.Query().Get("peekonly") == "true":
+		w.Header().Set("Content-Type", "application/xml")
+		fmt.Fprint(w, `<?xml version="1.0" encoding="utf-8"?><QueueMessagesList>`)
+		most, _ := strconv.Atoi(r.URL.Query().Get("numofmessages"))
+		for _, m := range s.messages[:min(most, len(s.messages))] {
+			if m.Visibility == "0" || m.Visibility == "" {
+				fmt.Fprint(w, `<QueueMessage><MessageId>m</MessageId><DequeueCount>0</DequeueCount><MessageText>eA==</MessageText></QueueMessage>`)
+			}
+		}
+		fmt.Fprint(w, `</QueueMessagesList>`)
 	case r.Method == http.MethodGet && r.URL.Query().Get("comp") == "metadata":
 		w.Header().Set("X-Ms-Approximate-Messages-Count", fmt.Sprint(len(s.messages)))
 		w.WriteHeader(http.StatusOK)
@@ -149,23 +161,28 @@ func TestSender_Create_toleratesAnExistingQueueOnly(t *testing.T) {
 	}
 }
 
-func TestSender_Depth(t *testing.T) {
+func TestSender_Backlog(t *testing.T) {
 	s := &service{}
 	sender := newSender(t, s)
-	for _, want := range []int{0, 1, 2} {
-		got, err := sender.Depth(t.Context())
+	for n, delay := range []time.Duration{0, time.Hour, 0} {
+		want := plan.Backlog{All: n, Ready: (n + 1) / 2}
+		got, err := sender.Backlog(t.Context())
 		if err != nil || got != want {
-			t.Errorf("Depth: got %d, %v; want %d", got, err, want)
+			t.Errorf("Backlog: got %+v, %v; want %+v", got, err, want)
 		}
-		if err := sender.Wake(t.Context(), wakeUp, 0); err != nil {
+		if err := sender.Wake(t.Context(), wakeUp, delay); err != nil {
 			t.Fatal(err)
 		}
+	}
+	s.messages = slices.Repeat(s.messages[:1], 40)
+	if got, err := sender.Backlog(t.Context()); err != nil || got != (plan.Backlog{All: 40, Ready: plan.MostReady}) {
+		t.Errorf("Backlog: got %+v, %v", got, err)
 	}
 }
 
 func TestSender_explainsRefusalsInOneLine(t *testing.T) {
 	sender := newSender(t, &service{status: 403, refuse: "AuthorizationPermissionMismatch"})
-	_, depthErr := sender.Depth(t.Context())
+	_, depthErr := sender.Backlog(t.Context())
 	for _, err := range []error{sender.Wake(t.Context(), wakeUp, 0), sender.Create(t.Context()), depthErr} {
 		if err == nil || strings.Contains(err.Error(), "\n") ||
 			!strings.Contains(err.Error(), `queue "migrations"`) ||

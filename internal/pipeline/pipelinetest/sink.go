@@ -145,6 +145,7 @@ func stagedIsThere(t *testing.T, w SinkWorld) {
 	w.wantState(t, "a staged blob", b, plan.BlobThere)
 	b.Path = strings.Replace(b.Path, "there1", "never1", 1)
 	w.wantState(t, "one that was never staged", b, plan.BlobGone)
+	w.wantState(t, "none, of a slice without rows", plan.Blob{}, plan.BlobGone)
 }
 
 func produceFails(t *testing.T, w SinkWorld) {
