@@ -63,15 +63,11 @@ type world struct {
 // for Endpoint is known to the cloud and not yet to the tenant.
 func newWorld(t *testing.T, of int) *world {
 	t.Helper()
-	folder := t.TempDir()
-	w := &world{t: t, file: filepath.Join(folder, "world.json"), path: folder}
-	binary, err := os.Executable()
+	az, err := standIn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(binary, filepath.Join(folder, "az")); err != nil {
-		t.Fatal(err)
-	}
+	w := &world{t: t, file: filepath.Join(t.TempDir(), "world.json"), path: filepath.Dir(az)}
 	c := places(t)[of]
 	w.save(azWorld{Cloud: c.azure, Graph: c.graph, Tenant: home, VaultOpen: true, Principals: []object{
 		{"id": "graph-here", "appId": graphAPI, "assignments": []any{}, "appRoles": []any{
@@ -130,8 +126,8 @@ func (w *world) permissions(args ...string) string {
 	return out
 }
 
-// roles returns the ids of the app roles that a service principal has, by its appId.
-func (a azWorld) roles(appID string) (ids []string) {
+// rolesOf returns the ids of the app roles that a service principal has, by its appId.
+func rolesOf(a azWorld, appID string) (ids []string) {
 	for _, p := range a.Principals {
 		if p["appId"] == appID {
 			for _, r := range p["assignments"].([]any) {
@@ -162,7 +158,7 @@ func TestPermissions_GrantInEveryCloud(t *testing.T) {
 				if kind != "managed-identity" {
 					who = first.Applications[0]["appId"].(string)
 				}
-				if got := first.roles(who); !slices.Equal(got, []string{cloud.hunting}) {
+				if got := rolesOf(first, who); !slices.Equal(got, []string{cloud.hunting}) {
 					t.Errorf("granted %v, want %s", got, cloud.hunting)
 				}
 				if strings.Contains(out, "SECRET~") {
@@ -237,7 +233,7 @@ func TestPermissions_ConsentInAnotherTenant(t *testing.T) {
 	w := newWorld(t, 0)
 	out := w.permissions("grant", "--credential", "federated", "--principal-id", identity, "--multi-tenant", "--sources", "graph mde")
 	client := w.load().Applications[0]["appId"].(string)
-	if got := w.load().roles(client); got != nil {
+	if got := rolesOf(w.load(), client); got != nil {
 		t.Errorf("the home tenant granted %v; its Defender is not read", got)
 	}
 	if !strings.Contains(out, "consent --client-id "+client) {
@@ -248,7 +244,7 @@ func TestPermissions_ConsentInAnotherTenant(t *testing.T) {
 		a.Principals = slices.DeleteFunc(a.Principals, func(p object) bool { return p["appId"] == client })
 	})
 	w.permissions("consent", "--client-id", client, "--sources", "graph mde")
-	if got := w.load().roles(client); len(got) != 2 {
+	if got := rolesOf(w.load(), client); len(got) != 2 {
 		t.Errorf("granted %v, want the roles of both sources", got)
 	}
 }
@@ -331,7 +327,7 @@ func TestPermissions_GrantBeforeTheDeployment(t *testing.T) {
 		out := w.permissions("grant", "--credential", kind)
 		a := w.load()
 		client := a.Applications[0]["appId"].(string)
-		if len(a.roles(client)) != 1 || !strings.Contains(out, "later") || !strings.Contains(out, "azd env set DEFENDER_CLIENT_ID "+client) {
+		if len(rolesOf(a, client)) != 1 || !strings.Contains(out, "later") || !strings.Contains(out, "azd env set DEFENDER_CLIENT_ID "+client) {
 			t.Errorf("%s: %v\n%s", kind, a.Changes, out)
 		}
 	}
