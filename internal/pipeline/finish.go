@@ -194,8 +194,8 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 	if l.Rewind != nil && r.m.state.Rewind != nil && l.Rewind.Equal(*r.m.state.Rewind) {
 		r.m.state.Rewind = nil // obeyed; a later command stays
 	}
-	if r.table.Load != plan.Snapshot && r.m.state.Nulls < 0 {
-		r.m.state.Nulls = l.Nulls
+	if r.table.Load != plan.Snapshot {
+		r.m.state.NullsEnded(l.Nulls)
 	}
 	if n := l.Rows(); n > 0 { // of all attempts; a guess does not stay
 		r.m.state.Width = float64(l.Bytes) / float64(n)

@@ -201,7 +201,7 @@ func stampOrNone(t time.Time) string {
 }
 
 // nulls plans the copy of the rows without a watermark, once, with the table's
-// first run, and says so when their number changes later. It returns the rows planned.
+// first run that counts some, and says so when their number changes later. It returns the rows planned.
 func (p *planner) nulls(ctx context.Context, counts plan.Counts) (int64, error) {
 	l := p.ledger
 	l.Nulls = counts.Nulls
@@ -212,14 +212,14 @@ func (p *planner) nulls(ctx context.Context, counts plan.Counts) (int64, error) 
 	switch {
 	case p.state.Nulls == plan.NullsUnknown:
 		return 0, nil
-	case p.state.Nulls >= 0:
+	case !p.state.NullsLeft():
 		if counts.Nulls != p.state.Nulls {
 			l.Note(fmt.Sprintf("rows without %s: %d, were %d when they were copied; set LoadType to Snapshot to keep up with them", column, counts.Nulls, p.state.Nulls))
 		}
 		return 0, nil
 	case counts.Nulls == 0:
 		return 0, nil
-	case counts.Rows() == 0 && counts.Later == 0 && !l.More:
+	case p.state.Nulls == plan.NullsNotCopied && counts.Rows() == 0 && counts.Later == 0 && !l.More:
 		return 0, fault.As(fault.Permanent, fmt.Errorf(
 			"%s is null in all %d rows of %s, so nothing new could ever be told from old: set LoadType to Snapshot", column, counts.Nulls, l.Table.Source))
 	}

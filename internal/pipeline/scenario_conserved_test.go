@@ -113,6 +113,31 @@ func TestScenario_R1_AnswersThatLackRows(t *testing.T) {
 	}
 }
 
+// A count has no line of the null rows: at first, so that a later run copies them, and
+// after the state was lost, when nobody knows how many of them were copied.
+func TestScenario_R1_TheLineOfNullRowsIsMissing(t *testing.T) {
+	none := func(c *plan.Counts) { c.Nulls = 0 }
+	for _, tt := range []struct {
+		name string
+		lost bool
+	}{{"in the first count", false}, {"in the first count after the state was lost", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(65)
+			w.fill(50, 10)
+			for range 12 {
+				w.add(time.Time{})
+			}
+			if tt.lost {
+				w.run(time.Hour)
+				delete(w.states, key)
+			}
+			w.lie(t, time.Hour, &liar{count: nth(1, none)})
+			w.run(5 * time.Hour)
+			w.check(t, w.now.Add(-2*time.Hour))
+		})
+	}
+}
+
 // A window without rows after a run that had some is counted twice, and a quiet
 // table costs one call a tick.
 func TestScenario_R1_AQuietTableCostsOneCall(t *testing.T) {

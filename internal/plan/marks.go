@@ -159,7 +159,7 @@ func (s *TableState) Filters(from time.Time) (out []Filter) {
 	}
 	trusted := s.Table.WatermarkColumn == "" || slices.ContainsFunc(s.Marks.Older, func(m Mark) bool { return m.Column == "" })
 	for _, m := range s.Marks.Older {
-		f := Filter{Column: m.Column, After: m.Through, OrNull: m.Nulls == NullsNotCopied}
+		f := Filter{Column: m.Column, After: m.Through, OrNull: nullsLeft(m.Nulls)}
 		if m.Column != "" && trusted {
 			f.OrArrivedPast = m.Ended
 			if s.Table.WatermarkColumn == "" && !m.Ended.IsZero() && !from.Before(m.Ended) {

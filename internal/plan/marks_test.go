@@ -39,28 +39,28 @@ func TestTableState_TurnsToAnotherColumn(t *testing.T) {
 		{"N; run 100", "90:"},
 		{"T; N", "0:"}, // nothing was copied yet
 		{"T; run 100; T", "90:"},
-		{"T; run 100; nulls 0; N", "0: T>90|a>100"},
+		{"T; run 100; nulls 0; N", "0: T>90|null|a>100"}, // none was copied
 		{"T; run 100; nulls 7; N", "0: T>90|a>100"},
 		{"T; run 100; N", "0: T>90|null|a>100"}, // its null rows were never copied
-		{"N; run 100; nulls 0; T", "0: N>90"},
-		{"B; run 100; nulls 0; T", "0: B>90"},
-		{"B; run 100; nulls 0; N", "0: B>90|a>100"},
-		{"T; run 100; nulls 0; N; run 105", "95: T>90|a>100"},
-		{"T; run 100; nulls 0; N; run 110", "100:"}, // all that is new arrived after the old column's last run
-		{"T; run 100; nulls 0; N; run 200; nulls 0; T", "0: T>90|a>100 N>190"},
-		{"T; run 100; nulls 0; N; run 200; nulls 0; T; run 300", "290: T>90|a>100 N>190"},
-		{"T; run 100; nulls 0; N; run 200; nulls 0; T; run 300; nulls 0; N", "0: N>190 T>290|a>300"}, // one mark a column
-		{"N; run 100; nulls 0; T; N", "0: N>90"},                                                     // turned back before a run
-		{"N; run 100; nulls 0; T; run 200; nulls 0; N; run 210", "200:"},
-		{"T; run 100; nulls 0; !N", "90:"},
-		{"T; run 100; nulls 0; N; run 105; !N", "95:"},
+		{"N; run 100; nulls 7; T", "0: N>90"},
+		{"B; run 100; nulls 7; T", "0: B>90"},
+		{"B; run 100; nulls 7; N", "0: B>90|a>100"},
+		{"T; run 100; nulls 7; N; run 105", "95: T>90|a>100"},
+		{"T; run 100; nulls 7; N; run 110", "100:"}, // all that is new arrived after the old column's last run
+		{"T; run 100; nulls 7; N; run 200; nulls 7; T", "0: T>90|a>100 N>190"},
+		{"T; run 100; nulls 7; N; run 200; nulls 7; T; run 300", "290: T>90|a>100 N>190"},
+		{"T; run 100; nulls 7; N; run 200; nulls 7; T; run 300; nulls 7; N", "0: N>190 T>290|a>300"}, // one mark a column
+		{"N; run 100; nulls 7; T; N", "0: N>90"},                                                     // turned back before a run
+		{"N; run 100; nulls 7; T; run 200; nulls 7; N; run 210", "200:"},
+		{"T; run 100; nulls 7; !N", "90:"},
+		{"T; run 100; nulls 7; N; run 105; !N", "95:"},
 		{"Snapshot; run 100; N", "90:"},
 		{"Snapshot; run 100; T", "90:"},
 		{"Snapshot; run 100; Snapshot T; N", "90:"},
-		{"T; run 100; nulls 0; N; run 105; Snapshot; run 200; N", "190:"},
-		{"T; run 100; nulls 0; N Snapshot; N", "0: T>90|a>100"}, // no snapshot came to its end
-		{"T; run 100; nulls 0; T Snapshot; N Snapshot; N", "0: T>90|a>100"},
-		{"N; run 100; nulls 0; N Snapshot; N", "90:"},
+		{"T; run 100; nulls 7; N; run 105; Snapshot; run 200; N", "190:"},
+		{"T; run 100; nulls 7; N Snapshot; N", "0: T>90|a>100"}, // no snapshot came to its end
+		{"T; run 100; nulls 7; T Snapshot; N Snapshot; N", "0: T>90|a>100"},
+		{"N; run 100; nulls 7; N Snapshot; N", "90:"},
 		{"T; run 100; N Snapshot", "0:"},
 	} {
 		s := &plan.TableState{Nulls: plan.NullsNotCopied}
@@ -199,23 +199,21 @@ func TestFilters_CopyEveryRowOnceWhateverTheColumn(t *testing.T) {
 					selected = selected && (!v.IsZero() && v.After(f.After) || f.OrNull && v.IsZero() || !f.OrArrivedPast.IsZero() && at(e.arrival).After(f.OrArrivedPast))
 				}
 				v := value(next.WatermarkColumn)
-				null := v.IsZero() && selected && s.Nulls == plan.NullsNotCopied
+				null := v.IsZero() && selected && s.NullsLeft()
 				if null {
 					nulls++
 				}
 				if null || selected && !v.IsZero() && v.After(from) && !v.After(to) {
 					e.copied++
 				}
-				if e.copied == 0 && column == "T" && (v.IsZero() && s.Nulls != plan.NullsNotCopied || !v.IsZero() && !v.After(from)) {
+				if e.copied == 0 && column == "T" && (v.IsZero() && !s.NullsLeft() || !v.IsZero() && !v.After(from)) {
 					e.late = true // null rows that come after the first run are late as well
 				}
 				if e.copied > 1 {
 					t.Fatalf("the row of %d, dated %d, was copied twice", e.arrival, e.stamp)
 				}
 			}
-			if s.Nulls == plan.NullsNotCopied {
-				s.Nulls = nulls
-			}
+			s.NullsEnded(nulls)
 			s.Watermark = to
 			s.RunEnded(at(now), false)
 			now += rapid.IntRange(10, 40).Draw(t, "pause")

@@ -46,7 +46,7 @@ type TableState struct {
 	LastRun    string    `json:"LastRun"`            // RunId of the run that ended last, until ADX was asked once more for copies of it
 	NotBefore  time.Time `json:"NotBefore"`          // waits longer than a message can carry
 	Width      float64   `json:"Width"`              // bytes a row, learned; 0 until then
-	Nulls      int64     `json:"Nulls"`              // rows without watermark copied; or NullsNotCopied, NullsUnknown
+	Nulls      int64     `json:"Nulls"`              // rows without watermark copied, 0: none was there; or NullsNotCopied, NullsUnknown
 	LastEnded  time.Time `json:"LastEnded,omitzero"` // when the last run ended; zero: none yet
 	// ForeignSince is the instant since which rows of other apps are looked for: the
 	// end of the last run, or the last time that such rows made the table refuse;
@@ -138,6 +138,22 @@ const reasonKept = 1000
 // Ended remembers how an attempt ended.
 func (s *TableState) Ended(row Audit) {
 	s.Last = Ending{Status: row.Status, At: row.Timestamp, Reason: clip(row.FailureReason, reasonKept)}
+}
+
+// nullsLeft reports whether none of the rows without watermark was copied: no run has
+// ended yet, or those that did had counted none, for which a line that was missing in
+// the answer is taken, too. Rows that are counted later are then copied.
+func nullsLeft(nulls int64) bool { return nulls == NullsNotCopied || nulls == 0 }
+
+// NullsLeft reports whether the next run copies the rows without watermark.
+func (s *TableState) NullsLeft() bool { return nullsLeft(s.Nulls) }
+
+// NullsEnded records, at the checkpoint, that a run ended which had counted so many
+// rows without watermark and, where they were left, copied them.
+func (s *TableState) NullsEnded(counted int64) {
+	if s.NullsLeft() || s.Nulls == NullsUnknown && counted > 0 {
+		s.Nulls = counted
+	}
 }
 
 // Publish remembers a configuration row of ours.
