@@ -17,14 +17,15 @@ import (
 // databases are the databases that the instances write into. The control tables of
 // all are in one of them; void slices are beside the data.
 type databases struct {
+	names   []string // that of the control tables first
 	control *adx.Client
 	data    map[string]*adx.Client // by name in lower case, the control database too
 }
 
 func newDatabases(cfg config.Config, cred azcore.TokenCredential, o Options) (*databases, error) {
-	out := &databases{data: map[string]*adx.Client{}}
+	out := &databases{names: databaseNames(cfg), data: map[string]*adx.Client{}}
 	var errs []error
-	for _, name := range databaseNames(cfg) {
+	for _, name := range out.names {
 		client, err := newADX(cfg, name, cred, o)
 		if err != nil {
 			errs = append(errs, err)
@@ -123,7 +124,8 @@ type reporter struct {
 // tables carry its name.
 func (r reporter) Missing(ctx context.Context, rows []plan.Candidate) ([]adx.Step, error) {
 	var steps []adx.Step
-	for name, client := range r.databases.data {
+	for _, name := range r.databases.names {
+		client := r.databases.of(name)
 		var tables []string
 		for _, row := range rows {
 			if r.databases.of(row.Elsewhere) == client || row.Elsewhere == "" && client == r.databases.control {
