@@ -36,7 +36,7 @@ class Deployment {
 
 	globals() {
 		if (!this.cached) {
-			const database = new S.DatabaseSymbol.$ctor1('db', [...this.tables.values(), ...this.functions.values(), ...this.views.values()], false);
+			const database = new S.DatabaseSymbol.$ctor1('db1', [...this.tables.values(), ...this.functions.values(), ...this.views.values()], false);
 			this.cached = L.GlobalState.Default.WithCluster(new S.ClusterSymbol.ctor('cluster', [database])).WithDatabase(database);
 		}
 		return this.cached;

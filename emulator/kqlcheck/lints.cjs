@@ -91,15 +91,15 @@ function lint(code, text, errors) {
 		}
 		default: {
 			const zero = zeroes[kindOf(node)];
-			if (zero && isZero(node.LiteralValue) && !zero.test(textOf(node))) add(node, 'literal', `${textOf(node)} is no value of its type`);
+			if (zero && isZero(kindOf(node), node.LiteralValue) && !zero.test(textOf(node))) add(node, 'literal', `${textOf(node)} is no value of its type`);
 		}
 		}
 	});
 }
 
-function isZero(value) {
+function isZero(kind, value) {
 	const text = value?.toString?.() ?? '';
-	return /^0*$|^00:00:00$|^[0-]+$|0001/.test(text);
+	return kind === 'DateTimeLiteralExpression' ? /0001/.test(text) : /^[0:-]*$/.test(text);
 }
 
 // problemsOf is all that is wrong with a parsed text. Our own texts are also held to

@@ -77,7 +77,67 @@ func Repository(c *Checker, r *Report, root string) error {
 	if err := scripts(c, r, root); err != nil {
 		return err
 	}
-	return documents(c, r, root)
+	if err := documents(c, r, root); err != nil {
+		return err
+	}
+	return sent(c, r, root)
+}
+
+// bracketed is a name as the program writes those of tables and columns.
+var bracketed = regexp.MustCompile(`\['(\w+)'\]`)
+
+// sent checks what the tests of the adapters have seen the program send: to ADX after
+// a deployment, with the tables that the tests made, and to Defender.
+func sent(c *Checker, r *Report, root string) error {
+	defender := []Table{{Name: "NewTable", Columns: "(Timestamp: datetime)"}}
+	for _, t := range schema.Catalogue() {
+		columns := make([]string, len(t.Columns))
+		for i, column := range t.Columns {
+			columns[i] = "['" + column.Name + "']: " + column.Type
+		}
+		defender = append(defender, Table{Name: t.Name, Columns: "(" + strings.Join(columns, ", ") + ")"})
+	}
+	for _, to := range []string{"adx", "defender"} {
+		text, err := os.ReadFile(filepath.Join(root, "internal", to, "testdata", "sent.json"))
+		if err != nil {
+			return err
+		}
+		var examples []string
+		if err := json.Unmarshal(text, &examples); err != nil {
+			return fmt.Errorf("read what was sent to %s: %w", to, err)
+		}
+		if to == "defender" {
+			if err := c.Reset(defender...); err != nil {
+				return err
+			}
+		} else if err := ownTables(c, r, examples); err != nil {
+			return err
+		}
+		for _, example := range examples {
+			found, err := c.Query(example)
+			if err != nil {
+				return err
+			}
+			line, _, _ := strings.Cut(example, "\n")
+			r.add(fmt.Sprintf("sent to %s: %.60s", to, line), found)
+		}
+	}
+	return nil
+}
+
+// ownTables makes the raw tables that only the tests have.
+func ownTables(c *Checker, r *Report, examples []string) error {
+	for _, m := range bracketed.FindAllStringSubmatch(strings.Join(examples, "\n"), -1) {
+		if !strings.HasSuffix(m[1], "Raw") && !strings.HasSuffix(m[1], "Own") {
+			continue
+		}
+		found, err := c.Apply(".create-merge table ['"+m[1]+"'] (Records: dynamic, RunId: string, Slice: int, SnapshotTime: datetime)", "")
+		if err != nil {
+			return err
+		}
+		r.add("a raw table of the tests", found)
+	}
+	return nil
 }
 
 // only keeps the commands that name one of the words.
@@ -102,7 +162,7 @@ func scripts(c *Checker, r *Report, root string) error {
 		if err != nil {
 			return err
 		}
-		for _, command := range adx.SplitScript(strings.ReplaceAll(string(text), "<database>", "db")) {
+		for _, command := range adx.SplitScript(strings.ReplaceAll(string(text), "<database>", "db1")) {
 			found, err := c.Query(command)
 			if err != nil {
 				return err
@@ -113,7 +173,26 @@ func scripts(c *Checker, r *Report, root string) error {
 	return nil
 }
 
-var fenced = regexp.MustCompile("(?s)\n```(?:kusto|kql)\n(.*?)```")
+var fenced = regexp.MustCompile("(?s)\n( *)```(?:kusto|kql)\n(.*?)```")
+
+// statements divides a block of a page: one begins at each line that begins with a
+// letter or a dot, unless the line before ended with a semicolon. People run them one
+// by one.
+func statements(indent, block string) []string {
+	var out []string
+	for line := range strings.Lines(block) {
+		if line = strings.TrimPrefix(line, indent); line == "" {
+			continue // before the closing mark
+		}
+		begins := line[0] == '.' || line[0] >= 'A' && line[0] <= 'Z' || line[0] >= 'a' && line[0] <= 'z'
+		if n := len(out); n > 0 && (!begins || strings.HasSuffix(strings.TrimSpace(out[n-1]), ";")) {
+			out[n-1] += line
+		} else if strings.TrimSpace(line) != "" {
+			out = append(out, line)
+		}
+	}
+	return out
+}
 
 // documents checks the examples of the pages: blocks marked kusto or kql.
 func documents(c *Checker, r *Report, root string) error {
@@ -127,12 +206,14 @@ func documents(c *Checker, r *Report, root string) error {
 			return err
 		}
 		for _, m := range fenced.FindAllStringSubmatch(string(text), -1) {
-			found, err := c.Query(strings.TrimSpace(m[1]))
-			if err != nil {
-				return err
+			for _, statement := range statements(m[1], m[2]) {
+				found, err := c.Query(strings.TrimSpace(statement))
+				if err != nil {
+					return err
+				}
+				line, _, _ := strings.Cut(statement, "\n")
+				r.add(fmt.Sprintf("%s: %.60s", filepath.Base(page), line), found)
 			}
-			line, _, _ := strings.Cut(m[1], "\n")
-			r.add(fmt.Sprintf("%s: %.60s", filepath.Base(page), line), found)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package adx_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ type world struct {
 	bundle  *certs.Bundle
 }
 
-func TestMain(m *testing.M) { os.Exit(azuritetest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(adx.AllSent(azuritetest.Main(m))) }
 
 func newWorld(t *testing.T, change ...func(*kusto.Options)) *world {
 	t.Helper()
@@ -96,13 +97,20 @@ func (w *world) client(t *testing.T, who named) *adx.Client {
 // clientOf is a client of the databases in cfg.
 func (w *world) clientOf(t *testing.T, who named, cfg adx.Config) *adx.Client {
 	t.Helper()
-	cfg.ClusterURL, cfg.Credential, cfg.HTTP, cfg.App, cfg.AppID = w.url, who, w.bundle.Client(), "Test/1", "d2a"
+	cfg.ClusterURL, cfg.Credential, cfg.HTTP, cfg.App, cfg.AppID = w.url, who, recording(w.bundle), "Test/1", "d2a"
 	c, err := adx.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// recording is a client whose texts are remembered.
+func recording(bundle *certs.Bundle) *http.Client {
+	client := *bundle.Client()
+	client.Transport = adx.Recording{RoundTripper: client.Transport}
+	return &client
 }
 
 // run executes commands as the person.

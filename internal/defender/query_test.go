@@ -1,6 +1,8 @@
 package defender
 
 import (
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +91,22 @@ print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2
 			"fetch rows without a watermark", fetchQuery(dated, plan.Slice{Part: plan.PartNull, Hi: plan.Buckets}),
 			`['DeviceTvmBrowserExtensions'] | where isnull(['InstallationTime'])`,
 		},
+	}
+	var sent []string
+	for _, tt := range tests {
+		sent = append(sent, tt.got)
+	}
+	written, err := json.MarshalIndent(sent, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// For the check by Microsoft's parser.
+	if golden, err := os.ReadFile("testdata/sent.json"); err != nil || strings.TrimSpace(string(golden)) != string(written) {
+		if os.Getenv("D2A_UPDATE") != "1" {
+			t.Errorf("testdata/sent.json is not what these queries are (%v); run with D2A_UPDATE=1", err)
+		} else if err := os.WriteFile("testdata/sent.json", append(written, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
