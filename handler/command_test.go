@@ -237,7 +237,7 @@ func TestAppend_ShowsTheRowFirst(t *testing.T) {
 
 // Every command explains itself with an example, in 80 columns.
 func TestHelp_HasAnExample(t *testing.T) {
-	for _, name := range []string{"tables", "plan", "migrate", "on", "off"} {
+	for _, name := range []string{"tables", "plan", "migrate", "on", "off", "rewind", "apply", "export", "runs", "query"} {
 		out, err := helpOf(t, name)
 		if err != nil {
 			t.Fatal(err)

@@ -38,6 +38,11 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Copy tables now, in this process."`
 	On      onCommand      `cmd:"" help:"Switch tables on."`
 	Off     offCommand     `cmd:"" help:"Switch tables off; an open run pauses."`
+	Rewind  rewindCommand  `cmd:"" help:"Set a table's watermark back, so that rows are copied again."`
+	Apply   applyCommand   `cmd:"" help:"Make the configuration what a file says."`
+	Export  exportCommand  `cmd:"" help:"Write the configuration as a file."`
+	Runs    runsCommand    `cmd:"" help:"Show how a table's runs ended."`
+	Query   queryCommand   `cmd:"" help:"Ask Defender, or with --adx the database, in KQL."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	Completion kongplete.InstallCompletions `cmd:"" help:"Print what makes your shell complete this command; put it into its start file."`

@@ -118,7 +118,7 @@ func (c change) columns() (out []changed) {
 func cells(r plan.Row) map[string]string {
 	mark := ""
 	if !r.LastRefreshedTime.IsZero() {
-		mark = plan.Stamp(r.LastRefreshedTime)
+		mark = r.LastRefreshedTime.UTC().Format("2006-01-02T15:04:05.9999999Z")
 	}
 	column := strings.TrimSpace(r.WatermarkColumn)
 	if column == "" {

@@ -41,6 +41,7 @@ func All() []Measurement {
 		{"rowpath", rowpathFigures},
 		{"memory", memoryFigures},
 		{"calls", callFigures},
+		{"plan", planFigures},
 		{"quota", quotaFigures},
 		{"growth", growthFigures},
 		{"coldstart", coldstartFigures},

@@ -18,6 +18,8 @@ type site struct {
 	*stack.Emulators
 	bench  *Bench
 	tables int
+	// adopted: a handler has served here and said whose the storage is.
+	adopted bool
 }
 
 // open starts the emulators. Without limits nobody waits.
@@ -68,6 +70,7 @@ type work struct {
 // copyOnce starts the handler, fires the timer once, and waits until no table has
 // anything left to copy.
 func (s *site) copyOnce(ctx context.Context, changes map[string]string) (work, error) {
+	s.adopted = true
 	f := &watcher{tables: s.tables, done: make(chan int64, 1), failed: make(chan string, 1)}
 	host, err := s.StartHost(ctx, s.bench.App, settings(changes), funchost.Options{OnLine: f.line})
 	if err != nil {

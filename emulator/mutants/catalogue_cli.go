@@ -30,5 +30,13 @@ func commandMutants() []mutant {
 			migrateFile, "			failures, req.WakeUp = 0, off.wakeUp\n", "			req.WakeUp = off.wakeUp\n", errand),
 		one("environment-over-the-file", "a variable that is left from elsewhere goes over the settings' file",
 			"handler/envfile.go", "if value := values[name]; value != \"\" {", "if value := values[name]; value != \"\" && environment(name) == \"\" {", suite{"handler", "^TestEnvFile_"}),
+		one("pattern-means-what-is-skipped", "a pattern of the file means tables that it skips",
+			"handler/apply.go", "if fits && !skipped {", "if fits {", suite{"emulator/stack", "^TestCommandLine_IsAs"}),
+		one("file-switches-watermarks", "a file that is applied sets watermarks back",
+			"handler/apply.go", "return change{before: row, after: row.Row}", "after := row.Row; after.LastRefreshedTime = never; return change{before: row, after: after}", suite{"handler", "^TestFile_"}),
+		one("another-apps-database", "a command copies into a database from the storage of another app",
+			"handler/app/command.go", "	if other == \"\" {\n		return nil\n	}\n", "	if other != \"?\" {\n		return nil\n	}\n", suite{"emulator/stack", "^TestCommandLine_IsAs"}),
+		one("rewind-is-no-command", "a watermark that stands in a row already is set back to, and nothing happens",
+			"handler/app/command.go", "	for taken[plan.Ticks(mark)] {\n", "	for false {\n", suite{"handler/app", "^TestFreeMark_"}),
 	}
 }

@@ -134,7 +134,9 @@ func (a *App) Forecast(ctx context.Context, key plan.Key) (pipeline.Forecast, Al
 
 // RunsPerDay returns how often a day the table is copied by its Frequency and the
 // timer; 0 where the schedule does not say.
-func (a *App) RunsPerDay(t plan.Table) float64 { return t.RunsPerDay(a.clock.Now(), a.cfg.Migration.NextTick) }
+func (a *App) RunsPerDay(t plan.Table) float64 {
+	return t.RunsPerDay(a.clock.Now(), a.cfg.Migration.NextTick)
+}
 
 // RowsTwice counts the rows that Defender still holds of those copied after from:
 // they will stand twice when the watermark is set back to it.
@@ -215,4 +217,47 @@ func (a *App) InstanceKey(name string) (string, error) {
 		return "", err
 	}
 	return i.Key(), nil
+}
+
+// FreeMark returns the watermark that a person sets, a little earlier where that very
+// instant stands in a row of the table already, be it ours or a person's: then it would
+// be taken for known, and for no command.
+func (a *App) FreeMark(ctx context.Context, row plan.Candidate, mark time.Time) (time.Time, error) {
+	i, err := a.instances.find(row.Instance)
+	if err != nil {
+		return mark, err
+	}
+	rows, err := i.ports.ControlTables.Rows(ctx, row.Key(), time.Time{})
+	if err != nil {
+		return mark, err
+	}
+	state, err := a.store.Read(ctx, row.Key())
+	if err != nil {
+		return mark, err
+	}
+	return freeMark(mark, rows, state), nil
+}
+
+// freeMark is mark, or the nearest tick before it that stands in no row and is not the
+// one that the state (which may be nil) went by last.
+func freeMark(mark time.Time, rows []plan.Row, state *plan.TableState) time.Time {
+	taken := map[time.Time]bool{}
+	for _, r := range rows {
+		taken[plan.Ticks(r.LastRefreshedTime)] = true
+	}
+	if state != nil {
+		taken[plan.Ticks(state.Table.LastRefreshed)] = true
+	}
+	for taken[plan.Ticks(mark)] {
+		mark = mark.Add(-plan.Tick)
+	}
+	return mark
+}
+
+// Prefix returns what stands before the raw tables of the instance of a key.
+func (a *App) Prefix(key string) string {
+	if i := a.instances.wired[key]; i != nil {
+		return i.Defender.TablePrefix
+	}
+	return ""
 }

@@ -1,0 +1,241 @@
+package stack_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/stack"
+)
+
+var update = flag.Bool("update", false, "write the output of commands into docs/cli.md")
+
+// commandLine prepares the site's handler with arguments, as a person types them: with
+// the settings in a file and nothing in the environment.
+func (s *site) commandLine(changes map[string]string, args ...string) *exec.Cmd {
+	s.t.Helper()
+	settings := map[string]string{"DEFENDER_CALLS_PER_MINUTE": "100000", "MIGRATION_SETTLE": "0s", "MIGRATION_LEASE": "15s", "MIGRATION_INGEST_POLL": "100ms"}
+	for name, value := range changes {
+		settings[name] = value
+	}
+	path := filepath.Join(s.t.TempDir(), "stack.env")
+	remove, err := s.PostSettings(path, settings)
+	must(s.t, err)
+	s.t.Cleanup(func() { must(s.t, remove()) })
+	cmd := exec.CommandContext(s.t.Context(), s.app.Handler(), append([]string{"--env-file", path}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	return cmd
+}
+
+// says runs a command and returns what it printed, and its exit code.
+func (s *site) says(cmd *exec.Cmd) (string, int) {
+	s.t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// words divides a line as a shell does that knows single quotes alone.
+func words(line string) (out []string) {
+	for _, m := range regexp.MustCompile(`'([^']*)'|(\S+)`).FindAllStringSubmatch(line, -1) {
+		out = append(out, m[1]+m[2])
+	}
+	return out
+}
+
+// What differs from one day to the next: instants, RunIds, seconds and sizes, and the
+// blanks before them.
+var passing = []struct {
+	what *regexp.Regexp
+	as   string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d[.\d]*Z)?`), "INSTANT"},
+	{regexp.MustCompile(`\b\d\d-\d\d \d\d:\d\d\b`), "INSTANT"},
+	{regexp.MustCompile(`\b[a-z0-9]{6}\d{14}[a-z0-9]{8}\b`), "RUN"},
+	{regexp.MustCompile(`\d+(\.\d)? [kMG]?B\b`), "SIZE"},
+	{regexp.MustCompile(`\d+\.\d\b( s\b)?`), "SECONDS"},
+	{regexp.MustCompile(` +`), " "},
+}
+
+func lasting(text string) string {
+	for _, p := range passing {
+		text = p.what.ReplaceAllString(text, p.as)
+	}
+	return text
+}
+
+// The walk through a day in docs/cli.md is what a person sees: each block is a command
+// and its output, here run anew, one after the other.
+func TestCommandLine_IsAsItsDocumentShows(t *testing.T) {
+	t.Parallel()
+	const doc = "../../docs/cli.md"
+	s := configured(t, "DeviceEvents", events(t, "DeviceEvents", 5000), stack.Options{})
+	text, err := os.ReadFile(doc)
+	must(t, err)
+	block := regexp.MustCompile("(?ms)^```console\n\\$ handler ([^\n]+)\n(.*?)^```$")
+	blocks := 0
+	seen := map[string]bool{}
+	whole := block.ReplaceAllStringFunc(string(text), func(found string) string {
+		blocks++
+		m := block.FindStringSubmatch(found)
+		args := words(m[1])
+		seen[args[0]] = true
+		got, code := s.says(s.commandLine(map[string]string{"MIGRATION_APP_ID": "sample"}, args...))
+		if code != 0 {
+			t.Errorf("handler %s: exit code %d\n%s", m[1], code, got)
+		}
+		for line := range strings.Lines(got) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 || strings.Contains(line, "\x1b") {
+				t.Errorf("handler %s: %d columns, or a colour: %q", m[1], n, line)
+			}
+		}
+		if diff := cmp.Diff(lasting(m[2]), lasting(got)); diff != "" && !*update {
+			t.Errorf("handler %s, -document +output: %s", m[1], diff)
+		}
+		return "```console\n$ handler " + m[1] + "\n" + got + "```"
+	})
+	for _, command := range []string{"plan", "migrate", "tables", "off", "on", "rewind", "runs", "query", "export"} {
+		if !seen[command] {
+			t.Errorf("the walk shows no handler %s (%d blocks)", command, blocks)
+		}
+	}
+	if *update {
+		must(t, os.WriteFile(doc, []byte(whole), 0o644))
+	}
+
+	// The rewound run copied all rows once more: each stands twice.
+	out, code := s.says(s.commandLine(nil, "query", "--adx", "--output", "json", "DeviceEventsRaw | summarize Rows = count() | extend Twice = Rows == 10000"))
+	var row struct{ Twice bool }
+	if err := json.Unmarshal([]byte(out), &row); err != nil || code != 0 || !row.Twice {
+		t.Errorf("after the rewind: %s", out)
+	}
+	s.refusals()
+	s.appliesAFile()
+}
+
+// refusals are commands that must not do what they are asked.
+func (s *site) refusals() {
+	s.t.Helper()
+	for _, tt := range []struct {
+		changes map[string]string
+		args    string
+		code    int
+		says    string
+	}{
+		{map[string]string{"MIGRATION_CONTAINER": "another"}, "migrate DeviceEvents", 1, "knows no app id"},
+		{map[string]string{"MIGRATION_CONTAINER": "another", "MIGRATION_APP_ID": "stage1"}, "migrate DeviceEvents", 1, "which app sample wrote"},
+		{map[string]string{"MIGRATION_CONTAINER": "another", "MIGRATION_APP_ID": "stage1"}, "plan DeviceEvents", 1, "which app sample wrote"},
+		{nil, "off DeviceNowhere", 1, "no table"},
+		{nil, "off DeviceEvents --instance west", 1, "want one of default"},
+		{nil, "rewind DeviceEvents yesterday", 2, "want an instant"},
+		{nil, "rewind DeviceEvents 2999-01-01", 1, "is not before that"},
+		{nil, "query 'DeviceNowhere'", 1, "DeviceNowhere"},
+		{map[string]string{"ADX_CLUSTER_URL": "nowhere"}, "tables", 3, "ADX_CLUSTER_URL"},
+	} {
+		if out, code := s.says(s.commandLine(tt.changes, words(tt.args)...)); code != tt.code || !strings.Contains(strings.Join(strings.Fields(out), " "), tt.says) {
+			s.t.Errorf("handler %s %v: exit code %d, want %d and %q:\n%s", tt.args, tt.changes, code, tt.code, tt.says, out)
+		}
+	}
+}
+
+// appliesAFile: what export wrote changes nothing, and a pattern with a skip list means
+// the catalogue.
+func (s *site) appliesAFile() {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), "tables.yaml")
+	text, _ := s.says(s.commandLine(nil, "export"))
+	must(s.t, os.WriteFile(path, []byte(text), 0o600))
+	if out, code := s.says(s.commandLine(nil, "apply", path)); code != 0 || out != "nothing to append\n" {
+		s.t.Errorf("what was exported: exit code %d, %q", code, out)
+	}
+	must(s.t, os.WriteFile(path, []byte("skip: ['*KB']\ntables:\n  - source: DeviceTvmSoftware*\n    frequency: 12h\n  - source: DeviceEvents\n    active: false\n"), 0o600))
+	if out, code := s.says(s.commandLine(nil, "apply", path)); code != 0 || strings.Contains(out, "KB:") || !strings.Contains(out, "DeviceTvmSoftwareInventory: new") || !strings.Contains(out, "4 rows appended") {
+		s.t.Errorf("a pattern: exit code %d\n%s", code, out)
+	}
+	out, code := s.says(s.commandLine(nil, "tables", "--configured", "--output", "json"))
+	if code != 0 || strings.Count(out, "\n") != 4 || !strings.Contains(out, `"frequency":"12h"`) || !strings.Contains(out, `"active":false`) {
+		s.t.Errorf("after it: exit code %d\n%s", code, out)
+	}
+}
+
+// small slices, so that a kill falls between them.
+var small = map[string]string{"MIGRATION_ROW_TARGET": "600", "MIGRATION_INGEST_GRACE": "5s"}
+
+// A migrate that is killed in the middle is gone on with by the service.
+func TestCommandLine_KilledIsGoneOnWithByTheService(t *testing.T) {
+	long(t)
+	t.Parallel()
+	const table, rows = "DeviceNetworkEvents", 12_000
+	s := configured(t, table, events(t, table, rows), stack.Options{IngestLatency: 300 * time.Millisecond})
+	changes := map[string]string{"MIGRATION_APP_ID": "sample"}
+	for name, value := range small {
+		changes[name] = value
+	}
+	cmd := s.commandLine(changes, "migrate", table)
+	must(t, cmd.Start())
+	s.afterFetches(5, func() { must(t, cmd.Process.Kill()) })
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("the command ended before it was killed")
+	}
+	s.serve(changes, funchost.Options{})
+	s.tick()
+	s.oneRun(table, rows)
+}
+
+// And the other way round.
+func TestCommandLine_GoesOnWithARunOfTheService(t *testing.T) {
+	long(t)
+	t.Parallel()
+	const table, rows = "DeviceNetworkEvents", 12_000
+	s := configured(t, table, events(t, table, rows), stack.Options{IngestLatency: 300 * time.Millisecond})
+	s.serve(small, funchost.Options{})
+	s.tick()
+	s.afterFetches(5, func() { must(t, s.host.KillHandler(syscall.SIGKILL)) })
+	must(t, s.host.Stop(t.Context()))
+	if n := s.count("run ended"); n > 0 {
+		t.Fatal("the run ended before its handler was killed")
+	}
+	// The id is the one that the service has written into its container.
+	if out, code := s.says(s.commandLine(small, "migrate", table)); code != 0 {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	s.oneRun(table, rows)
+}
+
+// afterFetches acts once Defender has answered so many fetches.
+func (s *site) afterFetches(n int, act func()) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); s.fetches() < n; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%d fetches, want %d\n%s", s.fetches(), n, s.console())
+		}
+	}
+	act()
+}
+
+// oneRun holds the outcome: every row once, by one run.
+func (s *site) oneRun(table string, rows int64) {
+	s.t.Helper()
+	ended := s.successes(table, 1)
+	s.equal()
+	if int64(ended[0].RecordCount) != rows {
+		s.t.Errorf("the audit row counts %d rows, want %d", ended[0].RecordCount, rows)
+	}
+}
