@@ -63,7 +63,7 @@ func writeNotices(to string) error {
 	return os.WriteFile(to, b.Bytes(), 0o644)
 }
 
-var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([.-].*)?$`)
+var licenceFile = regexp.MustCompile(`(?i)^((un)?licen[cs]e|copying|notice|patents)([.-].*)?$`)
 
 // licences returns the licence and notice files of a folder; without a licence
 // there is nothing that lets us ship the module.
