@@ -19,14 +19,14 @@ import (
 )
 
 // nextFormat builds the handler as its next version might be: it stores states, ledgers
-// and the quota in format 2, and reads format 1 as well.
+// and the quota in format 3, and reads older ones as well.
 func nextFormat(t *testing.T, like stack.App) stack.App {
 	t.Helper()
 	replaced := map[string]string{}
-	for file, constant := range map[string]string{
-		"internal/plan/tablestate.go": "const StateFormat = ",
-		"internal/plan/ledger.go":     "const LedgerFormat = ",
-		"internal/quota/record.go":    "const recordFormat = ",
+	for file, constants := range map[string][]string{
+		"internal/plan/tablestate.go": {"const StateFormat = 2", "const plainFormat = 1"},
+		"internal/plan/ledger.go":     {"const LedgerFormat = 2"},
+		"internal/quota/record.go":    {"const recordFormat = 1"},
 	} {
 		path, err := filepath.Abs(filepath.Join("../..", file))
 		if err != nil {
@@ -36,9 +36,12 @@ func nextFormat(t *testing.T, like stack.App) stack.App {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next := bytes.Replace(text, []byte(constant+"1\n"), []byte(constant+"2\n"), 1)
-		if bytes.Equal(next, text) {
-			t.Fatalf("%s has no %q: the format is another by now, follow it here", file, constant+"1")
+		next := text
+		for _, constant := range constants {
+			if !bytes.Contains(text, []byte(constant+"\n")) {
+				t.Fatalf("%s has no %q: the format is another by now, follow it here", file, constant)
+			}
+			next = bytes.Replace(next, []byte(constant+"\n"), []byte(constant[:len(constant)-1]+"3\n"), 1)
 		}
 		replaced[path] = filepath.Join(t.TempDir(), filepath.Base(file))
 		if err := os.WriteFile(replaced[path], next, 0o600); err != nil {
@@ -148,7 +151,7 @@ func TestUpgrade_AndBackLosesNoRun(t *testing.T) {
 
 	s.deploy(s.app, changes)
 	before := s.stored(table)
-	if !strings.Contains(before, `"Format":2`) {
+	if !strings.Contains(before, `"Format":3`) {
 		t.Fatalf("the newer build stored %s", before)
 	}
 	s.tick()

@@ -164,7 +164,7 @@ func (m *migration) hideLostRun(ctx context.Context) error {
 // found, else from what MigrationConfiguration says.
 func (m *migration) rebuild(ctx context.Context) (*plan.Ledger, error) {
 	state := &plan.TableState{
-		Format: plan.StateFormat, Instance: m.req.Key.Instance, Source: m.req.Key.Source,
+		Instance: m.req.Key.Instance, Source: m.req.Key.Source,
 		Generation: 1, Nulls: plan.NullsNotCopied, Rebuilt: true,
 	}
 	rows, err := m.ports.ControlTables.Rows(ctx, m.req.Key, time.Time{})

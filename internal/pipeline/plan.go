@@ -28,7 +28,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	}
 	now := m.ports.Clock.Now()
 	l = &plan.Ledger{
-		Format: plan.LedgerFormat, RunID: plan.RunID(m.cfg.AppID, now, randomID(8)),
+		RunID:      plan.RunID(m.cfg.AppID, now, randomID(8)),
 		Generation: m.state.Generation, Instance: m.req.Key.Instance, Table: m.inForce,
 		Started: now, Next: 1, Attempts: 1, Restarts: m.state.Restarts, Rewind: m.state.Rewind,
 	}

@@ -61,7 +61,7 @@ type LedgerSlice struct {
 // Ledger is the memory of one run. It is stored as one blob and written whole,
 // under names that never change (see TableState).
 type Ledger struct {
-	Format     int       `json:"Format"`     // LedgerFormat
+	Format     int       `json:"Format"`     // StoredFormat, when it was written
 	RunID      string    `json:"RunID"`      // fixed-length, alphanumeric, begins with the app's id
 	Generation int64     `json:"Generation"` // of the table state that wrote it; fences older writers
 	Instance   string    `json:"Instance"`
@@ -105,8 +105,17 @@ type Ledger struct {
 	Account Account `json:"Account,omitzero"` // why the rows verified are not those planned
 }
 
-// LedgerFormat is the version of the ledger's JSON that this program writes.
-const LedgerFormat = 1
+// LedgerFormat is StateFormat of the ledger's JSON.
+const LedgerFormat = 2
+
+// StoredFormat is TableState.StoredFormat for a ledger: filters are what the first
+// program would leave out of its queries.
+func (l *Ledger) StoredFormat() int {
+	if l.Instance != "" || len(l.Table.Filters) > 0 {
+		return LedgerFormat
+	}
+	return plainFormat
+}
 
 // Note adds text to the run's notes once.
 func (l *Ledger) Note(text string) {

@@ -16,8 +16,24 @@ func (k Key) String() string {
 	return k.Instance + "/" + k.Source
 }
 
-// StateFormat is the version of the table state's JSON that this program writes.
-const StateFormat = 1
+// StateFormat is the newest format of the table state's JSON that this program reads
+// and writes, and plainFormat the oldest, of states and ledgers alike.
+//
+// Format 1 is what the first program reads. It knows no members but its own, asks one
+// tenant, and takes a watermark for one of any column; what it would misread so has
+// format 2, which it leaves alone. The members of both are read in the same way.
+const StateFormat = 2
+
+const plainFormat = 1
+
+// StoredFormat returns the format that the state is to be stored in: the oldest that
+// loses nothing of it, so that an upgrade can be taken back.
+func (s *TableState) StoredFormat() int {
+	if s.Instance != "" || len(s.Marks.Older) > 0 {
+		return StateFormat
+	}
+	return plainFormat
+}
 
 const (
 	// NullsNotCopied: no run has copied the rows without watermark yet.
@@ -37,7 +53,7 @@ const publishedKept = 32
 // its zero must say what was true before there was such a member. What an older
 // program must not touch raises the format.
 type TableState struct {
-	Format     int       `json:"Format"` // StateFormat
+	Format     int       `json:"Format"` // StoredFormat, when it was written
 	Instance   string    `json:"Instance"`
 	Source     string    `json:"Source"`
 	Generation int64     `json:"Generation"`         // raised by every attempt before any other effect

@@ -58,7 +58,7 @@ func decodeLedger(body []byte, now time.Time) (*plan.Ledger, error) {
 }
 
 // checkFormat refuses what this program cannot read, before it misreads it. There
-// is one format so far; a second brings the migration of the first with it.
+// are two formats, whose members are the same: see plan.StateFormat.
 func checkFormat(body []byte, known int, now time.Time) error {
 	var head struct {
 		Format  int

@@ -28,7 +28,7 @@ func TestLedger_RoundTrip(t *testing.T) {
 	want.Calls = 9
 	saveLedger(t, h, want)
 
-	want.Format = plan.LedgerFormat
+	want.Format = 1
 	got, err := a.store(nil).ReadLedger(t.Context(), "r1")
 	if diff := cmp.Diff(&want, got); diff != "" || err != nil {
 		t.Errorf("ReadLedger: %v (-want +got):\n%s", err, diff)

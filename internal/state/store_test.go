@@ -90,7 +90,7 @@ func TestAcquire_StateSurvivesRelease(t *testing.T) {
 	if err := h.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want.Format, want.Source = plan.StateFormat, "DeviceInfo"
+	want.Format, want.Source = 1, "DeviceInfo"
 	if diff := cmp.Diff(want, *h.State()); diff != "" {
 		t.Errorf("the state kept by the holder (-want +got):\n%s", diff)
 	}

@@ -3,6 +3,7 @@ package state_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -76,7 +77,7 @@ func TestStored_StatesAreTakenUp(t *testing.T) {
 		want plan.TableState
 		adds map[string]any // what the older program's members do not say
 	}{
-		{"state.json", sampleState(), map[string]any{"LastEnded": "2026-11-03T11:00:00Z"}},
+		{"state.json", sampleState(), map[string]any{"LastEnded": "2026-11-03T11:00:00Z", "Format": 2.0}},
 		{"state-new.json", newState(), nil},
 	}
 	for _, tt := range tests {
@@ -97,8 +98,8 @@ func TestStored_StatesAreTakenUp(t *testing.T) {
 				t.Fatalf("State (-want +got):\n%s", diff)
 			}
 
-			// Written again it says the same under the same names, so that the older
-			// program takes it back.
+			// Written again it says the same under the same names. Of another instance
+			// than the default one the older program must not take it back.
 			saveState(t, h, *h.State())
 			want := members(t, stored)
 			maps.Copy(want, tt.adds)
@@ -126,6 +127,9 @@ func TestStored_LedgersAreTakenUp(t *testing.T) {
 				// What nobody needed; an older program reads them as false.
 				delete(s.(map[string]any), "Failed")
 				delete(s.(map[string]any), "Refetch")
+			}
+			if want.Instance != "" {
+				was["Format"] = 2.0
 			}
 			if diff := cmp.Diff(was, members(t, a.get(t, name))); diff != "" {
 				t.Errorf("written again (-want +got):\n%s", diff)
@@ -166,7 +170,7 @@ func TestStored_NewerFormatsAreAWait(t *testing.T) {
 			t.Errorf("%s: %v does not know when the document was written", what, err)
 		}
 	}
-	const newer = `{"Format":2,"Program":"9.8.7","Generation":"text","Slices":{}}`
+	const newer = `{"Format":3,"Program":"9.8.7","Generation":"text","Slices":{}}`
 	for _, name := range []string{"state/default/DeviceInfo.json", "ledger/r.json"} {
 		a.put(t, name, newer)
 	}
@@ -188,6 +192,45 @@ func TestStored_NewerFormatsAreAWait(t *testing.T) {
 	for _, name := range []string{"state/default/DeviceInfo.json", "ledger/r.json"} {
 		if got := string(a.get(t, name)); got != newer {
 			t.Errorf("%s was written over: %s", name, got)
+		}
+	}
+}
+
+// What the first program would misread is in a format that it leaves alone; what it
+// reads is in its own, also after it was not.
+func TestStored_FormatIsTheOldestThatLosesNothing(t *testing.T) {
+	a := newAccount(t)
+	format := func(name string) any { return members(t, a.get(t, name))["Format"] }
+	mark := []plan.Mark{{Column: "Timestamp", Through: at(3, 0, 0)}}
+	filters := []plan.Filter{{Column: "Timestamp", After: at(3, 0, 0)}}
+	for i, tt := range []struct {
+		name   string
+		key    plan.Key
+		state  plan.TableState
+		ledger plan.Ledger
+		want   float64
+	}{
+		{"plain", deviceInfo, plan.TableState{Marks: plan.Marks{Ended: at(3, 0, 0)}}, plan.Ledger{Nulls: 3}, 1},
+		{"a former watermark column", deviceInfo, plan.TableState{Marks: plan.Marks{Older: mark}}, plan.Ledger{Table: plan.Table{Filters: filters}}, 2},
+		{"a former one of which nothing is held any more", deviceInfo, plan.TableState{}, plan.Ledger{}, 1},
+		{"another instance", plan.Key{Instance: "contoso", Source: "DeviceInfo"}, plan.TableState{}, plan.Ledger{Instance: "contoso"}, 2},
+	} {
+		h := acquire(t, a.store(nil), tt.key)
+		saveState(t, h, tt.state)
+		tt.ledger.RunID = fmt.Sprint("r", i)
+		saveLedger(t, h, tt.ledger)
+		state := "state/default/DeviceInfo.json"
+		if tt.key.Instance != "" {
+			state = "state/contoso/DeviceInfo.json"
+		}
+		if s, l := format(state), format("ledger/"+tt.ledger.RunID+".json"); s != tt.want || l != tt.want {
+			t.Errorf("%s: state in format %v, ledger in %v, want %v", tt.name, s, l, tt.want)
+		}
+		if err := h.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if read, err := a.store(nil).Read(t.Context(), tt.key); err != nil || read == nil {
+			t.Errorf("%s: read again: %v", tt.name, err)
 		}
 	}
 }
@@ -219,7 +262,7 @@ func sampleState() plan.TableState {
 	row := published.Row()
 	row.Ingested = at(3, 11, 2)
 	return plan.TableState{
-		Format: plan.StateFormat, Instance: "contoso", Source: "DeviceInfo", Generation: 7, Watermark: mark,
+		Format: 1, Instance: "contoso", Source: "DeviceInfo", Generation: 7, Watermark: mark,
 		OpenRun: "app00120261103120000cccccccc", LastRun: "app00120261103110000bbbbbbbb", NotBefore: at(3, 15, 0), Width: 812.5, Nulls: 4,
 		LastEnded: at(3, 11, 0), ForeignSince: at(3, 11, 0),
 		Rebuilt: true, Restarts: 2, Rewind: &rewind,
@@ -239,7 +282,7 @@ func sampleState() plan.TableState {
 // newState is that of a table that has been configured and nothing else.
 func newState() plan.TableState {
 	return plan.TableState{
-		Format: plan.StateFormat, Source: "DeviceInfo", Generation: 1, Nulls: plan.NullsNotCopied, Rebuilt: true,
+		Format: 1, Source: "DeviceInfo", Generation: 1, Nulls: plan.NullsNotCopied, Rebuilt: true,
 		Table: plan.Table{Source: "DeviceInfo", Destination: "DeviceInfoRaw", Load: plan.Full, Active: true},
 	}
 }
@@ -257,7 +300,7 @@ func sampleLedger() plan.Ledger {
 	uncounted := part(2, 1, -1)
 	uncounted.Lo, uncounted.Hi = 16384, 32768
 	return plan.Ledger{
-		Format: plan.LedgerFormat, RunID: s.OpenRun, Generation: 7, Instance: "contoso", Table: s.Table, API: "graph", Started: at(3, 12, 10),
+		Format: 1, RunID: s.OpenRun, Generation: 7, Instance: "contoso", Table: s.Table, API: "graph", Started: at(3, 12, 10),
 		Window: plan.Window{From: from, To: to}, More: true, Nulls: 4, Rewind: s.Rewind,
 		Probe: "probe0001", ProbeSent: at(3, 12, 40), Next: 11,
 		Slices: []plan.LedgerSlice{
@@ -280,7 +323,7 @@ func sampleLedger() plan.Ledger {
 func snapshotLedger() plan.Ledger {
 	table := plan.Table{Source: "DeviceTvmSoftwareInventory", Destination: "DeviceTvmSoftwareInventoryRaw", Load: plan.Snapshot, Active: true, Frequency: "1d"}
 	return plan.Ledger{
-		Format: plan.LedgerFormat, RunID: "app00120261104000000dddddddd", Generation: 2, Table: table, API: "mde", Started: at(4, 0, 0),
+		Format: 1, RunID: "app00120261104000000dddddddd", Generation: 2, Table: table, API: "mde", Started: at(4, 0, 0),
 		SnapshotTime: at(4, 0, 0).Add(1500 * time.Millisecond), Total: 321, Newest: at(3, 23, 0), Restarts: 1, Next: 2,
 		Slices: []plan.LedgerSlice{{
 			Slice: plan.Slice{No: 1, Part: plan.PartAll, Lo: 0, Hi: plan.Buckets, Rows: 321}, State: plan.Verified,

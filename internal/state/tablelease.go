@@ -76,7 +76,8 @@ func (h *TableLease) saveState(ctx context.Context, s plan.TableState) error {
 	if err := h.usable(); err != nil {
 		return err
 	}
-	s.Format, s.Instance, s.Source = plan.StateFormat, h.key.Instance, h.key.Source
+	s.Instance, s.Source = h.key.Instance, h.key.Source
+	s.Format = s.StoredFormat()
 	body, err := json.Marshal(stateDocument{h.stamp(), s})
 	if err != nil {
 		return fault.As(fault.Permanent, err)
@@ -128,7 +129,7 @@ func (h *TableLease) saveLedger(ctx context.Context, l plan.Ledger) error {
 	if err := h.usable(); err != nil {
 		return err
 	}
-	l.Format = plan.LedgerFormat
+	l.Format = l.StoredFormat()
 	body, err := json.Marshal(ledgerDocument{h.stamp(), l})
 	if err != nil {
 		return fault.As(fault.Permanent, err)

@@ -78,19 +78,22 @@ func acquire(t *testing.T, s pipeline.Store, k plan.Key) pipeline.TableLease {
 }
 
 func someState(k plan.Key, generation int64) *plan.TableState {
-	return &plan.TableState{
-		Format: plan.StateFormat, Instance: k.Instance, Source: k.Source, Generation: generation, OpenRun: "app00120260304120000abcdefgh",
+	s := &plan.TableState{
+		Instance: k.Instance, Source: k.Source, Generation: generation, OpenRun: "app00120260304120000abcdefgh",
 		Watermark: time.Date(2026, 3, 4, 12, 0, 0, 1234500, time.UTC), Nulls: plan.NullsUnknown, Seq: 3,
 		Outbox: []plan.Outgoing{{Tag: "t1", Audit: &plan.Audit{Status: plan.Gap, RecordCount: 5}}},
 	}
+	s.Format = s.StoredFormat()
+	return s
 }
 
 func someLedger(k plan.Key, run string) *plan.Ledger {
 	l := &plan.Ledger{
-		Format: plan.LedgerFormat, RunID: run, Instance: k.Instance, Next: 1,
+		RunID: run, Instance: k.Instance, Next: 1,
 		Table:  plan.Table{Instance: k.Instance, Source: k.Source, Destination: "DeviceInfoRaw", Load: plan.Full, Active: true},
 		Window: plan.Window{From: time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC), To: time.Date(2026, 3, 5, 0, 0, 0, 100, time.UTC)},
 	}
+	l.Format = l.StoredFormat()
 	l.Add(plan.Slice{No: 1, Part: plan.PartAll, Hi: plan.Buckets, Rows: 500})
 	return l
 }
