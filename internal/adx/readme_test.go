@@ -14,7 +14,7 @@ import (
 )
 
 // The README's commands work as they stand: each appends one row that is a user's
-// command and changes nothing else.
+// command and changes nothing else, of no other instance either.
 func TestReadme_CommandsWork(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -30,6 +30,7 @@ func TestReadme_CommandsWork(t *testing.T) {
 	w := newWorld(t)
 	w.setUp(t, adx.Options{Load: adx.LoadRecommended})
 	w.run(t, `.append MigrationConfiguration <| MigrationConfiguration | take 0 | union (print SourceTable = 'DeviceInfo', DestinationTable = 'DeviceInfoRaw', WatermarkColumn = 'None', LoadType = 'Incr', IsActive = true, Frequency = 'PT6H', LastRefreshedTime = now(), LastRefreshedTimeInString = 'x', RunId = 'app00120261101000000aaaaaaaa', Generation = long(4))`)
+	w.run(t, `.append MigrationConfiguration <| MigrationConfiguration | take 0 | union (print SourceTable = 'DeviceInfo', DestinationTable = 'W_DeviceInfoRaw', WatermarkColumn = 'None', LoadType = 'Incr', IsActive = true, Instance = 'West')`)
 	app := w.client(t, "app")
 	newest := func() plan.Table {
 		t.Helper()
@@ -38,7 +39,7 @@ func TestReadme_CommandsWork(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range rows {
-			if r.SourceTable == "DeviceInfo" {
+			if r.SourceTable == "DeviceInfo" && r.Instance == "" {
 				table, err := r.Table()
 				if err != nil {
 					t.Fatal(err)
