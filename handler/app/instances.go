@@ -94,10 +94,10 @@ func (i *instance) wire(cfg config.Config, w wiring, calls *quota.Quota, places 
 	return nil
 }
 
-// tenantOf is whose quota the instance's calls are taken from.
-func tenantOf(i config.Instance) string {
-	return strings.ToLower(i.Defender.Cloud + "-" + i.Defender.TenantID)
-}
+// tenantOf is whose quota the instance's calls are taken from. An id is one tenant in
+// the whole world: under two clouds, such as global and gcc, which share Graph, it has
+// its calls once.
+func tenantOf(i config.Instance) string { return strings.ToLower(i.Defender.TenantID) }
 
 // tenantQuota is the quota of one tenant, and how much that is.
 type tenantQuota struct {
@@ -106,7 +106,7 @@ type tenantQuota struct {
 }
 
 // newQuotas makes the quota of each tenant. Instances that name one tenant share
-// it, and of their limits the smallest hold.
+// it, under the cloud of the first, and of their limits the smallest hold.
 func newQuotas(cfg config.Config, w wiring) (map[string]tenantQuota, error) {
 	limits := map[string]config.Defender{}
 	for _, i := range cfg.Instances {
@@ -115,6 +115,7 @@ func newQuotas(cfg config.Config, w wiring) (map[string]tenantQuota, error) {
 		}
 		d := i.Defender
 		if known, ok := limits[tenantOf(i)]; ok {
+			d.Cloud = known.Cloud
 			d.CallsPerMinute = min(d.CallsPerMinute, known.CallsPerMinute)
 			d.FreeShare = max(d.FreeShare, known.FreeShare)
 			if d.CallsPerHour == 0 || known.CallsPerHour > 0 && known.CallsPerHour < d.CallsPerHour {

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/quota"
 )
 
 // threeInstances are the default one, West, and Broken, whose tenant is no id.
@@ -201,17 +203,20 @@ func TestInstances_ThePrefixIsTheAppsAlone(t *testing.T) {
 	}
 }
 
-// Instances of one tenant share its quota, by the smallest of their limits; another
-// tenant has its own.
+// Instances of one tenant share its quota, by the smallest of their limits and also
+// under two clouds; another tenant has its own. The quota's name is that of the first.
 func TestInstances_OneTenantHasOneQuota(t *testing.T) {
-	settings := map[string]string{}
-	for k, v := range threeInstances {
-		settings[k] = v
-	}
+	settings := maps.Clone(threeInstances)
 	settings["DEFENDER_BROKEN_TENANT_ID"] = "11111111-2222-3333-4444-666666666666"
-	a := appOf(t, settings, Options{})
-	first, west, other := a.instances.wired[""].ports.Quota, a.instances.wired["west"].ports.Quota, a.instances.wired["broken"].ports.Quota
-	if first != west || first == other {
-		t.Errorf("quotas %p of the tenant, %p of its second instance, %p of another tenant", first, west, other)
+	for _, cloud := range []string{"", "gcc"} {
+		settings["DEFENDER_WEST_CLOUD"] = cloud
+		a := appOf(t, settings, Options{})
+		first, west, other := a.instances.wired[""].ports.Quota, a.instances.wired["west"].ports.Quota, a.instances.wired["broken"].ports.Quota
+		if first != west || first == other {
+			t.Errorf("west in %q: quotas %p of the tenant, %p of its second instance, %p of another tenant", cloud, first, west, other)
+		}
+		if name := first.(*quota.Quota).Name(); name != "quota/global-11111111-2222-3333-4444-555555555555.json" {
+			t.Errorf("west in %q: the quota is %s", cloud, name)
+		}
 	}
 }

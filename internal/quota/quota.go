@@ -126,6 +126,9 @@ func New(c Config) (*Quota, error) {
 	return q, err
 }
 
+// Name is the blob's in the container.
+func (q *Quota) Name() string { return q.name }
+
 func (c Config) check() error {
 	var errs []error
 	if c.PerMinute < 0 || c.PerHour < 0 {
