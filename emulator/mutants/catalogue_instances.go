@@ -16,6 +16,8 @@ func instanceMutants() []mutant {
 	return []mutant{
 		one("instance-without-defaults", "what is not set under an instance's name is not taken from the settings without one",
 			settings, "{{variables, connections}, {{setting}, {connectionSetting}}}", "{{variables, connections}}", config),
+		one("instance-of-another-tenant", "an instance whose tenant's setting is misspelled copies the default tenant under its name",
+			settings, "		levels = levels[:1]\n", "", config),
 		one("instance-named-like-a-setting", "an instance called TENANT reads the settings of the default one",
 			settings, "slices.Contains(firstWords(), strings.ToUpper(name))", "slices.Contains(firstWords(), name)", config),
 		one("instance-fault-stops-all", "one faulty instance keeps the handler from starting",

@@ -17,12 +17,12 @@ import (
 	"github.com/defender2adx/defender2adx/internal/quota"
 )
 
-// threeInstances are the default one, West, and Broken, whose tenant is no id.
+// threeInstances are the default one, West of the same tenant, and Broken, whose tenant is no id.
 var threeInstances = map[string]string{
 	"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "control", "AzureWebJobsStorage": "UseDevelopmentStorage=true",
 	"MIGRATION_QUEUE": "migrations", "MIGRATION_SCHEDULE": "0 0 * * * *", "KEY_VAULT_URL": "https://v.vault.azure.net",
 	"DEFENDER_INSTANCES": "West, Broken", "DEFENDER_TENANT_ID": "11111111-2222-3333-4444-555555555555", "DEFENDER_CLIENT_ID": "c",
-	"DEFENDER_WEST_TABLE_PREFIX": "W_", "DEFENDER_WEST_CALLS_PER_MINUTE": "10", "DEFENDER_WEST_DATABASE": "westdata",
+	"DEFENDER_WEST_TENANT_ID": "11111111-2222-3333-4444-555555555555", "DEFENDER_WEST_TABLE_PREFIX": "W_", "DEFENDER_WEST_CALLS_PER_MINUTE": "10", "DEFENDER_WEST_DATABASE": "westdata",
 	"DEFENDER_BROKEN_TENANT_ID": "nobody",
 }
 

@@ -26,9 +26,9 @@ func TestRead_WhereSecretsLie(t *testing.T) {
 			func(c config.Credential) bool { return c.Secret.Value.Reveal() == "s3cret" }},
 		{"secret by reference", map[string]string{"DEFENDER_CLIENT_SECRET": "KeyVault: other"}, "",
 			func(c config.Credential) bool { return c.Secret == inVault("other") }},
-		{"an instance's own name against a secret for all", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_CLIENT_SECRET": "s3cret", "DEFENDER_B_SECRET_NAME": "of-b"}, "b",
+		{"an instance's own name against a secret for all", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_B_TENANT_ID": "11111111-2222-3333-4444-666666666666", "DEFENDER_CLIENT_SECRET": "s3cret", "DEFENDER_B_SECRET_NAME": "of-b"}, "b",
 			func(c config.Credential) bool { return c.Secret == inVault("of-b") }},
-		{"an instance's own secret against a name for all", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_SECRET_NAME": "of-all", "DEFENDER_B_CLIENT_SECRET": "s3cret"}, "b",
+		{"an instance's own secret against a name for all", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_B_TENANT_ID": "11111111-2222-3333-4444-666666666666", "DEFENDER_SECRET_NAME": "of-all", "DEFENDER_B_CLIENT_SECRET": "s3cret"}, "b",
 			func(c config.Credential) bool { return c.Secret.Value.Reveal() == "s3cret" }},
 		{"certificate by its usual name", map[string]string{"DEFENDER_CREDENTIAL": "certificate"}, "",
 			func(c config.Credential) bool { return c.Certificate == inVault("defender-client-certificate") }},
@@ -36,7 +36,7 @@ func TestRead_WhereSecretsLie(t *testing.T) {
 			func(c config.Credential) bool { return c.Certificate.File == "/c.pem" && c.Key.File == "/k.pem" }},
 		{"certificate itself", map[string]string{"DEFENDER_CREDENTIAL": "certificate", "DEFENDER_CLIENT_CERTIFICATE": pem}, "",
 			func(c config.Credential) bool { return c.Certificate.Value.Reveal() == pem }},
-		{"an instance's own certificate needs no password of another", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_CREDENTIAL": "certificate",
+		{"an instance's own certificate needs no password of another", map[string]string{"DEFENDER_INSTANCES": "b", "DEFENDER_B_TENANT_ID": "11111111-2222-3333-4444-666666666666", "DEFENDER_CREDENTIAL": "certificate",
 			"DEFENDER_CLIENT_CERTIFICATE_PASSWORD": "KeyVault:p", "DEFENDER_CLIENT_CERTIFICATE_KEY": "/k.pem", "DEFENDER_B_CLIENT_CERTIFICATE": "/b.pem"}, "b",
 			func(c config.Credential) bool {
 				return c.Certificate.File == "/b.pem" && c.Password.IsZero() && c.Key.IsZero()

@@ -38,6 +38,7 @@ func InstanceKey(name string) string { return strings.ToLower(strings.TrimSpace(
 
 const (
 	instancesSetting = "DEFENDER_INSTANCES"
+	tenantSetting    = "DEFENDER_TENANT_ID"
 	defenderPrefix   = "DEFENDER_"
 	vaultSetting     = "KEY_VAULT_URL"
 )
@@ -55,8 +56,9 @@ type source struct {
 
 // Lookup returns getenv for one instance: DEFENDER_<NAME>_X where it asks for
 // DEFENDER_X, and DEFENDER_<NAME>_KEY_VAULT_URL for KEY_VAULT_URL; what is not set
-// under the instance's name falls back to the setting without one. Every other
-// setting is getenv's own.
+// under the instance's name falls back to the setting without one, but for the tenant:
+// a name that is misspelled must not copy another tenant's rows under its own. Every
+// other setting is getenv's own.
 func Lookup(getenv func(string) string, instance string) func(string) string {
 	return source{getenv, instance}.value
 }
@@ -75,7 +77,11 @@ func (s source) find(setting string) (name, value string) {
 	if s.instance != "" && ofInstance(setting) {
 		variables, connections = s.names(setting), s.names(connectionSetting)
 	}
-	for _, level := range [][2][]string{{variables, connections}, {{setting}, {connectionSetting}}} {
+	levels := [][2][]string{{variables, connections}, {{setting}, {connectionSetting}}}
+	if s.instance != "" && setting == tenantSetting {
+		levels = levels[:1]
+	}
+	for _, level := range levels {
 		for _, name := range level[0] {
 			if v := strings.TrimSpace(s.getenv(name)); v != "" {
 				return name, v
@@ -167,7 +173,7 @@ func firstWords() []string {
 // instanceList is DEFENDER_INSTANCES as far as it can be read, for what only warns.
 func instanceList(getenv func(string) string) []string {
 	names, _ := instanceNames(getenv(instancesSetting))
-	if len(names) == 0 || (source{getenv, ""}).value("DEFENDER_TENANT_ID") != "" {
+	if len(names) == 0 || (source{getenv, ""}).value(tenantSetting) != "" {
 		names = append([]string{""}, names...)
 	}
 	return names

@@ -22,6 +22,7 @@ func TestLookup_FallsBackToTheSettingWithoutAName(t *testing.T) {
 		{"West", "DEFENDER_CLIENT_ID", "c"},
 		{"West", "KEY_VAULT_URL", "https://w.vault.azure.net"},
 		{"West", "ADX_DATABASE", "d"}, // no setting of an instance
+		{"West", "DEFENDER_TENANT_ID", ""}, // but for the tenant
 		{"East", "DEFENDER_CLOUD", "gcc"},
 		{"", "DEFENDER_CLOUD", "gcc"},
 		{"", "KEY_VAULT_URL", "https://v.vault.azure.net"},
@@ -42,15 +43,19 @@ func TestRead_Instances(t *testing.T) {
 		fails  string
 	}{
 		{"the default instance alone", nil, "default", "", ""},
-		{"two more", map[string]string{"DEFENDER_INSTANCES": "West,, East ", "DEFENDER_WEST_TENANT_ID": tenant}, "default, West, East", "", ""},
+		{"two more", map[string]string{"DEFENDER_INSTANCES": "West,, East ", "DEFENDER_WEST_TENANT_ID": tenant, "DEFENDER_EAST_TENANT_ID": tenant}, "default, West, East", "", ""},
+		{"no tenant of its own", map[string]string{"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANTID": tenant}, "default, West", "West", ""},
+		{"no tenant of its own, and a connection of all", map[string]string{"DEFENDER_TENANT_ID": "", "DEFENDER_CLIENT_ID": "", "DEFENDER_CONNECTION": "tenant_id=" + tenant + ";client_id=c", "DEFENDER_INSTANCES": "West"}, "default, West", "West", ""},
+		{"a tenant in its own connection", map[string]string{"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_CONNECTION": "tenant_id=" + tenant}, "default, West", "", ""},
+		{"two of one tenant say so twice", map[string]string{"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": "11111111-2222-3333-4444-555555555555"}, "default, West", "", ""},
 		{"no default instance", map[string]string{"DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "West", "", ""},
 		{"one is faulty", map[string]string{"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": "x"}, "default, West", "West", ""},
 		{"the default instance is faulty", map[string]string{"DEFENDER_TENANT_ID": "x", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "default, West", "default", ""},
 		{"all are faulty", map[string]string{"DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "West,East", "DEFENDER_EAST_TENANT_ID": "x"}, "West, East", "West East",
 			"DEFENDER_WEST_TENANT_ID: is not set; directory (tenant) id of the Defender tenant; of a token URL the tenant and the authority are taken\nDEFENDER_EAST_TENANT_ID: want an id"},
-		{"a fault that all share is said once", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West"}, "default, West", "default West", "DEFENDER_CLOUD: want"},
-		{"a fault that one has mended", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_CLOUD": "gcc"}, "default, West", "default", ""},
-		{"names", map[string]string{"DEFENDER_INSTANCES": "a-b, tenant, Default, x, X, " + strings.Repeat("n", 25)}, "default, x", "",
+		{"a fault that all share is said once", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "default, West", "default West", "DEFENDER_CLOUD: want"},
+		{"a fault that one has mended", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant, "DEFENDER_WEST_CLOUD": "gcc"}, "default, West", "default", ""},
+		{"names", map[string]string{"DEFENDER_X_TENANT_ID": tenant, "DEFENDER_INSTANCES": "a-b, tenant, Default, x, X, " + strings.Repeat("n", 25)}, "default, x", "",
 			`DEFENDER_INSTANCES: want names of 1 to 24 letters and digits with commas between them, got "a-b"; "tenant" begins the name of a setting (DEFENDER_TENANT...): choose another name; "Default" is what`},
 		{"the client secret of ADX", map[string]string{"ADX_CREDENTIAL": "secret", "DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "West", "",
 			"ADX_CREDENTIAL: secret is that of the instance without a name"},
@@ -62,6 +67,11 @@ func TestRead_Instances(t *testing.T) {
 			}
 			if err != nil && strings.Count(err.Error(), "DEFENDER_CLOUD") > 1 {
 				t.Errorf("said twice: %v", err)
+			}
+			for _, i := range c.Instances {
+				if strings.HasPrefix(tt.name, "no tenant of its own") && i.Name == "West" && (i.Defender.TenantID != "" || !strings.HasPrefix(i.Fault.Error(), "DEFENDER_WEST_TENANT_ID: is not set")) {
+					t.Errorf("West has tenant %q and fault %v", i.Defender.TenantID, i.Fault)
+				}
 			}
 			var faulty []string
 			for _, i := range c.Instances {
