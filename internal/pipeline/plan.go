@@ -37,6 +37,8 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 		cfg: m.cfg, clock: m.ports.Clock, state: m.state, ledger: l, width: plan.NewRowWidth(m.cfg.Limits.Capped(m.state.RowCap), m.state.Width), log: m.log,
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: m.log},
 		save:    func(ctx context.Context) error { return m.lease.SaveState(ctx, m.state) },
+
+		serviceNow: m.serviceNow,
 	}
 	err = p.plan(ctx)
 	l.Calls = call.taken()
@@ -122,6 +124,8 @@ type planner struct {
 	log     *slog.Logger
 	save    func(context.Context) error // writes the state
 
+	serviceNow func() time.Time // the storage's clock
+
 	cells []plan.Slice // the window's parts as counted
 }
 
@@ -145,24 +149,23 @@ func (p *planner) window(ctx context.Context) error {
 	if p.state.Turned != "" {
 		l.Note(p.state.Turned)
 	}
-	now := p.clock.Now()
-	p.state.RetireMarks(now, p.cfg.LookBack)
 	l.Table.Filters = p.state.Filters(from)
 	p.counter.table = l.Table
-	if held := plan.Ticks(now.Add(-p.cfg.LookBack)); l.Table.ArrivalTime() && from.Before(held) {
-		if !from.IsZero() {
-			l.Note(fmt.Sprintf("Defender holds nothing before %s: rows between the watermark %s and then could not be copied", plan.Stamp(held), plan.Stamp(from)))
-		}
-		from = held
+	now := p.clock.Now()
+	counts, err := p.count(ctx, from, now)
+	if ahead := now.Sub(counts.Now); err == nil && !counts.Now.IsZero() && ahead > clockSlack && l.Window.From.After(from) {
+		// Rows that Defender still holds were left out of the window.
+		p.log.Warn("our clock is ahead of Defender's, counted again by theirs", "ahead_s", ahead.Seconds())
+		now, l.More = counts.Now, false
+		counts, err = p.count(ctx, from, now)
 	}
-	l.Window = plan.Window{From: from, To: plan.Ticks(now.Add(-p.cfg.Settle))}
-	if l.Window.Empty() {
-		return nil
-	}
-	counts, err := p.countWindow(ctx)
 	if err != nil || l.Window.Empty() {
 		return err
 	}
+	if held := l.Window.From; held.After(from) && !from.IsZero() {
+		l.Note(fmt.Sprintf("Defender holds nothing before %s: rows between the watermark %s and then could not be copied", plan.Stamp(held), plan.Stamp(from)))
+	}
+	p.state.RetireMarks(counts.Now, p.cfg.LookBack) // of the next run's filters
 	nulls, err := p.nulls(ctx, counts)
 	if err != nil {
 		return err
@@ -181,6 +184,24 @@ func (p *planner) window(ctx context.Context) error {
 	l.Add(packed...)
 	l.Open(plan.RowsWithin(p.cells, window)+nulls, edge)
 	return nil
+}
+
+// clockSlack is how far ahead of Defender's our clock may be without a second count: it
+// is how much of the oldest rows, which expire within that time, is left out.
+const clockSlack = time.Minute
+
+// count sets the window that begins at from, or at the oldest row that Defender holds
+// now, and counts it. Without a window nothing is counted.
+func (p *planner) count(ctx context.Context, from, now time.Time) (plan.Counts, error) {
+	l := p.ledger
+	if held := plan.Ticks(now.Add(-p.cfg.LookBack)); l.Table.ArrivalTime() && from.Before(held) {
+		from = held
+	}
+	l.Window = plan.Window{From: from, To: plan.Ticks(now.Add(-p.cfg.Settle))}
+	if l.Window.Empty() {
+		return plan.Counts{}, nil
+	}
+	return p.countWindow(ctx)
 }
 
 // expected returns what a count of the whole must reach to be believed at once: one

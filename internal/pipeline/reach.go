@@ -68,6 +68,7 @@ func (p *planner) countWindow(ctx context.Context) (plan.Counts, error) {
 // source does not answer that either it is down, and cause is the failure.
 func (p *planner) snapshotInParts(ctx context.Context, cause error) error {
 	l := p.ledger
+	began := p.serviceNow() // no answer has Defender's clock
 	parts := plan.EvenParts(l.Next)
 	if _, _, err := p.counter.buckets(ctx, parts[:1], plan.Buckets); err != nil {
 		if fault.KindOf(err) == fault.Unavailable {
@@ -76,7 +77,7 @@ func (p *planner) snapshotInParts(ctx context.Context, cause error) error {
 		return err
 	}
 	p.log.Warn("the snapshot was not counted in one piece, divided evenly", "parts", len(parts), "error", cause.Error())
-	l.SnapshotTime, l.Parts, l.CountBatch = p.clock.Now(), len(parts), 1
+	l.SnapshotTime, l.Parts, l.CountBatch = began, len(parts), 1
 	l.Add(parts...)
 	return nil
 }

@@ -105,7 +105,18 @@ func (s *TableState) Correct(now time.Time) {
 // the ledger: those that lie ahead of now are now. All slices in doubt are taken for
 // sent now then, since the order of the sends is not known any more: that costs one
 // more grace time, and never sends a slice early.
+//
+// A run that began ahead of now began when Defender's clock said so at its plan, or now
+// where that is not known: what ADX holds of it is looked for from then on.
 func (l *Ledger) Correct(now time.Time) {
+	if l.Started.After(now) {
+		l.Started = now
+		for _, planned := range []time.Time{l.SourceNow, l.SnapshotTime} {
+			if !planned.IsZero() && planned.Before(l.Started) {
+				l.Started = planned
+			}
+		}
+	}
 	wrong := l.ProbeSent.After(now)
 	for i := range l.Slices {
 		wrong = wrong || l.Slices[i].Sent.After(now)
