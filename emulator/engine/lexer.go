@@ -45,9 +45,6 @@ type Lexer struct {
 // NewLexer starts at the beginning of text.
 func NewLexer(text string) *Lexer { return &Lexer{s: text, line: 1} }
 
-// Rest gives the text that has not been read yet.
-func (l *Lexer) Rest() string { return l.s[l.i:] }
-
 func (l *Lexer) place(off int) place { return place{off: off, line: l.line, col: off - l.bol + 1} }
 
 func (l *Lexer) fail(off int, format string, args ...any) error {

@@ -93,11 +93,6 @@ func Doubtful(parent, rows int64) bool {
 	return rows < parent
 }
 
-// EmptyAgain reports whether the count of a whole window or snapshot must be taken
-// once more: it found nothing although the last run had rows. A quiet table costs
-// one call.
-func EmptyAgain(rows, lastRows int64) bool { return rows == 0 && lastRows > 0 }
-
 // Suspicious returns, by place, the parts whose counts must be taken once more. parent
 // is the count of all of them together, negative where none is known; a part without
 // a line in the answer is negative. All are where rows are missing, and where rows

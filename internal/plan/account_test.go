@@ -34,14 +34,6 @@ func TestDoubtful_ACountBelowItsParentIsTakenAgain(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, got)
 		}
 	}
-	for _, tc := range []struct {
-		rows, last int64
-		want       bool
-	}{{0, 0, false}, {0, 7, true}, {1, 7, false}, {7, 0, false}} {
-		if got := plan.EmptyAgain(tc.rows, tc.last); got != tc.want {
-			t.Errorf("%d rows after a run of %d are counted again: %v", tc.rows, tc.last, got)
-		}
-	}
 }
 
 func TestSuspicious_NamesThePartsToCountAgain(t *testing.T) {

@@ -79,7 +79,7 @@ type TableState struct {
 	Outbox    []Outgoing `json:"Outbox"`    // what must still be said in ADX
 	Seq       int64      `json:"Seq"`       // numbers the outbox's entries over the table's life
 
-	LastRows int64     `json:"LastRows,omitzero"` // rows of the run that ended last; see EmptyAgain
+	LastRows int64     `json:"LastRows,omitzero"` // rows of the run that ended last: an empty count after it is taken again
 	Turned   string    `json:"Turned,omitzero"`   // what the next run's audit row says of a change of column or load type
 	Marks    Marks     `json:"Marks,omitzero"`    // what was copied by other columns
 	More     bool      `json:"More,omitzero"`     // the last run left windows to copy
