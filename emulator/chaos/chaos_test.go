@@ -13,6 +13,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
@@ -53,14 +54,15 @@ func report(t *testing.T, r Report, err error) {
 	t.Logf("%s\n%s", r.Line(), r.Table())
 }
 
-// make check plays more of them, in a step of its own.
+// One schedule that meets every boundary in a round before a change; make check plays
+// more of them in a step of its own, without the race detector.
 func TestSchedules_EndWithEveryRowOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long: not with -short")
 	}
 	t.Parallel()
-	const n = 6 // fewer may end without a promise to judge
-	r, err := Run(t.Context(), env(t), Options{Schedules: n, Seed: 1, Parallel: n})
+	n := rounds.Of(0, 1, 6)
+	r, err := Run(t.Context(), env(t), Options{Schedules: n, Seed: 9, Parallel: n})
 	report(t, r, err)
 	if r.Kills == 0 || len(r.Faults) < 10 || r.Total.Promises == 0 {
 		t.Errorf("%d kills, %d kinds of faults, %d promises judged: the schedules proved little", r.Kills, len(r.Faults), r.Total.Promises)
@@ -68,8 +70,9 @@ func TestSchedules_EndWithEveryRowOnce(t *testing.T) {
 }
 
 func TestSchedules_UnderTheFunctionsHost(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: not with -short")
+	n := rounds.Of(0, 0, 1)
+	if n == 0 {
+		t.Skip("long: in the nightly round; emulator/stack kills the handler under the host in every round")
 	}
 	t.Parallel()
 	e := env(t)
@@ -77,7 +80,7 @@ func TestSchedules_UnderTheFunctionsHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Run(t.Context(), e, Options{Schedules: 1, Seed: 21, HostOnly: true, App: app})
+	r, err := Run(t.Context(), e, Options{Schedules: n, Seed: 21, HostOnly: true, App: app})
 	report(t, r, err)
 	if r.Kills == 0 {
 		t.Error("no handler was killed")
@@ -121,31 +124,42 @@ func TestOracle_SeesWhatIsWrong(t *testing.T) {
 		{"a null that nobody speaks of", ".set-or-append DeviceEventsRaw <| DeviceEventsRaw | where tolong(Records.ReportId) == 7 | extend Records = dynamic(null)", "", 0, 0, 2},
 		{"Success of a torn snapshot", ".delete table DeviceTvmSoftwareInventoryRaw records <| DeviceTvmSoftwareInventoryRaw | where RunId == 'NEWEST' and tolong(Records.ReportId) == 307", "DeviceTvmSoftwareInventory", 1, 0, 2},
 	}
+	w := calm(t, events, whole)
+	audits, err := w.Audits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := map[string]string{}
+	for _, a := range audits {
+		newest[a.SourceTable] = a.RunID
+	}
+	do := func(t *testing.T, command string) {
+		t.Helper()
+		if err := w.mgmt(t.Context(), command); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, x := range []table{events, whole} {
+		do(t, ".set Sound"+x.destination()+" <| "+x.destination())
+	}
+	// One after the other: each finds the tables sound, and asks an oracle of its own.
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := calm(t, events, whole)
-			audits, err := w.Audits()
-			if err != nil {
-				t.Fatal(err)
+			for _, x := range []table{events, whole} {
+				do(t, ".set-or-replace "+x.destination()+" <| Sound"+x.destination())
 			}
-			newest := map[string]string{}
-			for _, a := range audits {
-				newest[a.SourceTable] = a.RunID
-			}
+			o := newOracle(w)
 			if tt.do != "" {
-				if err := w.mgmt(t.Context(), strings.ReplaceAll(tt.do, "NEWEST", newest[whole.source])); err != nil {
-					t.Fatal(err)
-				}
+				do(t, strings.ReplaceAll(tt.do, "NEWEST", newest[whole.source]))
 			}
 			if tt.claim != "" {
 				source, gap := strings.CutSuffix(tt.claim, " Gap, then Success")
 				if gap {
-					w.oracle.command(fmt.Sprintf(claim, "Gap", source, newest[source]))
+					o.command(fmt.Sprintf(claim, "Gap", source, newest[source]))
 				}
-				w.oracle.command(fmt.Sprintf(claim, "Success", source, newest[source]))
+				o.command(fmt.Sprintf(claim, "Success", source, newest[source]))
 			}
-			v, err := w.oracle.judge(t.Context())
+			v, err := o.judge(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
