@@ -153,6 +153,25 @@ func TestScenario_R1_AQuietTableCostsOneCall(t *testing.T) {
 	}
 }
 
+// A table that had rows an hour ago is not quiet because one count says so: the count
+// is taken again in the same run, which copies what it finds.
+func TestScenario_R1_AnEmptyCountAfterRowsIsTakenAgain(t *testing.T) {
+	w := newWorld(44)
+	w.fill(20, 10)
+	w.run(time.Hour)
+	first := w.copied(key.Source)
+	for range 5 {
+		w.add(w.now)
+	}
+	w.now = w.now.Add(3 * time.Hour)
+	l := &liar{count: nth(1, func(c *plan.Counts) { c.Bins, c.Buckets, c.Nulls, c.Later = nil, nil, 0, 0 })}
+	w.lie(t, time.Hour, l)
+	w.whole(t, w.now.Add(-2*time.Hour))
+	if got := w.copied(key.Source) - first; first == 0 || got < 5 {
+		t.Errorf("%d rows in the first runs, %d after the empty count, want 5: %s", first, got, w.story())
+	}
+}
+
 // The buckets of a bin cannot be counted, and the even parts it is divided into are
 // twice counted as if one of them were empty. At the end the rows are missed: the
 // window is counted once more by slice, and what is missing is read again. Where it
