@@ -1,10 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -14,6 +17,9 @@ import (
 type configuration struct {
 	stored interface {
 		Latest(ctx context.Context) ([]plan.Row, error)
+	}
+	states interface {
+		Read(ctx context.Context, key plan.Key) (*plan.TableState, error)
 	}
 	instances *instances
 }
@@ -56,29 +62,121 @@ func (c *configuration) Latest(ctx context.Context) ([]plan.Candidate, error) {
 		newest[candidate.Key()] = len(out)
 		out = append(out, candidate)
 	}
-	c.refuseShared(out)
+	if err := c.refuseShared(ctx, out); err != nil {
+		return nil, err
+	}
 	return out, nil
 }
 
-// refuseShared finds fault with a row that would mix the rows of two instances in one
-// raw table, where no view could tell them apart: the instance that is named first
-// keeps it.
-func (c *configuration) refuseShared(rows []plan.Candidate) {
-	type place struct{ database, table string }
-	owner := map[place]string{}
-	for _, i := range c.instances.order {
-		for n := range rows {
-			row := &rows[n]
-			if row.Instance != i.Key() || !row.IsActive || row.Problem != nil {
-				continue
-			}
-			at := place{strings.ToLower(row.Elsewhere), row.DestinationTable}
-			if other, taken := owner[at]; taken && other != row.Instance {
-				row.Problem = fmt.Errorf("DestinationTable %s is that of instance %s already, and no view could tell their rows apart: set DEFENDER_%s_TABLE_PREFIX or _DATABASE, or choose another DestinationTable",
-					at.table, plan.ShownInstance(other), strings.ToUpper(row.Instance))
-				continue
-			}
-			owner[at] = row.Instance
+// rawTable is where a raw table is.
+type rawTable struct{ database, table string }
+
+func rawTableOf(row plan.Candidate) rawTable {
+	return rawTable{strings.ToLower(row.Elsewhere), row.DestinationTable}
+}
+
+// What an instance is to a raw table that its row names, the more the later.
+const (
+	stranger  = iota // it copies nothing there
+	newcomer         // its row is switched on
+	beginner         // its first run there is open
+	publisher        // a run of it has published rows there
+)
+
+// refuseShared finds fault with a row that is switched on and would mix the rows of two
+// instances in one raw table, where no view could tell them apart.
+func (c *configuration) refuseShared(ctx context.Context, rows []plan.Candidate) error {
+	owners, err := c.owners(ctx, rows)
+	for n := range rows {
+		if row := &rows[n]; row.IsActive && row.Problem == nil {
+			row.Problem = shared(*row, owners)
 		}
 	}
+	return err
+}
+
+// shared is what is wrong with a row whose raw table is another instance's.
+func shared(row plan.Candidate, owners map[rawTable]string) error {
+	owner, owned := owners[rawTableOf(row)]
+	if !owned || owner == row.Instance {
+		return nil
+	}
+	return fmt.Errorf("DestinationTable %s is that of instance %s already, and no view could tell their rows apart: set DEFENDER_%s_TABLE_PREFIX or _DATABASE, or choose another DestinationTable",
+		row.DestinationTable, plan.ShownInstance(owner), strings.ToUpper(plan.ShownInstance(row.Instance)))
+}
+
+// owners finds whose each raw table is: whoever has published rows there keeps it, also
+// while its row is switched off or its settings are faulty; else whose first run is
+// open; else who is named first. An error leaves out tables whose owner cannot be told.
+func (c *configuration) owners(ctx context.Context, rows []plan.Candidate) (map[rawTable]string, error) {
+	claims := map[rawTable][]plan.Candidate{} // in the order of the settings
+	for _, i := range c.instances.order {
+		for _, row := range rows {
+			if row.Instance == i.Key() {
+				claims[rawTableOf(row)] = append(claims[rawTableOf(row)], row)
+			}
+		}
+	}
+	owners := map[rawTable]string{}
+	for at, claimants := range claims {
+		if !slices.ContainsFunc(claimants, func(r plan.Candidate) bool { return r.Instance != claimants[0].Instance }) {
+			continue
+		}
+		most := stranger
+		for _, row := range claimants {
+			is, err := c.standing(ctx, row)
+			if err != nil {
+				return nil, fmt.Errorf("read whose table %s is: %w", at.table, err)
+			}
+			if is > most {
+				most, owners[at] = is, row.Instance
+			}
+		}
+	}
+	return owners, nil
+}
+
+// standing tells what the row's instance is to the raw table. A user's row says nothing
+// of runs, the table's state does.
+func (c *configuration) standing(ctx context.Context, row plan.Candidate) (int, error) {
+	if row.RunID != "" {
+		return publisher, nil
+	}
+	state, err := c.states.Read(ctx, row.Key())
+	switch {
+	case err != nil:
+		return stranger, err
+	case state != nil && state.Table.Destination == row.DestinationTable && !state.LastEnded.IsZero():
+		return publisher, nil
+	case state != nil && state.Table.Destination == row.DestinationTable && state.OpenRun != "":
+		return beginner, nil
+	case row.IsActive && row.Problem == nil:
+		return newcomer, nil
+	}
+	return stranger, nil
+}
+
+// Check returns what is wrong with the newest row of a table, switched on or not; nil
+// where it has none. Only several instances can be in one another's way.
+func (c *configuration) Check(ctx context.Context, key plan.Key) error {
+	if len(c.instances.order) < 2 {
+		return nil
+	}
+	rows, err := c.Latest(ctx)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	owners, err := c.owners(ctx, rows)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Key() != key {
+			continue
+		}
+		if err := cmp.Or(row.Problem, shared(row, owners)); err != nil {
+			return fault.As(fault.Permanent, fmt.Errorf("migrate %s: %w", key, err))
+		}
+	}
+	return nil
 }

@@ -180,16 +180,22 @@ func (all *instances) Resolve(name string) (key string, err error) {
 type router struct {
 	*instances
 	audit auditor
+	check func(ctx context.Context, key plan.Key) error // what is wrong with its row
 }
 
 // Migrate works on the table as pipeline.Migrate does. A wake-up whose instance no
 // setting names, or faulty ones, is refused for good, with an audit row: it is never
-// the default instance's.
+// the default instance's. So is one, put off earlier perhaps, whose row is refused by
+// now: its run stays open.
 func (r router) Migrate(ctx context.Context, req pipeline.Request) error {
 	req.Key.Instance = strings.ToLower(req.Key.Instance)
 	i, err := r.find(req.Key.Instance)
 	if err != nil {
 		err = fault.As(fault.Permanent, fmt.Errorf("migrate %s: %w", req.Key, err))
+	} else if err = r.check(ctx, req.Key); err != nil && fault.KindOf(err) != fault.Permanent {
+		return err
+	}
+	if err != nil {
 		if auditErr := r.audit.Refuse(ctx, req.WakeUp, err); auditErr != nil {
 			return errors.Join(err, auditErr)
 		}

@@ -59,7 +59,8 @@ func (d *desk) Deliver(_ context.Context, out plan.Outgoing) error {
 func TestInstances_AWakeUpIsItsOwnInstancesAlone(t *testing.T) {
 	paper := &desk{}
 	a := appOf(t, threeInstances, Options{Ports: func(p *pipeline.Ports) { p.ControlTables = paper }})
-	route := router{a.instances, auditor{control: paper, now: time.Now, api: a.instances.api}}
+	fine := func(context.Context, plan.Key) error { return nil }
+	route := router{a.instances, auditor{control: paper, now: time.Now, api: a.instances.api}, fine}
 	var got []string
 	for key, i := range a.instances.wired {
 		if i.pipeline != nil {
@@ -109,7 +110,7 @@ func TestInstances_RowsAreJudgedAmongAllOthers(t *testing.T) {
 	c := &configuration{stored: &desk{rows: []plan.Row{
 		row("", "DeviceInfo", "DeviceInfoRaw"), row("WEST", "DeviceInfo", "DeviceInfoRaw"), newer, older,
 		row("broken", "DeviceInfo", "X"), row("gone", "DeviceInfo", "Y"), row("default", "DeviceInfo", "Z"),
-	}}, instances: a.instances}
+	}}, states: states{}, instances: a.instances}
 	rows, err := c.Latest(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +141,7 @@ func TestConfiguration_OldNamesAreTodaysTables(t *testing.T) {
 		row("MachineInfo", "A", true), row("LogonEvents", "B", true), row("DeviceLogonEvents", "C", true),
 		row("DeviceEvents", "D", true), row("MiscEvents", "E", false), row("RegistryEvents", "F", false), row("DeviceRegistryEvents", "G", true),
 		row("AlertEvents", "H", true),
-	}}, instances: a.instances}
+	}}, states: states{}, instances: a.instances}
 	rows, err := c.Latest(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -159,26 +160,77 @@ func TestConfiguration_OldNamesAreTodaysTables(t *testing.T) {
 	}
 }
 
-// Two instances do not mix their rows in one raw table: the first keeps it.
+// states are those of tables, on paper.
+type states map[plan.Key]*plan.TableState
+
+func (s states) Read(_ context.Context, key plan.Key) (*plan.TableState, error) { return s[key], nil }
+
+// Two instances do not mix their rows in one raw table: whoever has copied there keeps
+// it, switched off or faulty, before whoever is named first. The other is refused at
+// the tick where it is switched on, and by every wake-up.
 func TestInstances_ARawTableHasOneInstance(t *testing.T) {
 	a := appOf(t, map[string]string{
 		"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "control", "AzureWebJobsStorage": "UseDevelopmentStorage=true",
-		"MIGRATION_QUEUE": "migrations", "KEY_VAULT_URL": "https://v.vault.azure.net", "DEFENDER_INSTANCES": "a,b", "DEFENDER_CLIENT_ID": "c",
+		"MIGRATION_QUEUE": "migrations", "KEY_VAULT_URL": "https://v.vault.azure.net", "DEFENDER_INSTANCES": "a,b,c", "DEFENDER_CLIENT_ID": "c",
 		"DEFENDER_A_TENANT_ID": "11111111-2222-3333-4444-555555555555", "DEFENDER_B_TENANT_ID": "11111111-2222-3333-4444-666666666666",
-	}, Options{})
-	on := func(instance, destination string, active bool) plan.Row {
-		return plan.Row{Instance: instance, SourceTable: "S" + destination, DestinationTable: destination, LoadType: "Full", IsActive: active}
+	}, Options{}) // c has no tenant
+	const off, on, published = 1, 2, 4
+	row := func(instance string, is int) plan.Row {
+		r := plan.Row{Instance: instance, SourceTable: "S", DestinationTable: "T", LoadType: "Full", IsActive: is&on != 0}
+		if is&published != 0 {
+			r.RunID = "app00120260101000000aaaaaaaa"
+		}
+		return r
 	}
-	c := &configuration{stored: &desk{rows: []plan.Row{
-		on("b", "T", true), on("a", "T", true), on("b", "U", true), on("a", "U", false), on("", "V", true),
-	}}, instances: a.instances}
-	rows, err := c.Latest(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []string{"DestinationTable T is that of instance a already", "", "", "", "settings without a name are none"} {
-		if _, err := rows[i].Table(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("row %d: %v, want %q", i, err, want)
+	ended := plan.TableState{Table: plan.Table{Destination: "T"}, LastEnded: time.Unix(1, 0)}
+	open := plan.TableState{Table: plan.Table{Destination: "T"}, OpenRun: "r"}
+	moved := plan.TableState{Table: plan.Table{Destination: "Old"}, LastEnded: time.Unix(1, 0)}
+	for _, tt := range []struct {
+		name                string
+		other               string // beside a
+		a, b                int
+		stateA, stateB      *plan.TableState
+		refused, mayNotWake string // instances
+	}{
+		{"both are new", "b", on, on, nil, nil, "b", "b"},
+		{"the first is off and has copied nothing", "b", off, on, nil, nil, "", "a"},
+		{"the other has published", "b", on, on | published, nil, nil, "a", "a"},
+		{"the other has published and is off", "b", on, off | published, nil, nil, "a", "a"},
+		{"the other was switched off by a user's row", "b", on, off, nil, &ended, "a", "a"},
+		{"the other's first run is open", "b", on, on, nil, &open, "a", "a"},
+		{"the other copied into another table", "b", on, on, nil, &moved, "b", "b"},
+		{"both have published", "b", on | published, on | published, nil, nil, "b", "b"},
+		{"the first is open, the other has published", "b", on, on, &open, &ended, "a", "a"},
+		{"the other's settings are faulty by now", "c", on, on | published, nil, nil, "a c", "a c"},
+		{"the other is named by no setting", "d", on, on | published, nil, nil, "d", "d"},
+	} {
+		c := &configuration{instances: a.instances, stored: &desk{rows: []plan.Row{row(tt.other, tt.b), row("a", tt.a)}},
+			states: states{{Instance: "a", Source: "S"}: tt.stateA, {Instance: tt.other, Source: "S"}: tt.stateB}}
+		rows, err := c.Latest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refused, asleep []string
+		for _, r := range []plan.Candidate{rows[1], rows[0]} {
+			if r.Problem != nil {
+				refused = append(refused, r.Instance)
+			}
+			paper := &desk{}
+			worked := false
+			wired := instances{cfg: a.instances.cfg, wired: map[string]*instance{r.Instance: {pipeline: recorder(func(plan.Key) { worked = true })}}}
+			err := router{&wired, auditor{control: paper, now: time.Now, api: func(string) string { return "" }}, c.Check}.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: r.Key()}})
+			if worked != (err == nil) || worked != (len(paper.written) == 0) || err != nil && fault.KindOf(err) != fault.Permanent {
+				t.Errorf("%s: %s worked: %t, with %d audit rows: %v", tt.name, r.Instance, worked, len(paper.written), err)
+			}
+			if err != nil {
+				asleep = append(asleep, r.Instance)
+			}
+		}
+		if got := strings.Join(refused, " "); got != tt.refused {
+			t.Errorf("%s: refused %q, want %q", tt.name, got, tt.refused)
+		}
+		if got := strings.Join(asleep, " "); got != tt.mayNotWake {
+			t.Errorf("%s: wake-ups refused of %q, want %q", tt.name, got, tt.mayNotWake)
 		}
 	}
 }
