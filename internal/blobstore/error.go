@@ -77,14 +77,14 @@ func (c *Container) describe(err error) error {
 func withoutURL(err error) error {
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, known) {
-			return fmt.Errorf("reach storage: %w", known)
+			return fmt.Errorf("storage: %w", known)
 		}
 	}
 	var sent *url.Error
 	if errors.As(err, &sent) {
 		err = sent.Err
 	}
-	return fmt.Errorf("reach storage: %w", err)
+	return fmt.Errorf("storage: %w", err)
 }
 
 // uncertain marks err as ErrUncertain without changing its text.

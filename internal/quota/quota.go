@@ -375,7 +375,7 @@ func (q *Quota) adopt(b blobstore.Blob) error {
 }
 
 // noCalls keeps the kind of err.
-func noCalls(err error) error { return fmt.Errorf("no calls without storage: %w", err) }
+func noCalls(err error) error { return fmt.Errorf("no calls without their record: %w", err) }
 
 // enter waits for the lock or the end of ctx.
 func (q *Quota) enter(ctx context.Context) error {

@@ -395,7 +395,7 @@ func TestTake_WithoutStorageThereAreNoCalls(t *testing.T) {
 		s.down = true
 		for range 2 {
 			err := q.Take(t.Context(), "DeviceInfo", false)
-			if fault.KindOf(err) != fault.Retry || !strings.Contains(err.Error(), "no calls without storage") {
+			if fault.KindOf(err) != fault.Retry || !strings.Contains(err.Error(), "no calls without their record: storage") || strings.Count(err.Error(), "storage") != 1 {
 				t.Errorf("Take without storage: %v (%v)", err, fault.KindOf(err))
 			}
 		}

@@ -238,7 +238,7 @@ func (s *Store) Open(ctx context.Context) ([]plan.Key, error) {
 func (s *Store) Sweep(ctx context.Context, olderThan time.Time) (n int, err error) {
 	tables, err := s.List(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("sweep ledgers: %w", err)
+		return 0, err
 	}
 	inWork := map[string]bool{}
 	for _, t := range tables {
@@ -246,7 +246,7 @@ func (s *Store) Sweep(ctx context.Context, olderThan time.Time) (n int, err erro
 	}
 	for it, err := range s.box.List(ctx, ledgerPrefix) {
 		if err != nil {
-			return n, fmt.Errorf("sweep ledgers: list: %w", err)
+			return n, fmt.Errorf("list ledgers: %w", err)
 		}
 		run, _ := parseLedgerName(it.Name)
 		if inWork[run] || !it.Modified.Before(olderThan) {
@@ -258,7 +258,7 @@ func (s *Store) Sweep(ctx context.Context, olderThan time.Time) (n int, err erro
 		case errors.Is(err, blobstore.ErrNotFound), errors.Is(err, blobstore.ErrConflict):
 			// Swept or written by somebody else in the meantime.
 		default:
-			return n, fmt.Errorf("sweep ledgers: delete %s: %w", it.Name, err)
+			return n, fmt.Errorf("delete ledger %s: %w", run, err)
 		}
 	}
 	return n, nil
