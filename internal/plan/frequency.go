@@ -51,7 +51,8 @@ func ParseFrequency(text string) (Frequency, error) {
 //
 // The times of a duration are the table's own, offset after every multiple of it since
 // 1970: what began at one tick is spread over the period, and stays where it is. The
-// next one is that nearest to a whole period after the start.
+// next one is never more than a period after the start: of a period near that for which
+// Defender holds rows, more would lose some.
 func (f Frequency) next(started time.Time, tick, offset time.Duration) time.Time {
 	switch {
 	case started.IsZero() || f.cron == nil && f.every <= tick:
@@ -60,9 +61,26 @@ func (f Frequency) next(started time.Time, tick, offset time.Duration) time.Time
 		// A run that started within half a tick before its time was that time's.
 		return f.cron.Next(started.Add(tick / 2)).Add(-tick / 2)
 	}
-	after := started.Add(f.every / 2)
+	after := started.Add(tick / 2)
 	passed := (time.Duration(after.UnixNano()) - offset) % f.every
 	return after.Add(f.every - passed - tick/2)
+}
+
+// held is for how long Defender holds rows. Source: advanced hunting, data freshness.
+const held = 30 * 24 * time.Hour
+
+// longest returns the longest time between two runs; 0 for every tick. Of a cron it is
+// that of its first 62 times: those of one month twice, or one a month for five years.
+func (f Frequency) longest() time.Duration {
+	longest := f.every
+	if f.cron != nil {
+		at := f.cron.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC))
+		for range 62 {
+			next := f.cron.Next(at)
+			longest, at = max(longest, next.Sub(at)), next
+		}
+	}
+	return longest
 }
 
 // offset is where in its period a table's times are: the same for ever, and another for
@@ -79,7 +97,11 @@ func (f Frequency) offset(table Key) time.Duration {
 // FrequencyWarning tells what is odd about the table's Frequency under a timer that
 // ticks so often; "" when nothing is.
 func (t Table) FrequencyWarning(tick time.Duration) string {
-	if f, err := ParseFrequency(t.Frequency); err != nil || f.every == 0 || f.every >= tick {
+	f, err := ParseFrequency(t.Frequency)
+	switch {
+	case err == nil && t.Load != Snapshot && f.longest() > held-24*time.Hour:
+		return fmt.Sprintf("Frequency %s lets up to %d days pass between two runs, and Defender holds rows for 30: what a late run finds gone is lost; choose at most 29 days", clip(t.Frequency, 80), f.longest()/(24*time.Hour))
+	case err != nil || f.every == 0 || f.every >= tick:
 		return ""
 	}
 	return fmt.Sprintf("Frequency %s is shorter than the time between two ticks (%v): the table is copied at every tick; see MIGRATION_SCHEDULE", clip(t.Frequency, 80), tick)

@@ -45,22 +45,22 @@ func TestTable_DueFrom(t *testing.T) {
 }
 
 // Tables of one Frequency that began at one tick are spread over the period, each at
-// times that stay: a day apart, however late the runs start, and the first time at
-// least half a period after the first run.
+// times that stay: a day apart, however late the runs start, and the first time within
+// a period after the first run, or rows that Defender holds no longer are lost.
 func TestTable_DueFrom_SpreadsTablesOverThePeriod(t *testing.T) {
 	began := time.Date(2026, 11, 26, 2, 4, 0, 0, time.UTC)
 	for _, tt := range []struct {
 		frequency string
 		every     time.Duration
 		most      int // tables due within one tick of all
-	}{{"1d", 24 * time.Hour, 8}, {"PT6H", 6 * time.Hour, 18}, {"12:00:00", 12 * time.Hour, 12}, {"90m", 90 * time.Minute, 50}} {
+	}{{"1d", 24 * time.Hour, 8}, {"PT6H", 6 * time.Hour, 18}, {"12:00:00", 12 * time.Hour, 12}, {"90m", 90 * time.Minute, 50}, {"28d", 28 * 24 * time.Hour, 4}} {
 		at := map[time.Time]int{}
 		own := map[time.Time]bool{}
 		for n := range 60 {
 			table := plan.Table{Source: fmt.Sprint("Table", n), Frequency: tt.frequency}
 			state := plan.TableState{LastEnded: began} // the start is not known
 			due := table.DueFrom(&state, began, time.Hour)
-			if wait := due.Add(30 * time.Minute).Sub(began); wait <= tt.every/2 || wait > tt.every*3/2 {
+			if wait := due.Sub(began); wait <= 0 || wait > tt.every {
 				t.Errorf("%s of %s: due %v after the first run", tt.frequency, table.Source, wait)
 			}
 			for range 3 {
@@ -90,10 +90,18 @@ func TestTable_DueFrom_SpreadsTablesOverThePeriod(t *testing.T) {
 }
 
 func TestTable_FrequencyWarning(t *testing.T) {
-	for frequency, warned := range map[string]bool{"": false, "5m": true, "59m": true, "1h": false, "1d": false, "0 * * * * *": false, "nonsense": false} {
+	for frequency, warned := range map[string]bool{"": false, "5m": true, "59m": true, "1h": false, "1d": false, "29d": false, "0 * * * * *": false, "0 0 2 * * 0": false, "nonsense": false} {
 		got := plan.Table{Frequency: frequency}.FrequencyWarning(time.Hour)
 		if (got != "") != warned || warned && !strings.Contains(got, frequency+" is shorter than the time between two ticks (1h0m0s)") {
 			t.Errorf("%q: %q", frequency, got)
+		}
+	}
+	for _, frequency := range []string{"30d", "0 0 2 1 * *", "0 0 2 * 1 *"} {
+		if got := (plan.Table{Load: plan.Incr, Frequency: frequency}).FrequencyWarning(time.Hour); !strings.Contains(got, "days pass between two runs, and Defender holds rows for 30") {
+			t.Errorf("%s: %q", frequency, got)
+		}
+		if got := (plan.Table{Load: plan.Snapshot, Frequency: frequency}).FrequencyWarning(time.Hour); got != "" {
+			t.Errorf("%s of a snapshot: %q", frequency, got)
 		}
 	}
 	if got := (plan.Table{Frequency: "5m"}).FrequencyWarning(0); got != "" {
