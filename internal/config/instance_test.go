@@ -21,7 +21,7 @@ func TestLookup_FallsBackToTheSettingWithoutAName(t *testing.T) {
 		{"West", "DEFENDER_SCOPE", "s"}, // blanks are nothing
 		{"West", "DEFENDER_CLIENT_ID", "c"},
 		{"West", "KEY_VAULT_URL", "https://w.vault.azure.net"},
-		{"West", "ADX_DATABASE", "d"}, // no setting of an instance
+		{"West", "ADX_DATABASE", "d"},      // no setting of an instance
 		{"West", "DEFENDER_TENANT_ID", ""}, // but for the tenant
 		{"East", "DEFENDER_CLOUD", "gcc"},
 		{"", "DEFENDER_CLOUD", "gcc"},
