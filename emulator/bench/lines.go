@@ -17,6 +17,7 @@ var keys = map[string][]string{
 	"memory":  {"peak_rss_mib"},
 	"calls":   {"calls", "ideal", "of_ideal"},
 	"quota":   {"processes", "used", "provoked_429"},
+	"plan":    {"planned_calls", "calls", "planned_rows", "rows"},
 	// Of one case.
 	"quota/one-table": {"fetching", "chain", "provoked_429"},
 	"growth":          {"rows", "seconds", "calls", "peak_rss_mib"},

@@ -66,7 +66,7 @@ func (b *Bench) planFigure(ctx context.Context, name string, first, rest batch) 
 	if err != nil {
 		return err
 	}
-	b.figure("plan", name, "planned_calls", said.Calls, "calls", w.calls, "planned_rows", said.Rows, "rows", w.rows, "slices", said.Slices)
+	b.figure("plan", name, "planned_calls", said.Calls, "calls", w.calls, "planned_rows", said.Rows, "rows", w.rows)
 	return nil
 }
 

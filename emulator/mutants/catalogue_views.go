@@ -20,7 +20,7 @@ func viewMutants() []mutant {
 		one("twins-stay", "a thing that stands twice in a snapshot shows twice",
 			viewsFile, `"    | summarize arg_max(Last, *) by Thing\n" +`, `"" +`, states),
 		one("half-a-snapshot", "the rows of a snapshot show before it has ended",
-			viewsFile, "or isnull(SnapshotTime) and Instance", "or Instance", views("TestViews_ShowNoSnapshotOnItsWay")),
+			viewsFile, "or isnull(SnapshotTime) and (isnull", "or (isnull", views("TestViews_ShowNoSnapshotOnItsWay")),
 		one("view-hides-a-table", "a view is made over a table of its name",
 			"internal/adx/viewsetup.go", "	case table || s.made[h.object]:", "	case table && s.made[h.object]:", views("TestSetup_MakesNoViewWhereTheNameIsTaken")),
 		one("one-newest-of-all-instances", "only the instance with the newest snapshot shows",

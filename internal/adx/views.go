@@ -102,11 +102,11 @@ func functionCommand(folder, doc, name, parameters, body string) string {
 	return fmt.Sprintf(".create-or-alter function with (folder = 'Defender2ADX/%s', docstring = '%s') %s(%s) {\n%s\n}", folder, doc, name, parameters, body)
 }
 
-// rows is where the view's rows come from, with the column Instance.
-func (v view) rows() string {
+// rows is where the view's rows come from, with the column Instance and what more adds.
+func (v view) rows(more ...string) string {
 	parts := make([]string, len(v.origins))
 	for i, o := range v.origins {
-		parts[i] = fmt.Sprintf("%sVisible() | extend %s = %s", o.table, instanceColumn, kql.String(o.instance))
+		parts[i] = fmt.Sprintf("%sVisible() | extend %s = %s", o.table, instanceColumn, kql.String(o.instance)) + strings.Join(more, "")
 	}
 	if len(parts) == 1 {
 		return "    " + parts[0]
@@ -122,11 +122,12 @@ func (v view) project(kept ...string) string {
 func (v view) events() string { return v.rows() + "\n" + v.project(instanceColumn) }
 
 // newest is the table as Defender shows it: the rows of the newest whole snapshot, as
-// many as there are. Where none was ever made, all rows: the table is copied by a
-// watermark.
+// many as there are, and what came in by a watermark since. Where none was ever made,
+// all rows: the table is copied by a watermark.
 func (v view) newest() string {
-	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.table.Name) + v.rows() +
-		"\n    | where RunId in (Shown | project RunId) or isnull(SnapshotTime) and Instance !in (Shown | project Instance)\n" +
+	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.table.Name) + v.rows(" | extend CameIn = ingestion_time()") +
+		"\n    | lookup kind=leftouter (Shown | project Instance, ShownAt = SnapshotTime) on Instance" +
+		"\n    | where RunId in (Shown | project RunId) or isnull(SnapshotTime) and (isnull(ShownAt) or CameIn > ShownAt)\n" +
 		v.project(instanceColumn, shotColumn, tornColumn+" = RunId in (Shown | where Torn | project RunId)")
 }
 

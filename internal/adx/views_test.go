@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-kusto-go/azkustodata"
 	azkql "github.com/Azure/azure-kusto-go/azkustodata/kql"
@@ -236,12 +237,17 @@ func TestViews_ShowNoSnapshotOnItsWay(t *testing.T) {
 	w.setUp(t, adx.Options{})
 	const source = "DeviceTvmSoftwareInventory"
 	w.records(t, source+"Raw", "", 0, "null", `{"DeviceId": "old"}`) // by a watermark, or by the original script
-	w.records(t, source+"Raw", "d2a1", 1, "2026-03-01", `{"DeviceId": "new"}`)
+	shot := time.Now().UTC().Format("2006-01-02T15:04:05.0000000Z")
+	w.records(t, source+"Raw", "d2a1", 1, shot, `{"DeviceId": "new"}`)
 	if got := w.ask(t, source+" | project DeviceId"); !slices.Equal(got, []string{"old"}) {
 		t.Errorf("while the first snapshot is on its way the view has %q", got)
 	}
-	w.audit(t, source, "", "d2a1", "Success", "2026-03-01")
+	w.audit(t, source, "", "d2a1", "Success", shot)
 	if got := w.ask(t, source+" | project DeviceId"); !slices.Equal(got, []string{"new"}) {
 		t.Errorf("after the first snapshot the view has %q", got)
+	}
+	w.records(t, source+"Raw", "d2a2", 1, "null", `{"DeviceId": "later"}`) // turned to Incr
+	if got := w.ask(t, source+" | project DeviceId | sort by DeviceId"); !slices.Equal(got, []string{"new", "later"}) {
+		t.Errorf("when the table is copied by a watermark again the view has %q", got)
 	}
 }
