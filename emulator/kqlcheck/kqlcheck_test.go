@@ -95,7 +95,7 @@ func TestDeploy_FindsAViewThatReadsWhatIsNotThereYet(t *testing.T) {
 	var view, raw []adx.Command
 	for _, command := range commands {
 		switch {
-		case strings.Contains(command.Text, "['AlertInfoRaw']"):
+		case strings.Contains(command.Text, "['AlertInfoRaw']") && !strings.Contains(command.Text, "['AlertEvidenceRaw']"): // of this table alone
 			raw = append(raw, command)
 		case strings.Contains(command.Text, " AlertInfo() {"):
 			view = append(view, command)
