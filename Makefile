@@ -114,7 +114,7 @@ scale: $(NODE) ## Move 5 million rows over many invocations with kills between t
 .PHONY: lint
 lint: ## Check format, vet, and the rules of .golangci.yml
 	$(GO) vet ./...
-	GOLANGCI_LINT_CACHE=$(CURDIR)/build/lint $(GO) tool -modfile=tools/lint.mod golangci-lint run
+	GOLANGCI_LINT_CACHE="$(CURDIR)/build/lint" $(GO) tool -modfile=tools/lint.mod golangci-lint run
 
 .PHONY: infra
 infra: $(BICEP) ## Check templates, settings files and workflows, each known mistake planted once (uses `bicep`, if there is one)
