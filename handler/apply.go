@@ -250,12 +250,8 @@ func (c exportCommand) Run(p *process) error {
 func exported(rows []plan.Candidate, prefix func(key string) string) file {
 	var f file
 	for _, row := range rows {
-		column := strings.TrimSpace(row.WatermarkColumn)
-		if column == "" {
-			column = "None"
-		}
 		f.Tables = append(f.Tables, fileTable{Source: row.SourceTable, Instance: row.Instance,
-			Destination: strings.TrimPrefix(row.DestinationTable, prefix(row.Instance)), Watermark: column, Load: row.LoadType,
+			Destination: strings.TrimPrefix(row.DestinationTable, prefix(row.Instance)), Watermark: plan.WrittenColumn(strings.TrimSpace(row.WatermarkColumn)), Load: row.LoadType,
 			Frequency: &row.Frequency, Active: &row.IsActive})
 	}
 	return f

@@ -120,11 +120,7 @@ func cells(r plan.Row) map[string]string {
 	if !r.LastRefreshedTime.IsZero() {
 		mark = r.LastRefreshedTime.UTC().Format("2006-01-02T15:04:05.9999999Z")
 	}
-	column := strings.TrimSpace(r.WatermarkColumn)
-	if column == "" {
-		column = "None"
-	}
-	return map[string]string{"DestinationTable": r.DestinationTable, "WatermarkColumn": column, "LastRefreshedTime": mark,
+	return map[string]string{"DestinationTable": r.DestinationTable, "WatermarkColumn": plan.WrittenColumn(strings.TrimSpace(r.WatermarkColumn)), "LastRefreshedTime": mark,
 		"LoadType": r.LoadType, "IsActive": fmt.Sprint(r.IsActive), "Frequency": r.Frequency}
 }
 

@@ -156,17 +156,14 @@ func (c *Client) Deliver(ctx context.Context, out plan.Outgoing) error {
 }
 
 func configurationCells(r plan.Row) []cell {
-	watermark, stamp := r.WatermarkColumn, ""
-	if watermark == "" {
-		watermark = "None"
-	}
+	stamp := ""
 	if !r.LastRefreshedTime.IsZero() {
 		stamp = plan.Stamp(r.LastRefreshedTime)
 	}
 	return []cell{
 		{"SourceTable", r.WrittenName()},
 		{"DestinationTable", r.DestinationTable},
-		{"WatermarkColumn", watermark},
+		{"WatermarkColumn", plan.WrittenColumn(r.WatermarkColumn)},
 		{"LastRefreshedTime", r.LastRefreshedTime},
 		{"LastRefreshedTimeInString", stamp},
 		{"LoadType", r.LoadType},

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -107,7 +108,7 @@ func (r Row) Table() (Table, error) {
 		errs = append(errs, fmt.Errorf("DestinationTable: %s is the name of a hunting table, which the typed view needs; want another, such as %[1]sRaw", r.DestinationTable))
 	}
 	column := r.WatermarkColumn
-	if trimmed := strings.TrimSpace(column); trimmed == "" || strings.EqualFold(trimmed, "None") {
+	if trimmed := strings.TrimSpace(column); trimmed == "" || strings.EqualFold(trimmed, noColumn) {
 		column = ""
 	} else {
 		errs = append(errs, CheckName("WatermarkColumn", column))
@@ -147,18 +148,20 @@ func (t Table) Same(o Table) bool {
 		t.WatermarkColumn == o.WatermarkColumn && t.Load == o.Load && t.Active == o.Active && t.Frequency == o.Frequency
 }
 
+// noColumn stands in MigrationConfiguration for the arrival time.
+const noColumn = "None"
+
+// WrittenColumn is a watermark column as MigrationConfiguration names it.
+func WrittenColumn(column string) string { return cmp.Or(column, noColumn) }
+
 // Row returns the table as a row of MigrationConfiguration.
 func (t Table) Row() Row {
-	column := t.WatermarkColumn
-	if column == "" {
-		column = "None"
-	}
 	text := ""
 	if !t.LastRefreshed.IsZero() {
 		text = Stamp(t.LastRefreshed)
 	}
 	return Row{
-		SourceTable: t.Source, DestinationTable: t.Destination, WatermarkColumn: column,
+		SourceTable: t.Source, DestinationTable: t.Destination, WatermarkColumn: WrittenColumn(t.WatermarkColumn),
 		LastRefreshedTime: t.LastRefreshed, LastRefreshedTimeInString: text, LoadType: string(t.Load), IsActive: t.Active,
 		Instance: t.Instance, Frequency: t.Frequency, RunID: t.RunID, Generation: t.Generation, Written: t.Written,
 	}
