@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +38,8 @@ type Options struct {
 	Parallel  int // schedules at a time; zero is 8
 	Verbose   bool
 	Out       io.Writer
+
+	jumping func() (stack.App, error) // the app whose handler has a clock that jumps, built once
 }
 
 // Report is the outcome of a run.
@@ -83,6 +86,12 @@ func Run(ctx context.Context, e *Env, o Options) (Report, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	dir, err := os.MkdirTemp("", "chaos-clock")
+	if err != nil {
+		return report, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // of the system's own folder for such
+	o.jumping = sync.OnceValues(func() (stack.App, error) { return withClock(ctx, o.App, dir) })
 	seats := make(chan struct{}, o.Parallel)
 	var wait sync.WaitGroup
 	for i := range o.Schedules {
@@ -147,7 +156,13 @@ func play(ctx context.Context, e *Env, s script, o Options) (played, error) {
 	}
 	defer w.close()
 	if s.hosted {
-		out.verdict, err = w.runHosted(ctx, o.App)
+		app := o.App
+		if s.lies.jump > 0 {
+			app, err = o.jumping()
+		}
+		if err == nil {
+			out.verdict, err = w.runHosted(ctx, app)
+		}
 	} else {
 		out.verdict, err = w.runInProcess(ctx)
 	}

@@ -49,11 +49,6 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 		return Verdict{}, err
 	}
 	w.ends = append(w.ends, func() { _ = os.RemoveAll(dir) }) // of the system's own folder for such
-	if w.plan.lies.jump > 0 {
-		if app, err = withClock(ctx, app, dir); err != nil {
-			return Verdict{}, err
-		}
-	}
 	for i := range w.plan.processes {
 		h, err := w.startHost(ctx, app, fileClock{filepath.Join(dir, fmt.Sprint("clock", i))}, fmt.Sprintf("host %d", i+1))
 		if err != nil {
