@@ -182,12 +182,7 @@ func freeShare(share float64) float64 {
 	return share
 }
 
-// NewADX returns the client of the database in cfg that has the control tables. It
-// opens no connection.
-func NewADX(cfg config.Config, cred azcore.TokenCredential, o Options) (*adx.Client, error) {
-	return newADX(cfg, cfg.ADX.Database, cred, o.withDefaults())
-}
-
+// newADX returns the client of a database. It opens no connection.
 func newADX(cfg config.Config, database string, cred azcore.TokenCredential, o Options) (*adx.Client, error) {
 	return adx.New(adx.Config{
 		ClusterURL: cfg.ADX.ClusterURL, IngestURL: cfg.ADX.IngestURL, Database: database, Control: cfg.ADX.Database, Writers: writers(cfg, database),

@@ -168,10 +168,11 @@ func prepare(t *testing.T, e *stack.Emulators, cfg config.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := app.NewADX(cfg, cred, app.Options{Transport: e.Certs.Client().Transport})
+	targets, err := app.SetupTargets(cfg, cred, app.Options{Transport: e.Certs.Client().Transport})
 	if err != nil {
 		t.Fatal(err)
 	}
+	client := targets[0].Client
 	defer func() { _ = client.Close() }()
 	if _, err := client.Setup(t.Context(), adx.Options{Report: func(s adx.Step) {
 		if s.Outcome == adx.Failed {

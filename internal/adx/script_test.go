@@ -162,3 +162,13 @@ func holds(t *testing.T, file, want string) {
 		t.Errorf("%s is not the catalogue's; run this test with -update (-want +got):\n%s", file, diff)
 	}
 }
+
+// viewsScript is the file of the catalogue's views.
+func viewsScript() string {
+	var commands []string
+	views := viewsOf(nil, Options{})
+	for _, v := range views {
+		commands = append(commands, v.commands()...)
+	}
+	return strings.Join(append(commands, storageCommands(views)...), "\n\n") + "\n"
+}

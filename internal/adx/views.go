@@ -201,13 +201,3 @@ func columnsOfTable(t schema.Table) []string {
 	}
 	return names
 }
-
-// viewsScript is the file of the catalogue's views.
-func viewsScript() string {
-	var commands []string
-	views := viewsOf(nil, Options{})
-	for _, v := range views {
-		commands = append(commands, v.commands()...)
-	}
-	return strings.Join(append(commands, storageCommands(views)...), "\n\n") + "\n"
-}

@@ -353,16 +353,3 @@ func firstSentence(doc string) string {
 	doc = strings.TrimSuffix(doc, ".")
 	return strings.ToLower(doc[:1]) + doc[1:]
 }
-
-// DocRow is the setting's line in docs/config.md.
-func DocRow(s Setting) string {
-	def := "`" + s.Default + "`"
-	if s.Default == "" {
-		def = "-"
-	}
-	need := s.Need
-	if need == "" {
-		need = "-"
-	}
-	return "| `" + s.Name + "` | " + def + " | " + need + " | " + s.Doc + " |"
-}

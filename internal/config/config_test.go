@@ -153,7 +153,7 @@ func TestSettings_DocumentedAndSampled(t *testing.T) {
 		t.Errorf("docs/config.md differs from the settings (- settings, + documented):\n%s", diff)
 	}
 	for _, s := range config.Settings(&c) {
-		if row := config.DocRow(s); !strings.Contains(string(doc), row) {
+		if row := docRow(s); !strings.Contains(string(doc), row) {
 			t.Errorf("docs/config.md lacks the line\n%s", row)
 		}
 	}
@@ -182,4 +182,17 @@ func TestSettings_DocumentedAndSampled(t *testing.T) {
 	if _, err := config.Read(func(name string) string { return sample.Values[name] }); err != nil {
 		t.Errorf("the sample is refused: %v", err)
 	}
+}
+
+// docRow is the setting's line in docs/config.md.
+func docRow(s config.Setting) string {
+	def := "`" + s.Default + "`"
+	if s.Default == "" {
+		def = "-"
+	}
+	need := s.Need
+	if need == "" {
+		need = "-"
+	}
+	return "| `" + s.Name + "` | " + def + " | " + need + " | " + s.Doc + " |"
 }
