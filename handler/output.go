@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // columns is how wide lines are.
@@ -86,35 +88,10 @@ func (g *grid) print(out io.Writer) {
 }
 
 // folded breaks text at blanks into lines of at most columns characters; those after
-// the first begin with indent. A word that is longer is left whole.
+// the first begin with indent, the first with the text's own.
 func folded(text, indent string) string {
-	var b strings.Builder
 	lead := text[:len(text)-len(strings.TrimLeft(text, " "))]
-	used := utf8.RuneCountInString(lead)
-	b.WriteString(lead)
-	for i, word := range strings.Fields(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case i == 0:
-		case used+1+n > columns:
-			b.WriteString("\n" + indent)
-			used = len(indent)
-		default:
-			b.WriteByte(' ')
-			used++
-		}
-		b.WriteString(word)
-		used += n
-	}
-	return b.String()
-}
-
-// counted is a number with its noun, in the plural unless it is one.
-func counted(n int64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprint(n, " ", noun)
+	return prose.Folded(lead+strings.Join(strings.Fields(text), " "), columns, indent)
 }
 
 // size is a number of bytes for people, in powers of a thousand.

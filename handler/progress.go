@@ -11,6 +11,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // display shows how tables get on. Its methods are called from several goroutines.
@@ -83,7 +84,7 @@ const nameWidth = 40
 
 // line is how a table has ended.
 func (o outcome) line(key plan.Key) string {
-	text := fmt.Sprintf("%-*s %-11s %12s %6.1f s", nameWidth, shown(key), o.Status, counted(o.Rows, "row"), o.Seconds)
+	text := fmt.Sprintf("%-*s %-11s %12s %6.1f s", nameWidth, shown(key), o.Status, prose.Counted(o.Rows, "row"), o.Seconds)
 	if o.Problem != "" {
 		text += "\n" + folded("  "+o.Problem, "  ")
 	}
@@ -130,7 +131,7 @@ func (b *bar) says(s decor.Statistics) string {
 	if s.Total <= 0 {
 		return " counting"
 	}
-	return fmt.Sprintf(" %d of %s", s.Current, counted(s.Total, "row"))
+	return fmt.Sprintf(" %d of %s", s.Current, prose.Counted(s.Total, "row"))
 }
 
 func (b *bars) moved(key plan.Key, planned, verified int64) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
+
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // queryCommand asks Defender or the database.
@@ -173,7 +175,7 @@ func (a answer) printTable(out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(out, counted(int64(len(a.rows)), "row"))
+	_, err := fmt.Fprintln(out, prose.Counted(int64(len(a.rows)), "row"))
 	return err
 }
 

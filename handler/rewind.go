@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // rewindCommand sets a table's watermark back.
@@ -69,7 +70,7 @@ func (c rewindCommand) Run(p *process) error {
 	}
 	after := row.Row
 	after.LastRefreshedTime, after.LastRefreshedTimeInString = mark, ""
-	note := fmt.Sprintf("%s will stand twice in ADX: copied before, and once more by the next run", counted(twice, "row"))
+	note := fmt.Sprintf("%s will stand twice in ADX: copied before, and once more by the next run", prose.Counted(twice, "row"))
 	return p.append(g, c.outputFlag, c.appendFlags, []change{{before: row, after: after, note: note}})
 }
 

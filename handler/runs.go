@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // runsCommand shows the audit log of a table.
@@ -93,5 +94,5 @@ func printRuns(p *process, all []ended) {
 		}
 	}
 	g.print(p.stdout)
-	fmt.Fprintln(p.stdout, counted(int64(len(all)), "row"))
+	fmt.Fprintln(p.stdout, prose.Counted(int64(len(all)), "row"))
 }

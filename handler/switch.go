@@ -8,6 +8,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // appendFlags are of commands that append configuration rows.
@@ -147,7 +148,7 @@ func (p *process) append(g *program, out outputFlag, how appendFlags, changes []
 	}
 	answer := !how.DryRun
 	if answer && len(todo) > 0 && !how.Yes && p.asking && !out.json() {
-		answer = p.confirm(fmt.Sprintf("append %s to MigrationConfiguration?", counted(int64(len(todo)), "row")))
+		answer = p.confirm(fmt.Sprintf("append %s to MigrationConfiguration?", prose.Counted(int64(len(todo)), "row")))
 	}
 	if answer {
 		for _, c := range todo {
@@ -169,7 +170,7 @@ func (p *process) append(g *program, out outputFlag, how appendFlags, changes []
 	case len(todo) == 0:
 		fmt.Fprintln(p.stdout, "nothing to append")
 	case answer:
-		fmt.Fprintf(p.stdout, "%s appended to MigrationConfiguration\n", counted(int64(len(todo)), "row"))
+		fmt.Fprintf(p.stdout, "%s appended to MigrationConfiguration\n", prose.Counted(int64(len(todo)), "row"))
 	default:
 		fmt.Fprintln(p.stdout, "nothing was appended")
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/defender2adx/defender2adx/functions/tables"
 	"github.com/defender2adx/defender2adx/internal/defender"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/prose"
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
@@ -146,7 +147,7 @@ func printTables(p *process, all []listed, asked bool) {
 			g.note(t.Last.Error)
 		}
 		if run := t.OpenRun; run != nil && run.Started != nil {
-			g.note(fmt.Sprintf("run %s is open since %s: %d of %s in ADX, %s", run.RunID, minute(*run.Started), run.Verified, counted(int64(run.Slices), "slice"), counted(run.Rows, "row")))
+			g.note(fmt.Sprintf("run %s is open since %s: %d of %s in ADX, %s", run.RunID, minute(*run.Started), run.Verified, prose.Counted(int64(run.Slices), "slice"), prose.Counted(run.Rows, "row")))
 		}
 		if t.Configured && t.NotBefore != nil && t.NotBefore.After(time.Now()) {
 			g.note("waits until " + minute(*t.NotBefore))
@@ -154,9 +155,9 @@ func printTables(p *process, all []listed, asked bool) {
 	}
 	g.print(p.stdout)
 	if asked {
-		fmt.Fprintf(p.stdout, "%s, %d offered\n", counted(int64(len(all)), "table"), offered)
+		fmt.Fprintf(p.stdout, "%s, %d offered\n", prose.Counted(int64(len(all)), "table"), offered)
 	} else {
-		fmt.Fprintln(p.stdout, counted(int64(len(all)), "table"))
+		fmt.Fprintln(p.stdout, prose.Counted(int64(len(all)), "table"))
 	}
 }
 

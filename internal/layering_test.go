@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/config":               {"internal/address", "internal/cloud", "internal/plan", "internal/ncrontab", "internal/secret"},
 	"internal/msticpy":              {"internal/config", "internal/secret"},
 	"internal/ncrontab":             nil,
+	"internal/prose":                nil,
 	"internal/host":                 nil,
 	"internal/queue":                {"internal/plan", "internal/fault", "internal/address", "internal/secret"},
 	"internal/credential":           {"internal/address", "internal/fault", "internal/answer", "internal/secret"},
@@ -54,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/pipeline/pipelinetest": {"internal/plan", "internal/fault", "internal/pipeline"},
 
 	"handler": {"handler/app", "functions/tables", "internal/adx", "internal/config", "internal/credential", "internal/defender", "internal/fault",
-		"internal/host", "internal/msticpy", "internal/pipeline", "internal/plan", "internal/schema", "internal/sleep"},
+		"internal/host", "internal/msticpy", "internal/pipeline", "internal/plan", "internal/prose", "internal/schema", "internal/sleep"},
 }
 
 // wiring may import all of the product.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // Demo is one scheduled run of the whole product against the emulators.
@@ -131,7 +132,7 @@ func (d Demo) prepare(ctx context.Context, e *Emulators) ([]Configured, error) {
 			active = append(active, c)
 		}
 	}
-	d.Display.Say(Counted(int64(len(active)), "table") + " configured; the timer fires once")
+	d.Display.Say(prose.Counted(int64(len(active)), "table") + " configured; the timer fires once")
 	return active, nil
 }
 
@@ -162,7 +163,7 @@ func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began tim
 		if r.OK() {
 			continue
 		}
-		d.Display.Say(fmt.Sprintf("%s: %s at the source, %d in ADX, %d missing, %d repeated", tables[i].Name(), Counted(int64(r.Source), "row"), r.Arrived, r.Missing, r.Repeated))
+		d.Display.Say(fmt.Sprintf("%s: %s at the source, %d in ADX, %d missing, %d repeated", tables[i].Name(), prose.Counted(int64(r.Source), "row"), r.Arrived, r.Missing, r.Repeated))
 		differences, err := e.Differences(tables[i], firstDifferences)
 		if err != nil {
 			return Outcome{}, err
@@ -199,7 +200,7 @@ func (d Demo) concludeBroken(e *Emulators, tables []Configured) error {
 		counted[c.Instance]++
 	}
 	for _, instance := range slices.Sorted(maps.Keys(counted)) {
-		d.Display.Say(fmt.Sprintf("instance %s: %s, each with an audit row: %s", instance, Counted(counted[instance], "table"), said[instance]))
+		d.Display.Say(fmt.Sprintf("instance %s: %s, each with an audit row: %s", instance, prose.Counted(counted[instance], "table"), said[instance]))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
+
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // Terminal draws a bar for each table in work; a table that ended becomes a line
@@ -36,7 +38,7 @@ func NewTerminal(out *os.File) *Terminal {
 }
 
 // Say writes a line above the bars, folded where the terminal is narrower.
-func (t *Terminal) Say(line string) { fmt.Fprintln(t.progress, Folded(line, t.width())) }
+func (t *Terminal) Say(line string) { fmt.Fprintln(t.progress, prose.Folded(line, t.width(), "  ")) }
 
 // Planned begins or widens the table's bar.
 func (t *Terminal) Planned(table string, rows int64) {
@@ -66,7 +68,7 @@ func (t *Terminal) Ended(table string, e Ended) {
 	}
 	line := e.line(table, t.width())
 	if e.Problem != "" {
-		line = Folded(line, t.width())
+		line = prose.Folded(line, t.width(), "  ")
 	}
 	fmt.Fprintln(t.progress, line)
 }

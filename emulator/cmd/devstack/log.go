@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/defender2adx/defender2adx/emulator/stack"
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 // readable is a line of the handler's log for a terminal of so many columns: the time
@@ -47,5 +47,5 @@ func readable(line string, width int) string {
 	if r.Level == "INFO" {
 		return cut(b.String(), width)
 	}
-	return stack.Folded(b.String(), width)
+	return prose.Folded(b.String(), width, "  ")
 }

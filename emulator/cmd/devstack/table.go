@@ -9,7 +9,7 @@ import (
 
 	"github.com/Azure/azure-kusto-go/azkustodata/query"
 
-	"github.com/defender2adx/defender2adx/emulator/stack"
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 const (
@@ -62,7 +62,7 @@ func printTable(out io.Writer, table query.Table, most, total int) error {
 }
 
 func printCount(out io.Writer, rows int) error {
-	_, err := fmt.Fprintf(out, "(%s)\n", stack.Counted(int64(rows), "row"))
+	_, err := fmt.Fprintf(out, "(%s)\n", prose.Counted(int64(rows), "row"))
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/prose"
 )
 
 type upCommand struct {
@@ -130,7 +131,7 @@ func say(line string) { sayOn(os.Stdout, line) }
 // sayOn prints a line, folded where out is a narrower terminal.
 func sayOn(out *os.File, line string) {
 	if width := stack.Width(out); width > 0 {
-		line = stack.Folded(line, width)
+		line = prose.Folded(line, width, "  ")
 	}
 	fmt.Fprintln(out, line)
 }
