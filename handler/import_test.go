@@ -97,6 +97,9 @@ func TestImport_SaysWhatTheFileDoesNot(t *testing.T) {
 		{"a variable that is not set", "DataProviders:\n  MicrosoftDefender:\n    Args: {ClientId: {EnvironmentVar: NOT_SET}, TenantId: t, ClientSecret: {KeyVault: v/hunter2name}}\n", "section MicrosoftDefender: ClientId: the variable NOT_SET is not set here"},
 		{"no way to sign in", "DataProviders:\n  MicrosoftDefender-A:\n    Args: {ClientId: c, TenantId: t}\n", "section MicrosoftDefender-A: want ClientSecret, Certificate or UserName"},
 		{"no vault", "DataProviders:\n  MicrosoftDefender:\n    Args: {ClientId: c, TenantId: t, ClientSecret: hunter2}\n", "give --vault"},
+		{"a secret in the place of its name", "DataProviders:\n  MicrosoftDefender:\n    Args: {ClientId: c, TenantId: t, ClientSecret: {KeyVault: \"a~hunter2]\"}}\n", "want the name of a secret"},
+		{"a variable that a shell would run", "DataProviders:\n  MicrosoftDefender:\n    Args: {ClientId: c, TenantId: t, ClientSecret: {EnvironmentVar: \"X;hunter2]\"}}\n", "want the name of a variable"},
+		{"a line too many", "DataProviders:\n  MicrosoftDefender:\n    Args: {ClientId: \"c\\nDEFENDER_AUTHORITY=https://hunter2]\", TenantId: t, ClientSecret: {KeyVault: n}}\n", "want one line"},
 		{"no tenant", "DataProviders:\n  MicrosoftDefender:\n    Args: {ClientId: c, ClientSecret: {KeyVault: v/n}}\n", "TenantId is missing"},
 	} {
 		path := filepath.Join(t.TempDir(), "msticpyconfig.yaml")
@@ -116,5 +119,17 @@ func TestImport_SaysWhatTheFileDoesNot(t *testing.T) {
 	if out, err := runWith(t, nil, "import", "--vault", "https://v.vault.usgovcloudapi.net/", path); err != nil ||
 		!strings.Contains(out, "KEY_VAULT_URL=https://v.vault.usgovcloudapi.net\n") || !strings.Contains(out, "--vault-name v ") {
 		t.Errorf("a vault by its URL: %v\n%s", err, out)
+	}
+}
+
+// What stands in the place of a certificate's path and is none is not shown.
+func TestImport_ShowsNoCertificateThatIsDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "msticpyconfig.yaml")
+	const text = "DataProviders:\n  MicrosoftDefender:\n    Args: {ClientId: c, TenantId: t, Certificate: MIIJzwIBAzCCCYUGCSqGSIb3}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := runWith(t, nil, "import", "--vault", "v", path); strings.Contains(out, "MIIJ") || err != nil || !strings.Contains(out, "keyvault secret set") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

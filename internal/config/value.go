@@ -47,11 +47,23 @@ func tenant(d *Defender) func(string) error {
 	}
 }
 
+// plainWord is a word that a person may have meant; a secret that was pasted into the
+// wrong setting is none.
+var plainWord = regexp.MustCompile(`^[A-Za-z-]{1,24}$`)
+
+// quotedWord is a value of a setting that wants one of some words, as an error may show it.
+func quotedWord(v string) string {
+	if !plainWord.MatchString(v) {
+		return "something else"
+	}
+	return strconv.Quote(v)
+}
+
 func oneOf(to *string, allowed ...string) func(string) error {
 	return func(v string) error {
 		low := strings.ToLower(v)
 		if !slices.Contains(allowed, low) {
-			return fmt.Errorf("want %s, got %q", strings.Join(allowed, ", "), v)
+			return fmt.Errorf("want %s, got %s", strings.Join(allowed, ", "), quotedWord(v))
 		}
 		*to = low
 		return nil

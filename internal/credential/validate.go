@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/defender2adx/defender2adx/internal/secret"
@@ -68,7 +69,7 @@ func (cfg Config) validate() error {
 		problem("tenant id: want a GUID or a domain, got %.80q", cfg.TenantID)
 	}
 	if cfg.ClientID != "" && !identifier.MatchString(cfg.ClientID) {
-		problem("client id: want a GUID, got %.80q", cfg.ClientID)
+		problem("client id: want a GUID, got %s", shortID(cfg.ClientID))
 	}
 	if cfg.AuthorityHost != "" && !isHTTPS(cfg.AuthorityHost) {
 		problem("authority host: want an https URL such as https://login.microsoftonline.com, got %.80q", cfg.AuthorityHost)
@@ -115,4 +116,13 @@ func (cfg Config) validateVault(problem func(string, ...any)) {
 func isHTTPS(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
+}
+
+// shortID quotes what stands in the place of an id, unless it is long enough to be a
+// secret that was pasted there.
+func shortID(text string) string {
+	if len(text) > 12 {
+		return "something else"
+	}
+	return strconv.Quote(text)
 }

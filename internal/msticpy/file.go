@@ -9,6 +9,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -121,14 +122,19 @@ func (s *Section) read(args []*yaml.Node) error {
 	return nil
 }
 
+// variableName is what a shell takes for the name of a variable.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 // unnamed is what no name of a vault's secret has.
 var unnamed = regexp.MustCompile(`[^0-9A-Za-z-]`)
 
-// longestPath is more characters than the path of a file has: what is longer in the
-// place of a path is the certificate or key itself.
-const longestPath = 512
+// paths are keys whose text is the path of a file, or what should lie there.
+var paths = map[string]bool{"Certificate": true, "PrivateKey": true}
 
-func isKeyMaterial(text string) bool { return secret.IsPEM(text) || len(text) > longestPath }
+// isSecret tells whether a text of the key must not be shown.
+func isSecret(key, text string) bool {
+	return secrets[key] || secret.IsPEM(text) || paths[key] && text != "" && !secret.IsPath(text)
+}
 
 // value reads a text, KeyVault: or EnvironmentVar:. A vault's secret without a name is
 // called after its place in the file. Source: MSTICPy, secret settings.
@@ -136,8 +142,10 @@ func (s *Section) value(key string, n *yaml.Node) (Value, error) {
 	switch {
 	case n.Kind == yaml.ScalarNode && n.Tag == "!!null":
 		return Value{}, nil
-	case n.Kind == yaml.ScalarNode && (secrets[key] || isKeyMaterial(n.Value)):
+	case n.Kind == yaml.ScalarNode && isSecret(key, n.Value):
 		return Value{InFile: n.Value != ""}, nil
+	case n.Kind == yaml.ScalarNode && strings.ContainsFunc(strings.TrimSpace(n.Value), unicode.IsControl):
+		return Value{}, errors.New("want one line without control characters")
 	case n.Kind == yaml.ScalarNode:
 		return Value{Text: strings.TrimSpace(n.Value)}, nil
 	case n.Kind != yaml.MappingNode || len(n.Content) != 2 || n.Content[1].Kind != yaml.ScalarNode:
@@ -152,10 +160,13 @@ func (s *Section) value(key string, n *yaml.Node) (Value, error) {
 		} else if vault, name, ok := strings.Cut(given.Value, "/"); ok {
 			v.Vault, v.Secret = vault, name
 		}
+		if !secret.IsVaultName(v.Secret) {
+			return Value{}, errors.New("KeyVault: want the name of a secret, of 1 to 127 letters, digits and hyphens, not the secret itself")
+		}
 		return v, nil
 	case "EnvironmentVar":
-		if given.Value == "" {
-			return Value{}, errors.New("want the name of a variable after EnvironmentVar:")
+		if !variableName.MatchString(given.Value) {
+			return Value{}, errors.New("want the name of a variable after EnvironmentVar: letters, digits and underscores")
 		}
 		return Value{Variable: given.Value}, nil
 	}

@@ -3,6 +3,7 @@ package secret
 import (
 	"encoding/base64"
 	"errors"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -50,10 +51,20 @@ func ParseRef(text string) (Ref, error) {
 // as a resolved reference gives them, KeyVault:<name>, or else the path of a file.
 func ParseFileRef(text string) (Ref, error) {
 	ref, err := ParseRef(text)
-	if err != nil || ref.Name != "" || IsPEM(text) || isBase64(text) {
+	switch {
+	case err != nil || ref.Name != "" || IsPEM(text) || isBase64(text):
 		return ref, err
+	case !IsPath(text):
+		return Ref{}, errors.New("want PEM, a PFX in base64, KeyVault:<name>, or the path of a file, from the root or with an ending such as .pem; if it is a certificate or a key, a part of it is missing or too much")
 	}
 	return Ref{File: text}, nil
+}
+
+// IsPath tells whether text may be the path of a file and is surely no certificate or
+// key, whole or damaged: it may be named in errors. No base64 has a dot, and none of a
+// certificate or a key begins with a slash.
+func IsPath(text string) bool {
+	return len(text) < leastPFX && !IsPEM(text) && (strings.Contains(text, ".") || filepath.IsAbs(text))
 }
 
 // IsPEM tells whether text is in the form of PEM, which begins its blocks so.
