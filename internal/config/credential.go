@@ -122,7 +122,12 @@ func (s source) person(c *Credential) (errs []error) {
 	if c.Username == "" {
 		return nil
 	}
-	for _, proof := range []string{"DEFENDER_CLIENT_SECRET", "DEFENDER_SECRET_NAME", "DEFENDER_CLIENT_CERTIFICATE"} {
+	proofs := []string{"DEFENDER_CLIENT_SECRET", "DEFENDER_SECRET_NAME", "DEFENDER_CLIENT_CERTIFICATE"}
+	if !s.own("DEFENDER_USERNAME") && slices.ContainsFunc(proofs, s.own) {
+		c.Username = "" // that of the settings without a name; the instance's own proof wins
+		return nil
+	}
+	for _, proof := range proofs {
 		if s.value(proof) != "" && s.own(proof) == s.own("DEFENDER_USERNAME") {
 			errs = append(errs, s.fault(proof, "is set beside DEFENDER_USERNAME: either the application signs in by itself, or a person through it; leave one of them out"))
 		}

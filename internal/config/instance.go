@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -185,6 +186,7 @@ func readInstance(getenv func(string) string, name string, attended bool) Instan
 	c, errs := s.read(func(s Setting) bool { return ofInstance(s.Name) })
 	i := Instance{Name: name, Defender: c.Defender, KeyVault: c.KeyVault}
 	d := &i.Defender
+	s.ownAddresses(d)
 	if (d.API == "mde" || d.API == "auto") && s.value("DEFENDER_CALLS_PER_HOUR") == "" {
 		// Source: run-advanced-query-api, 1,500 calls an hour.
 		d.CallsPerHour = 1500
@@ -204,6 +206,25 @@ func readInstance(getenv func(string) string, name string, attended bool) Instan
 	}
 	i.Fault = errors.Join(errs...)
 	return i
+}
+
+// ownAddresses lets what stands under a named instance's own name win over what it would
+// take from the settings without one: the authority of its token URL, the address and
+// scope of its API, and an address that is that of another API there.
+func (s source) ownAddresses(d *Defender) {
+	if s.instance == "" {
+		return
+	}
+	if !s.own("DEFENDER_AUTHORITY") {
+		_ = tenant(d)(s.value(tenantSetting)) // read before, and its faults were said
+	}
+	others := s.own("DEFENDER_API") && !strings.EqualFold(d.API, strings.TrimSpace(cmp.Or(s.getenv("DEFENDER_API"), "graph")))
+	suffix := "_" + strings.ToUpper(d.API)
+	for setting, value := range map[string]*string{"DEFENDER_BASE_URL": &d.BaseURL, "DEFENDER_SCOPE": &d.Scope} {
+		if !s.own(setting) && (others || s.own(setting+suffix)) {
+			*value = ""
+		}
+	}
 }
 
 // Instance returns the instance that a person's text names, in any letter case; ""

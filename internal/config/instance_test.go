@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -155,6 +156,42 @@ func TestRead_TokenURL(t *testing.T) {
 		}
 		if err == nil && (c.Defender.TenantID != tt.tenant || c.Defender.Authority != tt.authority) {
 			t.Errorf("%s: tenant %s, authority %s", tt.given, c.Defender.TenantID, c.Defender.Authority)
+		}
+	}
+}
+
+// What stands under an instance's own name wins over what it would take from the
+// settings without one, also where those say it in another way.
+func TestRead_AnInstancesOwnAddressesWin(t *testing.T) {
+	const tenant, east = "11111111-2222-3333-4444-666666666666", "https://eu.api.security.microsoft.com"
+	for _, tt := range []struct {
+		name                   string
+		env                    map[string]string
+		authority, base, scope string
+		graph, kind            string
+	}{
+		{name: "its token URL", authority: "https://login.microsoftonline.us", kind: "secret",
+			env: map[string]string{"DEFENDER_AUTHORITY": "https://login.microsoftonline.com", "DEFENDER_WEST_TENANT_ID": "https://login.microsoftonline.us/" + tenant + "/oauth2/v2.0/token"}},
+		{name: "the authority of all", authority: "https://login.example.com", kind: "secret",
+			env: map[string]string{"DEFENDER_AUTHORITY": "https://login.example.com"}},
+		{name: "another API than the addresses are of", kind: "secret",
+			env: map[string]string{"DEFENDER_API": "mde", "DEFENDER_BASE_URL": east, "DEFENDER_SCOPE": "s", "DEFENDER_WEST_API": "graph"}},
+		{name: "the same API", base: east, scope: "s", kind: "secret",
+			env: map[string]string{"DEFENDER_API": "mde", "DEFENDER_BASE_URL": east, "DEFENDER_SCOPE": "s", "DEFENDER_WEST_API": "mde"}},
+		{name: "the address of one API", graph: "https://graph.microsoft.us", kind: "secret",
+			env: map[string]string{"DEFENDER_BASE_URL": "https://graph.microsoft.com", "DEFENDER_WEST_BASE_URL_GRAPH": "https://graph.microsoft.us"}},
+		{name: "its secret beside the user name of all", kind: "secret",
+			env: map[string]string{"DEFENDER_USERNAME": "a@b.example", "DEFENDER_WEST_CLIENT_SECRET": "x"}},
+	} {
+		env := map[string]string{"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}
+		maps.Copy(env, tt.env)
+		c, _ := config.Read(getenv(env)) // the instance without a name may be faulty
+		i, err := c.Instance("west")
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		if d := i.Defender; i.Fault != nil || d.Authority != tt.authority || d.BaseURL != tt.base || d.Scope != tt.scope || d.Graph.BaseURL != tt.graph || d.Credential.Kind != tt.kind {
+			t.Errorf("%s: %v, authority %q, base %q, scope %q, graph %q, %s", tt.name, i.Fault, d.Authority, d.BaseURL, d.Scope, d.Graph.BaseURL, d.Credential.Kind)
 		}
 	}
 }
