@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,9 +63,7 @@ func (c *configuration) Latest(ctx context.Context) ([]plan.Candidate, error) {
 		newest[candidate.Key()] = len(out)
 		out = append(out, candidate)
 	}
-	if err := c.refuseShared(ctx, out); err != nil {
-		return nil, err
-	}
+	c.refuseShared(ctx, out)
 	return out, nil
 }
 
@@ -85,30 +84,42 @@ const (
 
 // refuseShared finds fault with a row that is switched on and would mix the rows of two
 // instances in one raw table, where no view could tell them apart.
-func (c *configuration) refuseShared(ctx context.Context, rows []plan.Candidate) error {
-	owners, err := c.owners(ctx, rows)
+func (c *configuration) refuseShared(ctx context.Context, rows []plan.Candidate) {
+	owners := c.owners(ctx, rows)
 	for n := range rows {
 		if row := &rows[n]; row.IsActive && row.Problem == nil {
 			row.Problem = shared(*row, owners)
 		}
 	}
-	return err
 }
 
+// errUntold marks the rows of a raw table whose owner cannot be told just now. They
+// wait, and keep no other table from its turn.
+var errUntold = errors.New("whose table it is cannot be told")
+
 // shared is what is wrong with a row whose raw table is another instance's.
-func shared(row plan.Candidate, owners map[rawTable]string) error {
-	owner, owned := owners[rawTableOf(row)]
-	if !owned || owner == row.Instance {
+func shared(row plan.Candidate, owners map[rawTable]owner) error {
+	o, owned := owners[rawTableOf(row)]
+	switch {
+	case !owned || o.err == nil && o.instance == row.Instance:
 		return nil
+	case o.err != nil:
+		return fmt.Errorf("DestinationTable %s is named by several instances, and %w: %w", row.DestinationTable, errUntold, o.err)
 	}
 	return fmt.Errorf("DestinationTable %s is that of instance %s already, and no view could tell their rows apart: set DEFENDER_%s_TABLE_PREFIX or _DATABASE, or choose another DestinationTable",
-		row.DestinationTable, plan.ShownInstance(owner), strings.ToUpper(plan.ShownInstance(row.Instance)))
+		row.DestinationTable, plan.ShownInstance(o.instance), strings.ToUpper(plan.ShownInstance(row.Instance)))
+}
+
+// owner is whose a raw table is, or why that cannot be told.
+type owner struct {
+	instance string
+	err      error
 }
 
 // owners finds whose each raw table is: whoever has published rows there keeps it, also
 // while its row is switched off or its settings are faulty; else whose first run is
-// open; else who is named first. An error leaves out tables whose owner cannot be told.
-func (c *configuration) owners(ctx context.Context, rows []plan.Candidate) (map[rawTable]string, error) {
+// open; else who is named first.
+func (c *configuration) owners(ctx context.Context, rows []plan.Candidate) map[rawTable]owner {
 	claims := map[rawTable][]plan.Candidate{} // in the order of the settings
 	for _, i := range c.instances.order {
 		for _, row := range rows {
@@ -117,23 +128,30 @@ func (c *configuration) owners(ctx context.Context, rows []plan.Candidate) (map[
 			}
 		}
 	}
-	owners := map[rawTable]string{}
+	owners := map[rawTable]owner{}
 	for at, claimants := range claims {
-		if !slices.ContainsFunc(claimants, func(r plan.Candidate) bool { return r.Instance != claimants[0].Instance }) {
-			continue
-		}
-		most := stranger
-		for _, row := range claimants {
-			is, err := c.standing(ctx, row)
-			if err != nil {
-				return nil, fmt.Errorf("read whose table %s is: %w", at.table, err)
-			}
-			if is > most {
-				most, owners[at] = is, row.Instance
+		if slices.ContainsFunc(claimants, func(r plan.Candidate) bool { return r.Instance != claimants[0].Instance }) {
+			if o := c.ownerOf(ctx, claimants); o != (owner{}) {
+				owners[at] = o
 			}
 		}
 	}
-	return owners, nil
+	return owners
+}
+
+// ownerOf finds whose of the claimants their raw table is; none where nobody copies.
+func (c *configuration) ownerOf(ctx context.Context, claimants []plan.Candidate) (of owner) {
+	most := stranger
+	for _, row := range claimants {
+		is, err := c.standing(ctx, row)
+		if err != nil {
+			return owner{err: err}
+		}
+		if is > most {
+			most, of.instance = is, row.Instance
+		}
+	}
+	return of
 }
 
 // standing tells what the row's instance is to the raw table. A user's row says nothing
@@ -166,15 +184,16 @@ func (c *configuration) Check(ctx context.Context, key plan.Key) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	owners, err := c.owners(ctx, rows)
-	if err != nil {
-		return err
-	}
+	owners := c.owners(ctx, rows)
 	for _, row := range rows {
 		if row.Key() != key {
 			continue
 		}
-		if err := cmp.Or(row.Problem, shared(row, owners)); err != nil {
+		err := cmp.Or(row.Problem, shared(row, owners))
+		switch {
+		case errors.Is(err, errUntold):
+			return fault.As(fault.Retry, fmt.Errorf("migrate %s: %w", key, err))
+		case err != nil:
 			return fault.As(fault.Permanent, fmt.Errorf("migrate %s: %w", key, err))
 		}
 	}

@@ -272,3 +272,41 @@ func TestInstances_OneTenantHasOneQuota(t *testing.T) {
 		}
 	}
 }
+
+// unreadable are states of which one cannot be read.
+type unreadable struct {
+	states
+	key plan.Key
+}
+
+func (u unreadable) Read(ctx context.Context, key plan.Key) (*plan.TableState, error) {
+	if key == u.key {
+		return nil, fault.As(fault.Permanent, errors.New("the document is damaged"))
+	}
+	return u.states.Read(ctx, key)
+}
+
+// Where nobody can tell whose a raw table is, those who name it wait, and nobody else.
+func TestInstances_AStateThatCannotBeReadStopsItsTableAlone(t *testing.T) {
+	a := appOf(t, threeInstances, Options{})
+	row := func(instance, source, destination string) plan.Row {
+		return plan.Row{Instance: instance, SourceTable: source, DestinationTable: destination, LoadType: "Full", IsActive: true}
+	}
+	contested := []plan.Row{row("", "DeviceInfo", "Shared"), row("broken", "DeviceInfo", "Shared")}
+	c := &configuration{instances: a.instances, stored: &desk{rows: append(contested, row("", "DeviceEvents", "DeviceEventsRaw"))},
+		states: unreadable{states{}, plan.Key{Instance: "broken", Source: "DeviceInfo"}}}
+	rows, err := c.Latest(t.Context())
+	if err != nil || len(rows) != 3 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	for _, r := range rows {
+		waits := r.DestinationTable == "Shared"
+		err := c.Check(t.Context(), r.Key())
+		if (r.Problem != nil) != waits || (err != nil) != waits {
+			t.Errorf("%s of %s: %v, %v", r.Key(), r.DestinationTable, r.Problem, err)
+		}
+		if r.Instance == "" && waits && fault.KindOf(err) != fault.Retry {
+			t.Errorf("%s is refused for good: %v", r.Key(), err)
+		}
+	}
+}
