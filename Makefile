@@ -41,6 +41,7 @@ start: $(APP)/handler $(STACK) $(NODE) ## Run the whole local stack until Ctrl-C
 # run reads its closing lines.
 define PARTS
 lint
+cross
 infra
 kql
 bench SHORT=1
@@ -110,6 +111,10 @@ fuzz: ## Fuzz everything that reads foreign bytes, FUZZTIME (1m) for each target
 .PHONY: scale
 scale: $(NODE) ## Move 5 million rows over many invocations with kills between them (ROWS=n)
 	D2A_SCALE_ROWS=$(or $(ROWS),5000000) $(GO) test ./emulator/stack -count=1 -timeout 60m -run 'TestScale|TestScenario_R5' -v
+
+.PHONY: cross
+cross: ## Build the handler for macOS as releases do, without cgo: what only Linux has must not be needed
+	CGO_ENABLED=0 GOOS=darwin $(GO) build -o /dev/null ./handler
 
 .PHONY: lint
 lint: ## Check format, vet, and the rules of .golangci.yml

@@ -20,7 +20,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity/cache"
 )
 
 // signInTimeout is how long a person may take. Source: a device code of Entra ID is good
@@ -135,8 +134,6 @@ func (p *person) remember(cfg Config) {
 	sum := sha256.Sum256([]byte(strings.ToLower(strings.Join([]string{cfg.AuthorityHost, cfg.TenantID, cfg.ClientID, cfg.Username}, "\n"))))
 	p.record = filepath.Join(folder, name+"-"+hex.EncodeToString(sum[:8])+".json")
 }
-
-func openCache(name string) (azidentity.Cache, error) { return cache.New(&cache.Options{Name: name}) }
 
 // account reads who signed in last; none is no error.
 func (p *person) account() (record azidentity.AuthenticationRecord, err error) {
