@@ -189,8 +189,14 @@ required() {
 need_vault() {
 	[ -n "$vault" ] || die "--vault is needed: the vault that keeps the $credential"
 	[ -n "$open_vault" ] || return 0
-	az keyvault update --name "$vault" --public-network-access Enabled --default-action Allow --output none || die "opening vault $vault failed; it takes the role Contributor there"
+	was_open=$(az keyvault show --name "$vault" --query properties.publicNetworkAccess --output tsv) || die "reading vault $vault failed; it takes the role Reader there"
+	if [ "$was_open" != Disabled ]; then # it is as whoever runs the app wants it
+		open_vault=
+		return 0
+	fi
 	trap 'close_vault' EXIT
+	trap 'exit 130' INT TERM HUP # a shell that ends by a signal runs no other trap
+	az keyvault update --name "$vault" --public-network-access Enabled --default-action Allow --output none || die "opening vault $vault failed; it takes the role Contributor there"
 	say opened "vault $vault, closed again at the end"
 	tries=0
 	until az keyvault secret list --vault-name "$vault" --query 'length(@)' --output tsv >/dev/null; do # the change takes a moment
@@ -354,7 +360,10 @@ consent)
 rotate)
 	find_application
 	[ -n "$object" ] || die "there is no application $name; run grant first"
-	need_vault
+	case $credential in
+	secret | certificate) need_vault ;;
+	*) die "--credential: $credential has nothing to rotate" ;;
+	esac
 	case $credential in
 	secret)
 		new_secret
@@ -364,7 +373,6 @@ rotate)
 		new_certificate
 		trust_certificate
 		;;
-	*) die "--credential: $credential has nothing to rotate" ;;
 	esac
 	;;
 retire)
@@ -373,7 +381,7 @@ retire)
 	need_vault
 	live=$(stored tags.key)
 	[ -n "$live" ] || die "secret $secret_name of vault $vault does not say which it is; nothing was removed"
-	keys=$(get "applications/$object?\$select=passwordCredentials" 'passwordCredentials[].keyId')
+	keys=$(get "applications/$object?\$select=passwordCredentials" "passwordCredentials[?displayName=='Defender2ADX'].keyId")
 	for key in $keys; do
 		[ "$key" != "$live" ] || continue
 		send "$developer" POST "applications/$object/removePassword" "{\"keyId\":\"$key\"}" >/dev/null

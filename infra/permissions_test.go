@@ -316,6 +316,27 @@ func TestPermissions_ClosedVault(t *testing.T) {
 	if out, err := w.script("permissions.sh", nil, "rotate", "--vault", "kv", "--open-vault"); err == nil || w.load().VaultOpen {
 		t.Errorf("after a failure the vault is open: %v\n%s", err, out)
 	}
+	w.change(func(a *azWorld) { a.Refuse, a.VaultOpen = "", true })
+	if w.permissions("rotate", "--vault", "kv", "--open-vault"); !w.load().VaultOpen {
+		t.Error("a vault that was open is closed")
+	}
+}
+
+// Secrets of other programs in the same application are theirs.
+func TestPermissions_RetireLeavesOthersSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.permissions("grant", "--vault", "kv")
+	w.permissions("rotate", "--vault", "kv")
+	w.change(func(a *azWorld) {
+		old, _ := a.Applications[0]["passwordCredentials"].([]any)
+		a.Applications[0]["passwordCredentials"] = append(old, map[string]any{"keyId": "of-another-program", "displayName": "another"})
+	})
+	out := w.permissions("retire", "--vault", "kv")
+	left, _ := w.load().Applications[0]["passwordCredentials"].([]any)
+	if len(left) != 2 || strings.Contains(out, "of-another-program") || strings.Count(out, "removed") != 1 {
+		t.Errorf("left %v\n%s", left, out)
+	}
 }
 
 // Before the deployment there is neither vault nor identity: the application and its roles

@@ -109,7 +109,7 @@ func Run(file string, args []string) error {
 			return err
 		}
 	default:
-		if !w.VaultOpen && verb != "keyvault update" {
+		if !w.VaultOpen && verb != "keyvault update" && verb != "keyvault show" { // those are of the vault, not in it
 			return errors.New("(Forbidden) Public network access is disabled. Inner error: ForbiddenByConnection")
 		}
 		if result, changes, err = w.vault(verb, flag); err != nil {
@@ -278,6 +278,12 @@ func (w *World) vault(verb string, flag func(string) string) (result any, change
 	case "keyvault update":
 		w.VaultOpen = flag("public-network-access") == "Enabled"
 		return nil, verb + " " + flag("public-network-access") + " " + flag("default-action"), nil
+	case "keyvault show":
+		access := "Disabled"
+		if w.VaultOpen {
+			access = "Enabled"
+		}
+		return Object{"name": flag("name"), "properties": Object{"publicNetworkAccess": access}}, "", nil
 	case "keyvault secret list":
 		return append([]Object{}, w.Secrets...), "", nil
 	case "keyvault secret set":
