@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 
 	"github.com/defender2adx/defender2adx/emulator/azurite"
+	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/identity"
 	"github.com/defender2adx/defender2adx/emulator/kusto"
 	"github.com/defender2adx/defender2adx/emulator/stack"
@@ -60,8 +61,8 @@ func (e *Env) authority(life time.Duration, trouble func() int) (*identity.Serve
 		return nil, err
 	}
 	roles := map[string][]string{
-		identity.AudienceGraph:    {"ThreatHunting.Read.All"},
-		identity.AudienceDefender: {"AdvancedQuery.Read.All"},
+		identity.AudienceGraph:    append(hunting.Roles(hunting.Graph), "ThreatHunting.Read.All"),
+		identity.AudienceDefender: append(hunting.Roles(hunting.MDE), "AdvancedQuery.Read.All"),
 	}
 	return s, errors.Join(
 		s.AddTenant(stack.TenantID, "sample.example"),

@@ -53,13 +53,13 @@ func (a API) role() string {
 	return "ThreatHunting.Read.All"
 }
 
-// scope is the delegated permission in place of the role. Source: the APIs' reference
+// scope is the delegated permission in place of a role. Source: the APIs' reference
 // pages, permissions.
-func (a API) scope() string {
+func (a API) scope(role string) string {
 	if a == Graph {
-		return a.role()
+		return role
 	}
-	return strings.TrimSuffix(a.role(), ".All")
+	return strings.TrimSuffix(role, ".All")
 }
 
 // serves reports whether the API knows the table. Defender for Endpoint has only

@@ -76,9 +76,10 @@ type Fault struct {
 // Call is what a fault is decided by.
 type Call struct {
 	API    API
-	Number int64 // of the server's calls, from 1
-	Table  string
+	Number int64  // of the server's calls, from 1
+	Table  string // of a list or an export: its short name
 	Query  string
+	List   bool // no query, but a list or a file export
 }
 
 func (f Fault) refusal(l Limits, query string) *refusal {

@@ -1,6 +1,8 @@
-// Package hunting stands in for the three APIs that answer hunting queries: Graph's
+// Package hunting stands in for Defender's APIs. Three answer hunting queries: Graph's
 // runHuntingQuery, Defender for Endpoint's advancedqueries/run and Defender XDR's
-// advancedhunting/run. It is an http.Handler; the caller listens, over TLS.
+// advancedhunting/run. Beside them stand lists, of Defender for Endpoint and of Graph,
+// and file exports with the storage that holds their files. It is an http.Handler; the
+// caller listens, over TLS.
 //
 // It refuses what the services refuse: bad tokens and missing roles, malformed
 // requests, unknown tables and columns, calls beyond a quota, results beyond a
@@ -58,6 +60,9 @@ type Options struct {
 	RetryAfter RetryAfter
 	Awkward    Awkward
 
+	// REST are the switches of lists and file exports.
+	REST REST
+
 	// Fault is asked once for each call with a good token and a readable request,
 	// from several goroutines. Nil lets every call pass.
 	Fault func(Call) Fault
@@ -68,6 +73,7 @@ type Server struct {
 	o        Options
 	counters counters
 	quotas   map[API]*quota
+	rest     rest
 
 	mu     sync.RWMutex
 	limits map[API]Limits
@@ -89,6 +95,8 @@ func New(o Options) (*Server, error) {
 		o.LookBack = 30 * 24 * time.Hour
 	}
 	s := &Server{o: o, quotas: map[API]*quota{Graph: {}, MDE: {}, XDR: {}}, limits: make(map[API]Limits), fault: o.Fault}
+	s.rest = rest{o: o.REST, exports: map[string]*generation{}, turned: map[string]int{}, anchor: o.Now(), key: newKey(),
+		quotas: map[Quota]*quota{QuotaLists: {}, QuotaAssessments: {}, QuotaFiles: {}, QuotaGraph: {}}}
 	for _, api := range []API{Graph, MDE, XDR} {
 		l, ok := o.Limits[api]
 		if !ok {
@@ -127,9 +135,21 @@ func (s *Server) SetFault(decide func(Call) Fault) {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, filesPrefix) {
+		s.serveFile(w, r)
+		return
+	}
 	c := &call{s: s, w: w, r: r, requestID: uuid.NewString(), retryAfter: s.o.RetryAfter}
 	w.Header().Set("request-id", c.requestID)
 	w.Header().Set("client-request-id", c.clientRequestID())
+	if list, ok := routeOf(r.URL.Path); ok {
+		c.api = list.api
+		s.mu.RLock()
+		c.decide = s.fault
+		s.mu.RUnlock()
+		s.serveREST(c, list)
+		return
+	}
 	api, ok := apiOf(r.URL.Path)
 	c.api = api
 	switch {

@@ -37,7 +37,7 @@ func (c *call) decode() (request, *refusal) {
 	if err != nil {
 		return request{}, invalidBody("Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.")
 	}
-	if refused := c.authorize(); refused != nil {
+	if refused := c.authorize([]string{c.api.role()}); refused != nil {
 		return request{}, refused
 	}
 	media, params, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
@@ -88,10 +88,11 @@ func invalidBody(graph string) *refusal {
 	return &refusal{status: http.StatusBadRequest, graph: "BadRequest", mde: "InvalidRequestBody", message: graph}
 }
 
-// authorize checks the token: its life, its audience, its role. Defender for
+// authorize checks the token: its life, its audience, and that it carries one of the
+// roles. Defender for
 // Endpoint answers a good token for another audience with 403. Source: Defender
 // for Endpoint API hello-world.
-func (c *call) authorize() *refusal {
+func (c *call) authorize(roles []string) *refusal {
 	if c.s.o.Verify == nil {
 		return nil
 	}
@@ -109,10 +110,12 @@ func (c *call) authorize() *refusal {
 	default:
 		return unauthorized("IDX14100: JWT is not well formed, or its signature is invalid.")
 	}
-	if claims.HasRole(c.api.role()) || claims.HasScope(c.api.scope()) {
-		return nil
+	for _, role := range roles {
+		if claims.HasRole(role) || claims.HasScope(c.api.scope(role)) {
+			return nil
+		}
 	}
-	text := "Missing application roles. API required roles: " + c.api.role()
+	text := "Missing application roles. API required roles: " + roles[0]
 	if c.api == Graph || len(claims.Roles) > 0 {
 		text += ", application roles: " + strings.Join(claims.Roles, ",") + "."
 	}

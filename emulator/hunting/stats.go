@@ -12,13 +12,15 @@ type Stats struct {
 	Rows, Bytes   int64 // of results, before compression
 	QuotaRefusals int64 // 429 that a quota brought about, faults left out
 	Log           []Entry
+	REST          []Entry // calls of lists and file exports, which the figures above leave out
+	RESTRefusals  int64   // of these, 429 that a quota brought about
 }
 
 // Entry is one call.
 type Entry struct {
 	At     time.Time // by the machine's clock
 	API    API
-	Table  string // first table of the query; "" if none is recognized
+	Table  string // first table of the query; "" if none is recognized; or a list's short name
 	Status int    // 0: the client went away, or was cut off before an answer
 	Rows   int
 	Bytes  int64
@@ -55,11 +57,24 @@ func (c *counters) end(e Entry, quotaRefused bool) {
 	r.Log = append(r.Log, e)
 }
 
+func (c *counters) endREST(e Entry, quotaRefused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := &c.stats
+	if quotaRefused {
+		r.RESTRefusals++
+	}
+	if len(r.REST) >= logged {
+		r.REST = slices.Clone(r.REST[logged/2:])
+	}
+	r.REST = append(r.REST, e)
+}
+
 // Stats returns the counters and the log of the last calls.
 func (s *Server) Stats() Stats {
 	s.counters.mu.Lock()
 	defer s.counters.mu.Unlock()
 	r := s.counters.stats
-	r.Log = slices.Clone(r.Log)
+	r.Log, r.REST = slices.Clone(r.Log), slices.Clone(r.REST)
 	return r
 }

@@ -105,6 +105,12 @@ func readDocuments(data io.Reader, s *shaper, add func([]any)) error {
 		case err != nil:
 			return permanent("BadRequest_InvalidBlob", "The input is not valid JSON.")
 		}
+		if s.whole && raw[0] == '{' { // as it stands
+			if row, ok := s.line(raw); ok {
+				add(row)
+				continue
+			}
+		}
 		document, err := engine.ParseJSON(raw)
 		if err != nil {
 			return permanent("BadRequest_InvalidBlob", "The input is not valid JSON.")

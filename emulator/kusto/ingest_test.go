@@ -31,6 +31,7 @@ type queued struct {
 	*cluster
 	storage kusto.Storage
 	ingest  *azkustoingest.Ingestion
+	bundle  *certs.Bundle
 }
 
 func startQueued(t *testing.T) *queued {
@@ -57,7 +58,7 @@ func startQueued(t *testing.T) *queued {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.StopIngestion)
-	return &queued{c, storage, ingestClient(t, c, "app")}
+	return &queued{c, storage, ingestClient(t, c, "app"), bundle}
 }
 
 func ingestClient(t *testing.T, c *cluster, principal string) *azkustoingest.Ingestion {

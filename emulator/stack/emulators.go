@@ -182,11 +182,12 @@ func (e *Emulators) TrustCertificate(path string) error {
 	return fmt.Errorf("read certificate %s: it has no PEM block CERTIFICATE", path)
 }
 
-// hunters are the roles of an application that may hunt by each API.
+// hunters are the roles of an application that may hunt by each API, and read every
+// list and file export.
 func hunters() map[string][]string {
 	return map[string][]string{
-		identity.AudienceGraph:    {"ThreatHunting.Read.All"},
-		identity.AudienceDefender: {"AdvancedQuery.Read.All", "AdvancedHunting.Read.All"},
+		identity.AudienceGraph:    append(hunting.Roles(hunting.Graph), "ThreatHunting.Read.All"),
+		identity.AudienceDefender: append(hunting.Roles(hunting.MDE), "AdvancedQuery.Read.All", "AdvancedHunting.Read.All"),
 		identity.AudienceXDR:      {"AdvancedHunting.Read.All"},
 	}
 }

@@ -30,3 +30,12 @@ func Unhurried() map[hunting.API]hunting.Limits {
 	}
 	return out
 }
+
+// UnhurriedREST is Unhurried for lists and file exports.
+func UnhurriedREST() hunting.REST {
+	out := hunting.REST{Limits: map[hunting.Quota]hunting.Limits{}}
+	for _, q := range []hunting.Quota{hunting.QuotaLists, hunting.QuotaAssessments, hunting.QuotaFiles, hunting.QuotaGraph} {
+		out.Limits[q] = hunting.Limits{}
+	}
+	return out
+}

@@ -155,7 +155,7 @@ func (c demoCommand) Run(p *process) (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := stack.Start(p.ctx, stack.Options{Data: data, Instances: more, Hunting: hunting.Options{Limits: stack.Unhurried()}})
+	e, err := stack.Start(p.ctx, stack.Options{Data: data, Instances: more, Hunting: hunting.Options{Limits: stack.Unhurried(), REST: stack.UnhurriedREST()}})
 	if err != nil {
 		return err
 	}
