@@ -146,6 +146,10 @@ func standing(at plan.Key, rows []plan.Candidate, prefix string) change {
 	}
 	row, known := adx.Recommended(at.Source)
 	if !known {
+		row, known = plan.DefaultRow(at.Source)
+		row.LastRefreshedTime = never
+	}
+	if !known {
 		row = plan.Row{SourceTable: at.Source, DestinationTable: at.Source + "Raw", WatermarkColumn: "None", LoadType: string(plan.Full), LastRefreshedTime: never}
 	}
 	row.Instance, row.DestinationTable = at.Instance, prefix+row.DestinationTable
@@ -155,7 +159,10 @@ func standing(at plan.Key, rows []plan.Candidate, prefix string) change {
 // sources returns what an entry means: itself, or the tables that a pattern fits.
 func (f file) sources(pattern, instance string, rows []plan.Candidate) ([]string, error) {
 	if !strings.ContainsAny(pattern, "*?[") {
-		return []string{pattern}, plan.CheckName("source", pattern)
+		if s, ok := schema.LookupSource(pattern); ok {
+			pattern = s.Name
+		}
+		return []string{pattern}, plan.CheckSource("source", pattern)
 	}
 	var names []string
 	for _, row := range rows {
@@ -165,6 +172,9 @@ func (f file) sources(pattern, instance string, rows []plan.Candidate) ([]string
 	}
 	for _, t := range schema.Catalogue() {
 		names = append(names, t.Name)
+	}
+	for _, s := range schema.Sources() {
+		names = append(names, s.Name)
 	}
 	slices.Sort(names)
 	var out []string

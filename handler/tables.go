@@ -83,7 +83,7 @@ func (c tablesCommand) withOffered(p *process, g *program, all []listed) ([]list
 	}
 	var names []string
 	for _, t := range all {
-		if t.Instance == key && plan.CheckName("SourceTable", t.Source) == nil {
+		if t.Instance == key && schema.KindOf(t.Source) == schema.Hunting && plan.CheckSource("SourceTable", t.Source) == nil {
 			names = append(names, t.Source)
 		}
 	}

@@ -177,7 +177,7 @@ func (f *Function) migrate(w http.ResponseWriter, r *http.Request) {
 		unavailable(w, r, err)
 		return
 	}
-	status := "/api/tables/" + row.SourceTable
+	status := "/api/tables/" + row.Key().Short().Source
 	body := map[string]string{"table": row.SourceTable}
 	if row.Instance != "" {
 		status += "?" + url.Values{instanceParameter: {row.Instance}}.Encode()
@@ -214,7 +214,11 @@ func (f *Function) rows(w http.ResponseWriter, r *http.Request) ([]plan.Candidat
 // find looks a table up by its source name, or by its destination. Where several
 // instances have one of that name the request must say which.
 func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Candidate, bool) {
-	name := plan.TodaysName(chi.URLParam(r, "table"))
+	name := chi.URLParam(r, "table")
+	if plain, err := url.PathUnescape(name); err == nil {
+		name = plain // a full name's slash is written %2F
+	}
+	name = plan.TodaysName(name)
 	rows, ok := f.rows(w, r)
 	if !ok {
 		return plan.Candidate{}, false
@@ -233,10 +237,12 @@ func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Candidate,
 }
 
 // Named returns the rows that a person means by a table's name, one of each instance:
-// by the source's name, where none has that by the destination's; in any letter case.
+// by the source's name or short name, where none has that by the destination's; in any
+// letter case.
 func Named(rows []plan.Candidate, name string) []plan.Candidate {
 	for _, column := range []func(plan.Candidate) string{
-		func(row plan.Candidate) string { return row.SourceTable }, func(row plan.Candidate) string { return row.DestinationTable },
+		func(row plan.Candidate) string { return row.SourceTable },
+		func(row plan.Candidate) string { return row.Key().Short().Source }, func(row plan.Candidate) string { return row.DestinationTable },
 	} {
 		var found []plan.Candidate
 		for _, row := range rows {

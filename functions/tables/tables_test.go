@@ -28,6 +28,7 @@ func (s *site) Latest(context.Context) ([]plan.Candidate, error) {
 		{SourceTable: "DeviceOdd", DestinationTable: "DeviceOddRaw", WatermarkColumn: "None", LoadType: "Delta", IsActive: true},
 		{SourceTable: "DeviceShared", DestinationTable: "DeviceSharedRaw", LoadType: "Incr", IsActive: true},
 		{SourceTable: "DeviceShared", DestinationTable: "W_DeviceSharedRaw", LoadType: "Incr", IsActive: true, Instance: "west", Frequency: "5m"},
+		{SourceTable: "api/machines", DestinationTable: "MachinesRaw", WatermarkColumn: "lastSeen", LoadType: "Incr", IsActive: true},
 		{SourceTable: "DeviceWest", DestinationTable: "W_DeviceWestRaw", LoadType: "Incr", IsActive: true, Instance: "west"},
 	}
 	var out []plan.Candidate
@@ -95,6 +96,10 @@ func TestFunction_Routes(t *testing.T) {
 		{"GET", "/DeviceOff", 200, `"active":false}`, ""}, // nothing is due
 		{"GET", "/deviceinforaw", 200, `"source":"DeviceInfo"`, ""},
 		{"GET", "/MachineInfo", 200, `"source":"DeviceInfo"`, ""}, // its name of old
+		{"POST", "/machines/migrate", 202, `"table":"api/machines"`, "api/machines manual"},
+		{"POST", "/Machines/migrate", 202, `"status":"/api/tables/machines"`, "api/machines manual"},
+		{"POST", "/MachinesRaw/migrate", 202, `"status":"/api/tables/machines"`, "api/machines manual"},
+		{"POST", "/api%2Fmachines/migrate", 202, `"status":"/api/tables/machines"`, "api/machines manual"},
 		{"POST", "/MachineInfo/migrate", 202, `"status":"/api/tables/DeviceInfo"`, "DeviceInfo manual"},
 		{"GET", "/Nowhere", 404, "GET /api/tables lists them", ""},
 		{"POST", "/DeviceInfo/migrate", 202, `"status":"/api/tables/DeviceInfo"`, "DeviceInfo manual"},

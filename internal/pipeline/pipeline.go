@@ -115,7 +115,7 @@ func (p *Pipeline) Migrate(ctx context.Context, req Request) error {
 	if req.Key.Instance != "" {
 		log = log.With("instance", req.Key.Instance)
 	}
-	if err := plan.CheckName("SourceTable", req.Key.Source); err != nil {
+	if err := plan.CheckSource("SourceTable", req.Key.Source); err != nil {
 		// No lease and no state for a name that can be no table.
 		return p.reject(ctx, req, fault.As(fault.Permanent, err))
 	}

@@ -130,6 +130,9 @@ type planner struct {
 }
 
 func (p *planner) plan(ctx context.Context) error {
+	if kind := p.ledger.Table.Kind(); kind != plan.KindHunting {
+		return fault.As(fault.Permanent, fmt.Errorf("%s is a source of the kind %s, which this version cannot copy", p.ledger.Table.Source, kind))
+	}
 	if p.ledger.Table.Load == plan.Snapshot {
 		return p.snapshot(ctx)
 	}

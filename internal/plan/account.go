@@ -287,7 +287,12 @@ func (l *Ledger) TakeCounts(counts map[int]int64) error {
 // settle makes rows the slice's count, and posts the difference. The parents of a
 // slice whose siblings are not counted yet move with it: what is left for those stays
 // the same.
+// Rows that nobody counted beforehand have no account: there is nothing they differ from.
 func (l *Ledger) settle(s *LedgerSlice, rows int64) {
+	if l.rowsUnknown() {
+		s.Rows = rows
+		return
+	}
 	diff := rows - s.Rows
 	l.Account.post(diff, s.Expiring(l.Account.Edge))
 	s.Rows = rows

@@ -3,6 +3,8 @@ package plan
 import (
 	"slices"
 	"time"
+
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 // SliceState is what is known of a slice, named for that knowledge.
@@ -29,8 +31,8 @@ const (
 
 // Blob is a staged blob: gzip of newline-delimited JSON, immutable once named.
 type Blob struct {
-	Path  string `json:"Path"` // URL without query: no signature is ever stored
-	Rows  int64  `json:"Rows"`
+	Path  string `json:"Path"`  // URL without query: no signature is ever stored
+	Rows  int64  `json:"Rows"`  // RowsUnknown: of a file that nobody counted, until they are seen in ADX
 	Bytes int64  `json:"Bytes"` // uncompressed
 }
 
@@ -51,11 +53,20 @@ type LedgerSlice struct {
 	// Rewritten says that Blob is such a one.
 	Recut     *Blob `json:"Recut,omitempty"`
 	Rewritten bool  `json:"Rewritten,omitzero"`
+	// Glimpse is what ADX held of a slice of unknown rows when it was looked at; see
+	// SeenTwice.
+	Glimpse Glimpse `json:"Glimpse,omitzero"`
 	// LastTry: the tries are used up and that was said; the next one is granted.
 	LastTry bool `json:"LastTry,omitzero"`
 	// Parent is the slice, retired or void, whose rows this one holds in part; 0:
 	// none. Rows of all parts are compared with the parent's.
 	Parent int `json:"Parent,omitzero"`
+}
+
+// Glimpse is one look at rows in ADX.
+type Glimpse struct {
+	Rows int64     `json:"Rows,omitzero"`
+	At   time.Time `json:"At,omitzero"` // by our clock: when so many were seen first
 }
 
 // Ledger is the memory of one run. It is stored as one blob and written whole,
@@ -109,9 +120,9 @@ type Ledger struct {
 const LedgerFormat = 2
 
 // StoredFormat is TableState.StoredFormat for a ledger: filters are what the first
-// program would leave out of its queries.
+// program would leave out of its queries, and hunting tables all that it can ask for.
 func (l *Ledger) StoredFormat() int {
-	if l.Instance != "" || len(l.Table.Filters) > 0 {
+	if l.Instance != "" || len(l.Table.Filters) > 0 || l.Table.Kind() != schema.Hunting {
 		return LedgerFormat
 	}
 	return plainFormat

@@ -9,6 +9,9 @@ import (
 // of two, since only there do Kusto's two readings of a negative hash agree.
 const Buckets = 1 << 16
 
+// RowsUnknown stands for a number of rows that is not known.
+const RowsUnknown = -1
+
 // Window is the range (From, To] of the watermark column.
 type Window struct {
 	From time.Time `json:"From"` // exclusive
@@ -38,7 +41,7 @@ type Slice struct {
 	Window Window `json:"Window"` // PartWindow only; (From, To]
 	Lo     int    `json:"Lo"`     // hash buckets Lo <= b < Hi of Buckets; 0, Buckets is all of them
 	Hi     int    `json:"Hi"`
-	Rows   int64  `json:"Rows"` // rows counted; -1: not counted, as after a split
+	Rows   int64  `json:"Rows"` // rows counted; RowsUnknown: not counted, as after a split
 }
 
 // Hashed reports whether the slice holds fewer than all buckets.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 // The bounds of trying again.
@@ -51,23 +52,34 @@ const (
 // once. One whose ingestion is known to have succeeded and is not to be seen stays
 // committing and is never sent again. Recut makes Replace send a rewritten blob.
 //
+// Rows unknown, of kinds of sources that cannot be counted before they are read (lists
+// and file exports, schema.Kind.RowsUnknown): planned(-1) is not counted and not
+// divided, and goes the same way.
+//
+//	planned(-1) --Freeze: a list, whose blob was counted as it was read--> committing(n), as above
+//	planned(-1) --Freeze: a file, which nobody has read----------------> committing(-1)
+//	committing(-1) --Verify(rows): its status says succeeded, or SeenTwice--> verified(rows)
+//	planned(-1) --Verify(0): the list was empty-------------------------> verified(0)
+//
+// From Verify on a file has the rows seen, by which the final check judges it. Replace
+// forgets them, since they may have been too few.
+//
 // Left room for, and not built:
-//   - rows unknown, as of file exports: planned(-1) that Freeze accepts;
 //   - a successor hidden until it is whole: void beside verified from the start, and
 //     one append that turns both.
 
 // Freeze records that a planned slice's rows are frozen in blob and that only this
 // blob may be sent for it: planned -> committing. The caller settled the blob's rows
-// by counting, so they are the slice's count from here on. cut is the number of
+// by counting, so they are the slice's count from here on; a file's are RowsUnknown. cut is the number of
 // rows that were cut to size; now is the first send, by our clock.
 func (l *Ledger) Freeze(no int, blob Blob, cut int64, now time.Time) error {
 	s, err := l.step("freeze", no, Planned)
 	switch {
 	case err != nil:
 		return err
-	case s.Rows < 0:
+	case s.Rows < 0 && !l.rowsUnknown():
 		return illegal("freeze slice %d, which was not counted", no)
-	case blob.Path == "" || blob.Rows <= 0:
+	case blob.Path == "" || blob.Rows <= 0 && !(blob.Rows == RowsUnknown && l.Table.Kind() == schema.Files):
 		return illegal("freeze slice %d without a blob or without rows", no)
 	}
 	l.settle(s, blob.Rows)
@@ -78,31 +90,62 @@ func (l *Ledger) Freeze(no int, blob Blob, cut int64, now time.Time) error {
 
 // Verify records that rows of the slice were seen in ADX, at least those frozen:
 // committing -> verified. Copies beyond them are not the slice's rows. A planned
-// slice without rows needs no blob: planned -> verified with 0.
+// slice without rows needs no blob: planned -> verified with 0. A file's rows are
+// those seen, by which it is judged from here on: the caller knows from its status, or
+// from SeenTwice, that they are all.
 func (l *Ledger) Verify(no int, rows int64) error {
 	s, err := l.step("verify", no, Planned, Committing)
 	switch {
 	case err != nil:
 		return err
-	case s.State == Planned && (rows != 0 || s.Rows < 0):
+	case s.State == Planned && (rows != 0 || s.Rows < 0 && !l.rowsUnknown()):
 		return illegal("verify slice %d with %d rows, which was not frozen", no, rows)
+	case rows < 0:
+		return illegal("verify slice %d with %d rows", no, rows)
 	case rows < s.Blob.Rows:
 		return illegal("verify slice %d with %d rows of %d", no, rows, s.Blob.Rows)
 	}
-	if s.State == Planned {
+	switch {
+	case s.State == Planned:
 		l.settle(s, 0)
+	case s.Blob.Rows == RowsUnknown:
+		s.Blob.Rows, s.Glimpse = rows, Glimpse{}
+		l.settle(s, rows)
 	}
 	s.State, s.Landed, s.LastTry = Verified, s.Blob.Rows, false
 	return nil
 }
 
+// SeenTwice records that ADX holds so many rows of a committing file, now by our
+// clock, and reports whether it held as many, and some, a grace or longer ago: that
+// is what verifies a file of whose ingestion no status can be had.
+func (l *Ledger) SeenTwice(no int, rows int64, now time.Time, grace time.Duration) (bool, error) {
+	s, err := l.step("look at", no, Committing)
+	switch {
+	case err != nil:
+		return false, err
+	case s.Blob.Rows != RowsUnknown:
+		return false, illegal("look twice at slice %d, whose rows are known", no)
+	case s.Glimpse.At.IsZero() || s.Glimpse.Rows != rows || s.Glimpse.At.After(now):
+		s.Glimpse = Glimpse{Rows: rows, At: now}
+		return false, nil
+	}
+	return rows > 0 && now.Sub(s.Glimpse.At) >= grace, nil
+}
+
+// rowsUnknown: the slices cannot be counted before they are read.
+func (l *Ledger) rowsUnknown() bool { return l.Table.Kind().RowsUnknown() }
+
 // Divide divides a planned slice in two that are to be counted: planned -> retired,
 // and two planned(-1). ok is false, and nothing is changed, where it cannot be
-// divided further.
+// divided further, as a list or file never can.
 func (l *Ledger) Divide(no int) (a, b Slice, ok bool, err error) {
 	s, err := l.step("divide", no, Planned)
 	if err != nil {
 		return a, b, false, err
+	}
+	if l.rowsUnknown() {
+		return a, b, false, nil
 	}
 	a, b, ok = s.Split(l.Next)
 	if ok {
@@ -269,7 +312,10 @@ func (l *Ledger) Replace(no int, now time.Time, readAgain bool) (successor int, 
 		if s.Recut != nil {
 			again.Blob, again.Rewritten = *s.Recut, true
 		}
-		again.Recut = nil
+		again.Recut, again.Glimpse = nil, Glimpse{}
+		if l.Table.Kind() == schema.Files {
+			again.Rows, again.Blob.Rows = RowsUnknown, RowsUnknown
+		}
 	}
 	l.Next++
 	l.Slices = append(l.Slices, again)

@@ -37,7 +37,7 @@ func ParseLoadType(text string) (LoadType, error) {
 // Table is one row of MigrationConfiguration, checked.
 type Table struct {
 	Instance        string    `json:"Instance"`        // the Defender tenant's name; "" is the default instance
-	Source          string    `json:"Source"`          // hunting table, spelled as Defender spells it
+	Source          string    `json:"Source"`          // as Defender spells it: hunting table, path of a list or export, or saved query
 	Destination     string    `json:"Destination"`     // raw table in ADX
 	WatermarkColumn string    `json:"WatermarkColumn"` // "" means ingestion_time(), written None in the configuration
 	Load            LoadType  `json:"Load"`
@@ -103,16 +103,14 @@ func clip(s string, n int) string {
 func (r Row) Table() (Table, error) {
 	var errs []error
 	load, err := ParseLoadType(r.LoadType)
-	errs = append(errs, err, CheckName("SourceTable", r.SourceTable), CheckName("DestinationTable", r.DestinationTable))
-	if _, hunting := schema.Lookup(r.DestinationTable); hunting {
-		errs = append(errs, fmt.Errorf("DestinationTable: %s is the name of a hunting table, which the typed view needs; want another, such as %[1]sRaw", r.DestinationTable))
-	}
+	errs = append(errs, err, CheckSource("SourceTable", r.SourceTable), CheckName("DestinationTable", r.DestinationTable), checkDestination(r.DestinationTable))
 	column := r.WatermarkColumn
 	if trimmed := strings.TrimSpace(column); trimmed == "" || strings.EqualFold(trimmed, noColumn) {
 		column = ""
 	} else {
 		errs = append(errs, CheckName("WatermarkColumn", column))
 	}
+	errs = append(errs, checkLoad(r.SourceTable, load, column))
 	if r.SourceTable == "AlertEvents" {
 		errs = append(errs, errAlertEvents)
 	}
@@ -136,8 +134,12 @@ func (r Row) Table() (Table, error) {
 }
 
 // ArrivalTime reports whether the watermark is an arrival or event time, the
-// only kind that Defender's look-back clamps; a business date is not one.
+// only kind that Defender's look-back clamps; a business date is not one, nor is any
+// column of another source than a hunting table.
 func (t Table) ArrivalTime() bool {
+	if t.Kind() != schema.Hunting {
+		return false
+	}
 	return t.WatermarkColumn == "" || t.WatermarkColumn == "Timestamp"
 }
 

@@ -1,6 +1,10 @@
 package plan
 
-import "time"
+import (
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/schema"
+)
 
 // Key names a table of an instance.
 type Key struct {
@@ -20,8 +24,8 @@ func (k Key) String() string {
 // and writes, and plainFormat the oldest, of states and ledgers alike.
 //
 // Format 1 is what the first program reads. It knows no members but its own, asks one
-// tenant, and takes a watermark for one of any column; what it would misread so has
-// format 2, which it leaves alone. The members of both are read in the same way.
+// tenant for hunting tables, and takes a watermark for one of any column; what it would
+// misread so has format 2, which it leaves alone. The members of both are read in the same way.
 const StateFormat = 2
 
 const plainFormat = 1
@@ -29,7 +33,7 @@ const plainFormat = 1
 // StoredFormat returns the format that the state is to be stored in: the oldest that
 // loses nothing of it, so that an upgrade can be taken back.
 func (s *TableState) StoredFormat() int {
-	if s.Instance != "" || len(s.Marks.Older) > 0 {
+	if s.Instance != "" || len(s.Marks.Older) > 0 || schema.KindOf(s.Source) != schema.Hunting {
 		return StateFormat
 	}
 	return plainFormat

@@ -16,6 +16,9 @@ const (
 	// Missing: nothing is there. Not yet, or no more: that is for the caller, who
 	// knows when it was sent.
 	Missing Verdict = "missing"
+	// Unsettled: some rows of a file are there, of which nobody knows how many there must
+	// be: its ingestion's status tells whether they are all, or Ledger.SeenTwice.
+	Unsettled Verdict = "unsettled"
 	// Partial: fewer rows are there than were sent.
 	Partial Verdict = "partial"
 	// Nulls: the rows are there and ADX made some of them null. Only a committing
@@ -43,6 +46,8 @@ func (s *LedgerSlice) Verdict(landed Landed) Verdict {
 		return Complete // it had no rows, and its number is nobody else's
 	case landed.Rows == 0:
 		return Missing
+	case sent == RowsUnknown:
+		return Unsettled
 	case landed.Rows < sent:
 		return Partial
 	case landed.Nulls > 0 && s.State == Committing && !s.Rewritten:

@@ -60,7 +60,7 @@ func (w wire) validate() error {
 
 // Text returns a wake-up as the text of a message.
 func Text(up plan.WakeUp) (string, error) {
-	w := wire{Instance: up.Key.Instance, Table: up.Key.Source, Trigger: up.Trigger, Again: up.Again, PutOff: up.PutOff, Failures: up.Failures}
+	w := wire{Instance: up.Key.Instance, Table: up.Key.Short().Source, Trigger: up.Trigger, Again: up.Again, PutOff: up.PutOff, Failures: up.Failures}
 	if err := w.validate(); err != nil {
 		return "", fmt.Errorf("write wake-up: %w", err)
 	}
@@ -84,7 +84,7 @@ func ParseWakeUp(text string) (plan.WakeUp, error) {
 	if err != nil {
 		return plan.WakeUp{}, fmt.Errorf("read wake-up (%d bytes beginning %q): %w", len(text), shown(text), err)
 	}
-	return plan.WakeUp{Key: plan.Key{Instance: w.Instance, Source: plan.TodaysName(w.Table)}, Trigger: w.Trigger, Again: w.Again, PutOff: w.PutOff, Failures: w.Failures}, nil
+	return plan.WakeUp{Key: plan.Key{Instance: w.Instance, Source: plan.TodaysName(w.Table)}.Full(), Trigger: w.Trigger, Again: w.Again, PutOff: w.PutOff, Failures: w.Failures}, nil
 }
 
 func parse(text string) (w wire, err error) {

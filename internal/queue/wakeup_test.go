@@ -24,7 +24,7 @@ func TestWakeUp_Text(t *testing.T) {
 		{"first time", plan.WakeUp{Key: plan.Key{Instance: "contoso", Source: "DeviceInfo"}, Trigger: plan.Scheduled},
 			`{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled"}`},
 		{"put off before", plan.WakeUp{Key: plan.Key{Source: "api/machines"}, Trigger: plan.Manual, Again: 2},
-			`{"instance":"","table":"api/machines","trigger":"manual","again":2}`},
+			`{"instance":"","table":"machines","trigger":"manual","again":2}`},
 		{"put back after failures", plan.WakeUp{Key: plan.Key{Source: "DeviceInfo"}, Trigger: plan.Scheduled, PutOff: 7, Failures: 3},
 			`{"instance":"","table":"DeviceInfo","trigger":"scheduled","putOff":7,"failures":3}`},
 	}

@@ -1,5 +1,7 @@
 // Package schema is the catalogue of Defender's hunting tables: their columns,
-// the column of their event time and what identifies a row.
+// the column of their event time and what identifies a row. Beside it stands that of the
+// other sources, lists and file exports (see Source), and how they are named where a
+// slash may not stand.
 //
 // It is what was known when the program was built. Tenants differ and columns
 // come without notice, so it serves to set things up and to divide tables into
@@ -91,14 +93,23 @@ func parse(text []byte) ([]Table, error) {
 	all := make([]Table, len(entries))
 	for i, e := range entries {
 		all[i] = Table{Name: e.Name, Category: e.Category, TimeColumn: e.Time, Key: strings.Fields(e.Key), Snapshot: e.Snapshot}
-		for pair := range strings.SplitSeq(e.Columns, ", ") {
-			name, kind, ok := strings.Cut(pair, " ")
-			if !ok {
-				return nil, fmt.Errorf("read table catalogue: %s: column %q has no type", e.Name, pair)
-			}
-			all[i].Columns = append(all[i].Columns, Column{Name: name, Type: kind})
+		var err error
+		if all[i].Columns, err = parseColumns(e.Columns); err != nil {
+			return nil, fmt.Errorf("read table catalogue: %s: %w", e.Name, err)
 		}
 	}
 	slices.SortFunc(all, func(a, b Table) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// parseColumns reads columns as the catalogues list them: name and type, by commas.
+func parseColumns(text string) (columns []Column, err error) {
+	for pair := range strings.SplitSeq(text, ", ") {
+		name, kind, ok := strings.Cut(pair, " ")
+		if !ok {
+			return nil, fmt.Errorf("column %q has no type", pair)
+		}
+		columns = append(columns, Column{Name: name, Type: kind})
+	}
+	return columns, nil
 }

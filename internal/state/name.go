@@ -47,7 +47,7 @@ func parseInstancePart(part string) (string, error) {
 }
 
 func stateName(key plan.Key) string {
-	return statePrefix + instancePart(key.Instance) + "/" + blobstore.Escape(key.Source) + suffix
+	return statePrefix + instancePart(key.Instance) + "/" + blobstore.Escape(key.Short().Source) + suffix
 }
 
 // parseStateName reports false for a blob that is not ours.
@@ -60,7 +60,7 @@ func parseStateName(name string) (plan.Key, bool) {
 	}
 	instance, err := parseInstancePart(part)
 	source, err2 := blobstore.Unescape(escaped)
-	return plan.Key{Instance: instance, Source: source}, err == nil && err2 == nil
+	return plan.Key{Instance: instance, Source: source}.Full(), err == nil && err2 == nil
 }
 
 func ledgerName(runID string) string { return ledgerPrefix + blobstore.Escape(runID) + suffix }
@@ -102,11 +102,11 @@ func ledgerMetadata(l *plan.Ledger) map[string]string {
 	}
 	return map[string]string{
 		metaInstance: instancePart(l.Instance),
-		metaSource:   blobstore.Escape(l.Table.Source),
+		metaSource:   blobstore.Escape(plan.Key{Source: l.Table.Source}.Short().Source),
 		metaOpen:     open,
 	}
 }
 
 func ledgerOf(it blobstore.Item, key plan.Key) bool {
-	return it.Metadata[metaInstance] == instancePart(key.Instance) && it.Metadata[metaSource] == blobstore.Escape(key.Source)
+	return it.Metadata[metaInstance] == instancePart(key.Instance) && it.Metadata[metaSource] == blobstore.Escape(key.Short().Source)
 }

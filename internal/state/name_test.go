@@ -15,7 +15,7 @@ func TestStateName(t *testing.T) {
 	}{
 		{plan.Key{Source: "DeviceInfo"}, "state/default/DeviceInfo.json"},
 		{plan.Key{Instance: "default", Source: "DeviceInfo"}, "state/%64efault/DeviceInfo.json"},
-		{plan.Key{Instance: "contoso.com", Source: "api/machines"}, "state/contoso%2Ecom/api%2Fmachines.json"},
+		{plan.Key{Instance: "contoso.com", Source: "api/machines"}, "state/contoso%2Ecom/machines.json"},
 	}
 	for _, tt := range tests {
 		if got := stateName(tt.key); got != tt.want {

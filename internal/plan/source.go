@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/defender2adx/defender2adx/internal/schema"
+)
+
+// The kinds of sources.
+const (
+	KindHunting = schema.Hunting
+	KindList    = schema.List
+	KindFiles   = schema.Files
+	KindQuery   = schema.Query
+)
+
+// Kind tells how the table is read.
+func (t Table) Kind() schema.Kind { return schema.KindOf(t.Source) }
+
+// Short is the key with the source's short name, for where no slash may stand.
+func (k Key) Short() Key { return Key{Instance: k.Instance, Source: schema.ShortName(k.Source)} }
+
+// Full reverses Short; any other key is returned as it is.
+func (k Key) Full() Key { return Key{Instance: k.Instance, Source: schema.FullName(k.Source)} }
+
+// CheckSource returns an error in the operator's words when name can be no SourceTable.
+// Hunting tables need not be catalogued, lists and file exports must: how they are read
+// is written there.
+func CheckSource(what, name string) error {
+	if query, ok := strings.CutPrefix(name, schema.QueryPrefix); ok {
+		if tableName.MatchString(query) {
+			return nil
+		}
+		return fmt.Errorf("%s: want %s and the name of a saved query in letters, digits and underscores, got %q", what, schema.QueryPrefix, clip(name, 80))
+	}
+	s, known := schema.LookupSource(name)
+	switch {
+	case known && name == s.Name:
+		return nil
+	case known && (strings.Contains(name, "/") || name == s.Short):
+		return fmt.Errorf("%s: %q is written %s", what, clip(name, 80), s.Name)
+	case strings.Contains(name, "/"):
+		var names []string
+		for _, s := range schema.Sources() {
+			names = append(names, s.Name)
+		}
+		return fmt.Errorf("%s: %q is no source that is known; there are %s, %sNAME and the hunting tables", what, clip(name, 80), strings.Join(names, ", "), schema.QueryPrefix)
+	}
+	return CheckName(what, name)
+}
+
+// checkLoad refuses what a source cannot be copied by. column is "" for None.
+func checkLoad(source string, load LoadType, column string) error {
+	switch schema.KindOf(source) {
+	case schema.Query:
+		if load == Snapshot {
+			return nil
+		}
+		if load == Incr && column != "" {
+			return nil
+		}
+		return fmt.Errorf("LoadType: a saved query is copied as %s, or as %s by a datetime column of its result as WatermarkColumn; got %s by %s", Snapshot, Incr, load, WrittenColumn(column))
+	case schema.List, schema.Files:
+		s, _ := schema.SourceNamed(source)
+		var errs []error
+		if load != "" && !slices.Contains(s.Loads, string(load)) {
+			errs = append(errs, fmt.Errorf("LoadType: %s is copied as %s, not as %s", source, strings.Join(s.Loads, " or "), load))
+		}
+		if load != Snapshot && !slices.Contains(s.Watermarks, column) && len(s.Watermarks) > 0 || column != "" && !slices.Contains(s.Watermarks, column) {
+			want := noColumn
+			if load != Snapshot && len(s.Watermarks) > 0 {
+				want = strings.Join(s.Watermarks, " or ")
+			}
+			errs = append(errs, fmt.Errorf("WatermarkColumn: %s wants %s, got %s", source, want, WrittenColumn(column)))
+		}
+		return errors.Join(errs...)
+	}
+	return nil
+}
+
+// checkDestination refuses a raw table by the name of a typed view.
+func checkDestination(name string) error {
+	_, view := schema.Lookup(name)
+	view = view || slices.ContainsFunc(schema.Sources(), func(s schema.Source) bool { return s.View == name })
+	if !view {
+		return nil
+	}
+	return fmt.Errorf("DestinationTable: %s is the name of a hunting table or list, which the typed view needs; want another, such as %[1]sRaw", name)
+}
+
+// DefaultRow is a row for a source that nobody has configured yet and that is neither a
+// hunting table nor a saved query; false for those.
+func DefaultRow(source string) (Row, bool) {
+	s, ok := schema.SourceNamed(source)
+	if !ok {
+		return Row{}, false
+	}
+	row := Row{SourceTable: s.Name, DestinationTable: s.Destination, WatermarkColumn: noColumn, LoadType: s.Loads[0]}
+	if len(s.Watermarks) > 0 {
+		row.WatermarkColumn = s.Watermarks[0]
+	}
+	return row, true
+}

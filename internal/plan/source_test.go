@@ -1,0 +1,83 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/schema"
+)
+
+// What a source cannot be copied by is refused where it is written, and the refusal
+// says what to write instead.
+func TestRow_ChecksSourcesBesideHuntingTables(t *testing.T) {
+	for _, tt := range []struct {
+		name, source, destination, column, load string
+		refusal                                 string // part of it; "" for none
+	}{
+		{"list by its time", "api/machines", "MachinesRaw", "lastSeen", "Incr", ""},
+		{"list as a snapshot", "api/machines", "MachinesRaw", "None", "Snapshot", ""},
+		{"list first whole", "api/machines", "MachinesRaw", "lastSeen", "Full", ""},
+		{"snapshot that names its time", "api/machines", "MachinesRaw", "lastSeen", "Snapshot", ""},
+		{"list by arrival", "api/machines", "MachinesRaw", "None", "Incr", "WatermarkColumn: api/machines wants lastSeen, got None"},
+		{"list by another time", "api/machines", "MachinesRaw", "firstSeen", "Incr", "wants lastSeen, got firstSeen"},
+		{"list without a time", "api/Software", "SoftwareRaw", "None", "Incr", "LoadType: api/Software is copied as Snapshot, not as Incr"},
+		{"column of a list without one", "api/Software", "SoftwareRaw", "name", "Snapshot", "wants None, got name"},
+		{"changes as a snapshot", "api/machines/SoftwareVulnerabilityChangesByMachine", "ChangesRaw", "None", "Snapshot", "is copied as Incr, not as Snapshot"},
+		{"file export", "api/machines/SoftwareVulnerabilitiesExport", "ExportRaw", "None", "Snapshot", ""},
+		{"file export in parts", "api/machines/SoftwareVulnerabilitiesExport", "ExportRaw", "None", "Full", "is copied as Snapshot, not as Full"},
+		{"list of Graph", "security/alerts_v2", "SecurityAlertsRaw", "lastUpdateDateTime", "Incr", ""},
+		{"saved query", "query/SignIns", "QuerySignInsRaw", "None", "Snapshot", ""},
+		{"saved query by a column", "query/SignIns", "QuerySignInsRaw", "Timestamp", "Incr", ""},
+		{"saved query by arrival", "query/SignIns", "QuerySignInsRaw", "None", "Incr", "datetime column of its result"},
+		{"saved query first whole", "query/SignIns", "QuerySignInsRaw", "Timestamp", "Full", "datetime column of its result"},
+		{"saved query without a name", "query/", "QueryRaw", "None", "Snapshot", "name of a saved query"},
+		{"saved query outside its folder", "query/../x", "QueryRaw", "None", "Snapshot", "name of a saved query"},
+		{"another case", "api/Machines", "MachinesRaw", "lastSeen", "Incr", `SourceTable: "api/Machines" is written api/machines`},
+		{"short name", "machines", "MachinesRaw", "lastSeen", "Incr", `SourceTable: "machines" is written api/machines`},
+		{"unheard-of path", "api/users", "UsersRaw", "None", "Snapshot", `"api/users" is no source that is known; there are api/Software, `},
+		{"name of a view", "api/machines", "Machines", "lastSeen", "Incr", "want another, such as MachinesRaw"},
+		{"hunting table that nobody knows", "Unheard_Of", "Unheard_OfRaw", "None", "Full", ""},
+	} {
+		row := plan.Row{SourceTable: tt.source, DestinationTable: tt.destination, WatermarkColumn: tt.column, LoadType: tt.load, IsActive: true}
+		_, err := row.Table()
+		if tt.refusal == "" && err != nil {
+			t.Errorf("%s: refused: %v", tt.name, err)
+		}
+		if tt.refusal != "" && (err == nil || !strings.Contains(err.Error(), tt.refusal)) {
+			t.Errorf("%s: error %v, want it to say %q", tt.name, err, tt.refusal)
+		}
+	}
+}
+
+func TestDefaultRow_IsOneThatMayBe(t *testing.T) {
+	for _, s := range schema.Sources() {
+		row, ok := plan.DefaultRow(s.Name)
+		table, err := row.Table()
+		if !ok || err != nil || table.Kind() != s.Kind {
+			t.Errorf("%s: %v, kind %s, %v", s.Name, ok, table.Kind(), err)
+		}
+	}
+	if row, ok := plan.DefaultRow("DeviceInfo"); ok {
+		t.Errorf("a hunting table has the row %v", row)
+	}
+}
+
+func TestKey_GoesByTheShortNameAndBack(t *testing.T) {
+	for source, short := range map[string]string{"api/machines": "machines", "DeviceInfo": "DeviceInfo", "query/SignIns": "query-SignIns"} {
+		key := plan.Key{Instance: "i", Source: source}
+		if got := key.Short(); got.Source != short || got.Full() != key {
+			t.Errorf("%s: short %s, back %s", key, got, got.Full())
+		}
+	}
+}
+
+// A program that knows hunting tables alone must leave the rest to its successor.
+func TestStoredFormat_OfAnotherSourceIsTheNewer(t *testing.T) {
+	for source, want := range map[string]int{"DeviceInfo": 1, "api/machines": 2, "api/machines/SoftwareVulnerabilitiesExport": 2, "query/SignIns": 2} {
+		state, ledger := plan.TableState{Source: source}, plan.Ledger{Table: plan.Table{Source: source}}
+		if state.StoredFormat() != want || ledger.StoredFormat() != want {
+			t.Errorf("%s: state %d, ledger %d, want %d", source, state.StoredFormat(), ledger.StoredFormat(), want)
+		}
+	}
+}
