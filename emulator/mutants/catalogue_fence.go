@@ -36,7 +36,7 @@ func fenceMutants() []mutant {
 			outboxFile, "	row.Tag = fmt.Sprintf(", "	_ = fmt.Sprintf(",
 			pipelineTests("^TestMigrate_CopiesEveryRowOnce$|^TestMigrate_ALostReply")),
 		one("outbox-tag-of-the-delivery", "a row gets a new tag each time it is delivered",
-			outboxFile, "		if err := o.control.Deliver(ctx, row); err != nil {\n			errs", "		row.Tag += randomID(4)\n		if err := o.control.Deliver(ctx, row); err != nil {\n			errs",
+			outboxFile, "		err := o.control.Deliver(ctx, row)\n", "		row.Tag += randomID(4)\n		err := o.control.Deliver(ctx, row)\n",
 			pipelineTests("^TestMigrate_ALostReply")),
 		one("append-without-tag", "ADX adds a row again that it has under the same tag",
 			"internal/adx/append.go", "ingestIfNotExists = '[\"` + tag + `\"]') <| ` + source", "persistDetails = true) <| ` + source",

@@ -50,8 +50,9 @@ func TestControlTables_KeepThePipelinesContract(t *testing.T) {
 		w := newWorld(t)
 		w.provide(t, "DeviceInfoRaw")
 		return pipelinetest.ControlTablesWorld{
-			Open:   func() pipeline.ControlTables { return w.client(t, "app") },
-			Audits: func() int { return int(w.count(t, "MigrationAuditLog")) },
+			Open:    func() pipeline.ControlTables { return w.client(t, "app") },
+			Audits:  func() int { return int(w.count(t, "MigrationAuditLog")) },
+			Changes: func() int { return int(w.count(t, "MigrationSchemaLog")) },
 		}
 	})
 }

@@ -136,20 +136,22 @@ const latestQuery = latestView + "\n" +
 	`| extend IngestedAt = todatetime(column_ifexists("IngestedAt", datetime(null)))` +
 	configurationColumns + "\n| sort by Instance asc, SourceTable asc"
 
-// Deliver appends one row to MigrationConfiguration or MigrationAuditLog under
-// its tag; repeating it appends nothing.
+// Deliver appends one row to MigrationConfiguration or MigrationAuditLog, or the rows
+// of one answer to MigrationSchemaLog, under its tag; repeating it appends nothing.
 func (c *Client) Deliver(ctx context.Context, out plan.Outgoing) error {
 	var table string
-	var row []cell
+	var rows [][]cell
 	switch {
-	case out.Config != nil && out.Audit == nil:
-		table, row = configurationTable, configurationCells(*out.Config)
-	case out.Audit != nil && out.Config == nil:
-		table, row = auditTable, auditCells(*out.Audit)
+	case out.Config != nil && out.Audit == nil && out.Schema == nil:
+		table, rows = configurationTable, [][]cell{configurationCells(*out.Config)}
+	case out.Audit != nil && out.Config == nil && out.Schema == nil:
+		table, rows = auditTable, [][]cell{auditCells(*out.Audit)}
+	case out.Schema != nil && out.Config == nil && out.Audit == nil:
+		table, rows = schemaTable, schemaCells(*out.Schema)
 	default:
-		return fault.As(fault.Permanent, errors.New("deliver "+out.Tag+": want a configuration row or an audit row"))
+		return fault.As(fault.Permanent, errors.New("deliver "+out.Tag+": want a configuration row, an audit row or columns that changed"))
 	}
-	if err := c.append(ctx, table, out.Tag, row); err != nil {
+	if err := c.appendRows(ctx, table, out.Tag, rows); err != nil {
 		return fmt.Errorf("append to %s: %w", table, err)
 	}
 	return nil

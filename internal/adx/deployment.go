@@ -28,7 +28,7 @@ func Deployment(configured []plan.Row, o Options) []Command {
 	add(tables...)
 	add(functions...)
 	add(scriptOf("tables.kql")...)
-	views := viewsOf(configured, o)
+	views := viewsOf(configured, nil, o)
 	for _, v := range views {
 		for _, from := range v.origins[1:] {
 			add(SplitScript(rawTableScript(from.table))...)

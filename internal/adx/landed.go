@@ -15,6 +15,7 @@ const (
 	configurationTable = "MigrationConfiguration"
 	auditTable         = "MigrationAuditLog"
 	voidTable          = "MigrationVoidSlices"
+	schemaTable        = "MigrationSchemaLog"
 	probeTable         = "MigrationProbe"
 	latestView         = "VwLatestMigrationConfiguration"
 )

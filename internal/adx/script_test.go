@@ -166,7 +166,7 @@ func holds(t *testing.T, file, want string) {
 // viewsScript is the file of the catalogue's views.
 func viewsScript() string {
 	var commands []string
-	views := viewsOf(nil, Options{})
+	views := viewsOf(nil, nil, Options{})
 	for _, v := range views {
 		commands = append(commands, v.commands()...)
 	}

@@ -25,12 +25,12 @@ func TestSetup_MakesEverythingOnceAndLoadsAConfigurationOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(missing) != 7 { // four control tables, the function, the raw table and its own
+	if len(missing) != 8 { // five control tables, the function, the raw table and its own
 		t.Errorf("an empty database misses %v", missing)
 	}
 
 	first := w.setUp(t, adx.Options{Load: adx.LoadOriginal, Tables: []string{"OwnRaw"}})
-	if n := outcomes(first); n[adx.Already] != 0 || n[adx.Done] != 4+1+1+2*(66+1)+4+66+3*17+2 { // a view a table, and for snapshots three functions more
+	if n := outcomes(first); n[adx.Already] != 0 || n[adx.Done] != 5+1+1+2*(66+1)+4+66+3*17+2 { // a view a table, and for snapshots three functions more
 		t.Errorf("first time: %v", n)
 	}
 	if missing, err := app.Missing(t.Context(), []string{"DeviceInfoRaw", "OwnRaw"}); err != nil || len(missing) != 0 {

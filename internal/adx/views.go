@@ -54,7 +54,7 @@ func typedValue(kind, member string) string {
 		return fmt.Sprintf("case(tostring(%[1]s) in~ ('true', '1'), true, tostring(%[1]s) in~ ('false', '0'), false, isnull(tolong(%[1]s)), bool(null), tolong(%[1]s) != 0)", member)
 	case "dynamic":
 		return fmt.Sprintf("case(gettype(%[1]s) == 'string', parse_json(tostring(%[1]s)), tostring(%[1]s) == '{}', dynamic(null), %[1]s)", member)
-	case "datetime", "guid":
+	case "datetime", "guid", "timespan", "decimal":
 		return fmt.Sprintf("to%s(tostring(%s))", kind, member)
 	case "real":
 		return "toreal(" + member + ")"
@@ -72,7 +72,7 @@ func typedRows(t schema.Table, kept ...string) string {
 	names := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		names[i] = "'" + c.Name + "'"
-		fmt.Fprintf(&b, "%s = %s,\n        ", c.Name, typedValue(c.Type, "Records."+c.Name))
+		fmt.Fprintf(&b, "%s = %s,\n        ", identifier(c.Name), typedValue(c.Type, member(c.Name)))
 	}
 	fmt.Fprintf(&b, "%s = bag_remove_keys(Records, dynamic([%s]))", extraColumn, strings.Join(names, ", "))
 	for _, name := range kept {
@@ -148,7 +148,23 @@ func (v view) asOf() string {
 // value is the expression of a column before the rows are projected.
 func (v view) value(name string) string {
 	c, _ := v.table.Column(name)
-	return typedValue(c.Type, "Records."+c.Name)
+	return typedValue(c.Type, member(c.Name))
+}
+
+// identifier is a column's name as KQL reads it: its keywords begin with a small letter.
+func identifier(name string) string {
+	if r := name[0]; r >= 'a' && r <= 'z' {
+		return kql.Name(name)
+	}
+	return name
+}
+
+// member is the member of a record that holds a column.
+func member(name string) string {
+	if quoted := identifier(name); quoted != name {
+		return "Records" + quoted
+	}
+	return "Records." + name
 }
 
 // thing identifies what a row tells of, before the rows are projected: the natural
@@ -174,16 +190,17 @@ func (v view) changes() string {
 	key := v.stateKey()
 	parts := []string{instanceColumn}
 	for _, name := range key {
-		parts = append(parts, "tostring("+name+")")
+		parts = append(parts, "tostring("+identifier(name)+")")
 	}
 	thing := "Thing = tostring(pack_array(" + strings.Join(parts, ", ") + "))"
 	var compared, columns []string
 	for _, c := range append(slices.Clone(v.table.Columns), v.ownColumns()...) {
-		columns = append(columns, fmt.Sprintf("%[1]s = iff(Change == 'Fixed', %[1]s1, %[1]s)", c.Name))
+		now, before := identifier(c.Name), identifier(c.Name+"1")
+		columns = append(columns, fmt.Sprintf("%[1]s = iff(Change == 'Fixed', %[2]s, %[1]s)", now, before))
 		if ours := c.Name == instanceColumn || c.Name == shotColumn || c.Name == tornColumn; ours || c.Name == "Timestamp" || slices.Contains(key, c.Name) {
 			continue
 		}
-		compared = append(compared, fmt.Sprintf("iff(tostring(%[1]s) == tostring(%[1]s1), '', '%[1]s')", c.Name))
+		compared = append(compared, fmt.Sprintf("iff(tostring(%s) == tostring(%s), '', '%s')", now, before, c.Name))
 	}
 	return "    let Old = " + v.name("AsOf") + "(since) | extend " + thing + ";\n" +
 		"    let New = " + v.name("AsOf") + "(until) | extend " + thing + ";\n" +

@@ -19,7 +19,11 @@ func (s *setup) views(ctx context.Context, configured []plan.Row, o Options) err
 	if err := s.runScript(ctx, s.client.functionsScript()); err != nil || s.refused {
 		return err
 	}
-	views := viewsOf(configured, o)
+	seen, err := s.client.seenColumns(ctx)
+	if err != nil {
+		s.add(failedStep("columns that Defender has shown since", err))
+	}
+	views := viewsOf(configured, seen, o)
 	for i, v := range views {
 		v.origins = slices.DeleteFunc(v.origins, func(from origin) bool { return s.failed["table "+from.table] })
 		if views[i] = v; len(v.origins) == 0 {
@@ -93,11 +97,13 @@ func (c *Client) inControl(text string) string {
 }
 
 // viewsOf are the views of the catalogue over the raw tables of a configuration: those
-// of the sources' own names and every one that a row of the source writes to.
-func viewsOf(configured []plan.Row, o Options) []view {
+// of the sources' own names and every one that a row of the source writes to, with the
+// columns that were seen since the catalogue was made.
+func viewsOf(configured []plan.Row, seen []seenColumn, o Options) []view {
 	var out []view
 	for _, t := range schema.Catalogue() {
 		v := defaultView(t)
+		v.learn(seen)
 		v.prefix = o.ViewPrefix
 		if len(o.Prefixes) > 0 {
 			v.origins = nil

@@ -150,7 +150,7 @@ func (c *Client) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s pl
 	if err != nil {
 		return plan.Received{}, err
 	}
-	return plan.Received{Rows: res.Rows, Bytes: res.Bytes, Cut: res.Cut}, nil
+	return plan.Received{Rows: res.Rows, Bytes: res.Bytes, Cut: res.Cut, Columns: kqlTypes(res.Columns)}, nil
 }
 
 // do makes a call, and once more, with a call of its own, where the token was

@@ -144,7 +144,7 @@ func fetch(t *testing.T, c *defender.Client) (string, plan.Received, error) {
 }
 
 func TestClient_Fetch(t *testing.T) {
-	const body = `{"schema":[{"name":"A","type":"Int64"}],"results":[{"A@odata.type":"#Int64", "A":9007199254740993},{"A":null}]}`
+	const body = `{"schema":[{"name":"A","type":"Int64"},{"Name":"B","Type":"System.SByte"},{"name":"C","type":"Object"},{"name":"D","type":"DateTime"},{"name":"E","type":"unheard of"}],"results":[{"A@odata.type":"#Int64", "A":9007199254740993},{"A":null}]}`
 	zipped := func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept-Encoding") != "gzip" {
 			w.WriteHeader(http.StatusNotAcceptable)
@@ -163,8 +163,9 @@ func TestClient_Fetch(t *testing.T) {
 				t.Fatal(err)
 			}
 			const want = "{\"A\":9007199254740993}\n{\"A\":null}\n"
-			if rows != want || received != (plan.Received{Rows: 2, Bytes: int64(len(want))}) {
-				t.Errorf("Fetch = %q, %+v; want %q", rows, received, want)
+			types := map[string]string{"A": "long", "B": "bool", "C": "dynamic", "D": "datetime", "E": "dynamic"}
+			if diff := cmp.Diff(plan.Received{Rows: 2, Bytes: int64(len(want)), Columns: types}, received); rows != want || diff != "" {
+				t.Errorf("Fetch = %q, want %q; (-want +got):\n%s", rows, want, diff)
 			}
 			r := s.calls[0]
 			if r.Method != "POST" || r.URL.Path != "/v1.0/security/runHuntingQuery" || r.Header.Get("Authorization") != "Bearer secret-token" ||

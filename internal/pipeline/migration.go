@@ -139,7 +139,7 @@ func (m *migration) takeUp(ctx context.Context) (*plan.Ledger, error) {
 
 func (m *migration) hold(state *plan.TableState) {
 	m.state = state
-	m.outbox = &outbox{control: m.ports.ControlTables, lease: m.lease, state: state, appID: m.cfg.AppID}
+	m.outbox = &outbox{control: m.ports.ControlTables, lease: m.lease, state: state, appID: m.cfg.AppID, log: m.log}
 }
 
 func (m *migration) fence(ctx context.Context, ledger *plan.Ledger) error {

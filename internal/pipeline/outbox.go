@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -64,6 +66,7 @@ type outbox struct {
 	lease   TableLease
 	state   *plan.TableState
 	appID   string
+	log     *slog.Logger
 }
 
 // addAudit puts an audit row into the state, which the caller saves.
@@ -110,7 +113,14 @@ func (o *outbox) flush(ctx context.Context) error {
 	var errs error
 	sent := 0
 	for _, row := range o.state.Outbox {
-		if err := o.control.Deliver(ctx, row); err != nil {
+		err := o.control.Deliver(ctx, row)
+		if row.Schema != nil && fault.KindOf(err) == fault.Permanent {
+			// Most likely the table is not there yet. Nothing depends on it: the columns
+			// are compared anew with the next run.
+			o.log.Warn("columns that changed could not be recorded: run `handler setup`", "error", err.Error())
+			o.state.Schema, err = nil, nil
+		}
+		if err != nil {
 			errs = errors.Join(errs, &undelivered{err})
 			break
 		}

@@ -33,7 +33,8 @@ type run struct {
 	mu      sync.Mutex
 	ledger  *plan.Ledger
 	width   *plan.RowWidth
-	checked bool // the destination was looked at
+	checked bool              // the destination was looked at
+	columns map[string]string // of the newest answer that named them; nil: none did
 
 	stopped atomic.Bool // no further slice begins in this round of fetchAll
 }
@@ -126,7 +127,11 @@ func (r *run) fetchAll(ctx context.Context) error {
 				return err
 			})
 		}
-		if err := g.Wait(); err != nil {
+		err := g.Wait()
+		if driftErr := r.drift(ctx); err == nil {
+			err = driftErr
+		}
+		if err != nil {
 			// The calls were made all the same: the audit row counts them.
 			if saveErr := r.save(ctx); saveErr != nil {
 				r.log.Warn("save ledger", "error", saveErr.Error())
@@ -311,6 +316,9 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 		l.Bytes += received.Bytes
 		servedBy(l, r.m.attempt.api())
 		r.width.Observe(received.Rows, received.Bytes)
+		if received.Columns != nil {
+			r.columns = received.Columns
+		}
 		return l.Freeze(no, blob, received.Cut, r.ports.Clock.Now())
 	})
 	if err != nil {

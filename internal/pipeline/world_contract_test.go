@@ -64,6 +64,14 @@ func TestWorld_KeepsTheControlTablesContract(t *testing.T) {
 		return pipelinetest.ControlTablesWorld{
 			Open:   func() pipeline.ControlTables { return &process{world: w} },
 			Audits: func() int { w.mu.Lock(); defer w.mu.Unlock(); return len(w.audits) },
+			Changes: func() (n int) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				for _, c := range w.changes {
+					n += len(c.Columns)
+				}
+				return n
+			},
 		}
 	})
 }

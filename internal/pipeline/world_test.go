@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -63,6 +64,9 @@ type world struct {
 
 	config   []plan.Row
 	audits   []plan.Audit
+	columns  map[string]string // that answers name; nil: none
+	changes  []plan.SchemaChange
+	unlogged bool // there is no table for changes of columns
 	tags     map[string]bool
 	falseOK  int // Success rows that were not true when they were written
 	messages []message
@@ -402,6 +406,7 @@ func (p *process) answer(t plan.Table, s plan.Slice, w io.Writer) (got plan.Rece
 			got.Rows++
 			got.Bytes += int64(n)
 		}
+		got.Columns = maps.Clone(p.columns)
 		return nil
 	})
 	return got, err
@@ -694,13 +699,20 @@ func (p *process) Rows(_ context.Context, k plan.Key, since time.Time) (out []pl
 
 func (p *process) Deliver(_ context.Context, o plan.Outgoing) error {
 	return p.effect("deliver", func() error {
-		if (o.Config == nil) == (o.Audit == nil) {
+		if (o.Config == nil) == (o.Audit == nil) && o.Schema == nil {
 			return fault.As(fault.Permanent, errors.New("want a configuration row or an audit row"))
+		}
+		if o.Schema != nil && p.unlogged {
+			return fault.As(fault.Permanent, errors.New("no such table"))
 		}
 		if p.tags[o.Tag] {
 			return nil
 		}
 		p.tags[o.Tag] = true
+		if o.Schema != nil {
+			p.changes = append(p.changes, *o.Schema)
+			return nil
+		}
 		if o.Config != nil {
 			row := *o.Config
 			row.Ingested = p.now

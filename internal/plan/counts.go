@@ -58,6 +58,8 @@ type Received struct {
 	Rows  int64 // rows written
 	Bytes int64 // uncompressed bytes of the newline-delimited JSON
 	Cut   int64 // rows whose longest values were cut to fit ADX's size limit, marked _truncated
+	// Columns are the KQL types of the answer's columns by name; nil where it named none.
+	Columns map[string]string
 }
 
 // Landed is what ADX holds of one slice.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/schema"
@@ -33,7 +34,8 @@ const plainFormat = 1
 // StoredFormat returns the format that the state is to be stored in: the oldest that
 // loses nothing of it, so that an upgrade can be taken back.
 func (s *TableState) StoredFormat() int {
-	if s.Instance != "" || len(s.Marks.Older) > 0 || schema.KindOf(s.Source) != schema.Hunting {
+	schemaRow := slices.ContainsFunc(s.Outbox, func(o Outgoing) bool { return o.Schema != nil })
+	if s.Instance != "" || len(s.Marks.Older) > 0 || schemaRow || schema.KindOf(s.Source) != schema.Hunting {
 		return StateFormat
 	}
 	return plainFormat
@@ -99,16 +101,20 @@ type TableState struct {
 
 	// LastStarted is when the run that ended last started; zero: not known, see Started.
 	LastStarted time.Time `json:"LastStarted,omitzero"`
+	// Schema is the KQL type of each column of the last answer that named them; empty:
+	// none has, and the catalogue is what is known.
+	Schema map[string]string `json:"Schema,omitempty"`
 	// Last is how the last attempt ended, for whoever looks; zero: not known.
 	Last Ending `json:"Last,omitzero"`
 }
 
-// Outgoing is one row to be appended in ADX under an ingest-by tag, exactly one
-// of Config and Audit.
+// Outgoing is what is to be appended in ADX under an ingest-by tag, exactly one of
+// Config, Audit and Schema.
 type Outgoing struct {
-	Tag    string `json:"Tag"` // unique for ever: instance, table, Seq
-	Config *Row   `json:"Config,omitempty"`
-	Audit  *Audit `json:"Audit,omitempty"`
+	Tag    string        `json:"Tag"` // unique for ever: instance, table, Seq
+	Config *Row          `json:"Config,omitempty"`
+	Audit  *Audit        `json:"Audit,omitempty"`
+	Schema *SchemaChange `json:"Schema,omitempty"` // older programs do not know it: StoredFormat
 }
 
 // Audit is one row of MigrationAuditLog.

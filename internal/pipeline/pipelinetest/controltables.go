@@ -18,6 +18,8 @@ type ControlTablesWorld struct {
 	Open func() pipeline.ControlTables
 	// Audits counts the audit rows there are.
 	Audits func() int
+	// Changes counts the columns of which a change was recorded.
+	Changes func() int
 }
 
 // ControlTables tests a pipeline.ControlTables; open makes new tables for each case.
@@ -34,6 +36,7 @@ func ControlTables(t *testing.T, open func(t *testing.T) ControlTablesWorld) {
 		{"a configuration row comes back as it was delivered", configurationComesBack},
 		{"a delivery under a known tag appends nothing", deliverOnce},
 		{"an audit row is appended once", auditOnce},
+		{"columns that changed are appended once, and are no other row", schemaOnce},
 		{"rows are the newest and those since, oldest first", rowsSince},
 		{"rows of another source or instance are left out", rowsOfOneSource},
 		{"a delivery of nothing, or of two rows, is permanent", deliverNothing},
@@ -107,6 +110,21 @@ func auditOnce(t *testing.T, w ControlTablesWorld) {
 	must(t, b.Deliver(t.Context(), plan.Outgoing{Tag: "t2", Audit: audit}))
 	if n := w.Audits(); n != 2 {
 		t.Errorf("%d audit rows under two tags", n)
+	}
+}
+
+func schemaOnce(t *testing.T, w ControlTablesWorld) {
+	a, b := w.Open(), w.Open()
+	change := &plan.SchemaChange{SourceTable: table.Source, Instance: table.Instance, Timestamp: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), RunID: "r1",
+		Columns: []plan.Drift{{Column: "it's new", Change: plan.ColumnNew, NewType: "long"}, {Column: "Old", Change: plan.ColumnGone, OldType: "string"}}}
+	for _, c := range []pipeline.ControlTables{a, b, b} {
+		must(t, c.Deliver(t.Context(), plan.Outgoing{Tag: "t1", Schema: change}))
+	}
+	if n := w.Changes(); n != 2 {
+		t.Errorf("%d rows of changed columns under one tag, want 2", n)
+	}
+	if rows, n := rowsOf(t, a, table, time.Time{}), w.Audits(); len(rows) != 0 || n != 0 {
+		t.Errorf("%d configuration rows and %d audit rows, want none", len(rows), n)
 	}
 }
 
