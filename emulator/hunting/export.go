@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// exportPeriod is how often exports are made anew, and exportMinute when: as seen,
+	// exportPeriod is how often exports are made anew, and exportOffset when: as seen,
 	// a minute past the hour. Source: Defender for Endpoint, export software
 	// vulnerabilities assessment per device; the time of its example.
 	exportPeriod = 6 * time.Hour
@@ -31,7 +31,7 @@ const (
 	// service's own figure is not published.
 	fileRows = 25_000
 
-	// kept is how many earlier generations of all exports can still be read.
+	// keptGenerations is how many earlier generations of all exports can still be read.
 	keptGenerations = 24
 )
 
@@ -79,8 +79,7 @@ func (s *Server) current(name string) *generation {
 	r := &s.rest
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := s.o.Now().UTC()
-	cycle := now.Add(-exportOffset).Truncate(exportPeriod).Add(exportOffset)
+	cycle := s.cycle()
 	if !cycle.Equal(r.cycle) {
 		if !r.cycle.IsZero() {
 			r.retire()
@@ -95,6 +94,11 @@ func (s *Server) current(name string) *generation {
 	g.divide(r.o)
 	r.exports[name] = g
 	return g
+}
+
+// cycle is when the present period of exports and scores began.
+func (s *Server) cycle() time.Time {
+	return s.o.Now().UTC().Add(-exportOffset).Truncate(exportPeriod).Add(exportOffset)
 }
 
 // divide cuts an export into its files: at least two where there are rows for them.

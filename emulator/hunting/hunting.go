@@ -95,7 +95,7 @@ func New(o Options) (*Server, error) {
 		o.LookBack = 30 * 24 * time.Hour
 	}
 	s := &Server{o: o, quotas: map[API]*quota{Graph: {}, MDE: {}, XDR: {}}, limits: make(map[API]Limits), fault: o.Fault}
-	s.rest = rest{o: o.REST, exports: map[string]*generation{}, turned: map[string]int{}, anchor: o.Now(), key: newKey(),
+	s.rest = rest{o: o.REST, exports: map[string]*generation{}, turned: map[string]int{}, key: newKey(),
 		quotas: map[Quota]*quota{QuotaLists: {}, QuotaAssessments: {}, QuotaFiles: {}, QuotaGraph: {}}}
 	for _, api := range []API{Graph, MDE, XDR} {
 		l, ok := o.Limits[api]

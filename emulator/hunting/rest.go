@@ -83,8 +83,7 @@ type rest struct {
 	cycle   time.Time // start of the exports' present period
 	extra   int       // generations that Regenerate asked for
 	turned  map[string]int
-	anchor  time.Time // what the times of changes are counted from
-	key     []byte    // signs the addresses of files
+	key     []byte // signs the addresses of files
 }
 
 // SetREST replaces the switches from the next call on.

@@ -113,7 +113,7 @@ func weakness() []field {
 		{name: "recommendedSecurityUpdateId", make: orNull("RecommendedSecurityUpdateId")}, {name: "recommendedSecurityUpdateUrl", make: null},
 		{name: "diskPaths", make: empty}, {name: "registryPaths", make: empty}, {name: "lastSeenTimestamp", make: recentStamp},
 		{name: "firstSeenTimestamp", make: pastStamp}, {name: "exploitabilityLevel", make: exploit},
-		{name: "recommendationReference", make: prefixed("va-_-", "SoftwareVendor", "SoftwareName")},
+		{name: "recommendationReference", make: prefixed("va-_-", "SoftwareVendor", "SoftwareName")}, {name: "securityUpdateAvailable", make: sometimes},
 	}
 }
 

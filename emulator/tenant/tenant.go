@@ -26,12 +26,13 @@ type Tenant struct {
 	mu     sync.RWMutex
 	tables map[string]*table
 	clock  clock
+	lists  map[string][][]byte // by name; one that is not there yet is derived
 }
 
 // New makes a tenant whose catalogue tables are all empty, with its clock standing
 // at now.
 func New(now time.Time) *Tenant {
-	t := &Tenant{tables: make(map[string]*table), clock: clock{at: now.UTC()}}
+	t := &Tenant{tables: make(map[string]*table), lists: make(map[string][][]byte), clock: clock{at: now.UTC()}}
 	for _, known := range schema.Catalogue() {
 		t.tables[known.Name] = &table{name: known.Name, cols: catalogueColumns(known)}
 	}
