@@ -275,3 +275,63 @@ func shown(r *engine.Result, columns []engine.Column) []string {
 	slices.Sort(out)
 	return out
 }
+
+// Every value of the samples and of a generated tenant is on the views what it is at
+// Defender, and what no column knows is in _Extra.
+func TestViews_HoldTheValuesOfTheSource(t *testing.T) {
+	now := time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC)
+	generated, err := tenant.Generate(tenant.Options{Seed: 2, Scale: 0.0005, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples, err := tenant.Load(sampledata.Path(t, "defender-samples"), tenant.LoadOptions{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, data := range map[string]*tenant.Tenant{"generated": generated, "samples": samples} {
+		views := deploy(t, data, now)
+		tables, cells := 0, 0
+		for _, name := range data.TableNames() {
+			table, known := schema.Lookup(name)
+			if !known {
+				continue
+			}
+			text := "['" + name + "'] | take 300"
+			source, err := engine.Run(t.Context(), engine.Query{Text: text, Catalog: defender{data}, Now: now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			view, err := engine.Run(t.Context(), engine.Query{Text: text, Catalog: views, Now: now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			extra := slices.IndexFunc(view.Columns, func(c engine.Column) bool { return c.Name == "_Extra" })
+			for i, c := range source.Columns {
+				if _, typed := table.Column(c.Name); typed {
+					continue
+				}
+				for n, row := range source.Rows { // in _Extra, as text
+					want := engine.FormatText(c.Type, row.Values[i])
+					if got := engine.FormatText(engine.TypeDynamic, view.Rows[n].Values[extra]); want != "" && !strings.Contains(got, `"`+c.Name+`":`) {
+						t.Errorf("%s: %s: _Extra has no %s (%s): %s", what, name, c.Name, want, got)
+					}
+				}
+			}
+			columns := slices.DeleteFunc(slices.Clone(source.Columns), func(c engine.Column) bool {
+				_, typed := table.Column(c.Name)
+				return !typed
+			})
+			if diff := cmp.Diff(shown(source, columns), shown(view, columns)); diff != "" {
+				t.Errorf("%s: %s (-source +view):\n%.3000s", what, name, diff)
+			}
+			if len(source.Rows) > 0 {
+				tables++
+			}
+			cells += len(columns) * len(source.Rows)
+		}
+		t.Logf("%s: %d tables, %d values", what, tables, cells)
+		if tables < 6 || cells < 2000 {
+			t.Errorf("%s: %d values of %d tables are too few to show anything", what, cells, tables)
+		}
+	}
+}
