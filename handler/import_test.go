@@ -122,6 +122,37 @@ func TestImport_SaysWhatTheFileDoesNot(t *testing.T) {
 	}
 }
 
+// A vault is in the cloud that the file says, or that all of its connections are of; of
+// a token cache, a file, the folder is taken.
+func TestImport_VaultsAndTokenCaches(t *testing.T) {
+	const args = "    Args: {ClientId: c, TenantId: t, Cloud: %s, ClientSecret: {KeyVault: n}}\n"
+	section := func(name, cloud string) string { return "  " + name + ":\n" + strings.Replace(args, "%s", cloud, 1) }
+	person := func(path string) string {
+		return "DataProviders:\n  MicrosoftDefender:\n    Args: {ClientId: c, TenantId: t, UserName: a@b.example, TokenCachePath: '" + path + "'}\n"
+	}
+	const vault = "KeyVault: {VaultName: v}\nDataProviders:\n"
+	for _, tt := range []struct{ text, says string }{
+		{vault + section("MicrosoftDefender", "gcc-high"), "KEY_VAULT_URL=https://v.vault.usgovcloudapi.net\n"},
+		{vault + section("MicrosoftDefender", "gcc-high") + section("MicrosoftDefender-B", "dod"), "KEY_VAULT_URL=https://v.vault.usgovcloudapi.net\n"},
+		{vault + section("MicrosoftDefender", "gcc-high") + section("MicrosoftDefender-B", "eu"), "KEY_VAULT_URL=https://v.vault.azure.net\n"},
+		{vault + section("MicrosoftDefender", "gcc"), "KEY_VAULT_URL=https://v.vault.azure.net\n"},
+		{"KeyVault: {VaultName: v, Authority: global}\nDataProviders:\n" + section("MicrosoftDefender", "gcc-high"), "KEY_VAULT_URL=https://v.vault.azure.net\n"},
+		{"Azure: {cloud: usgov}\n" + vault + section("MicrosoftDefender", "gcc"), "KEY_VAULT_URL=https://v.vault.usgovcloudapi.net\n"},
+		{person("/home/ana/.msticpy/token_cache.bin"), "\nDEFENDER_TOKEN_CACHE=/home/ana/.msticpy/\n"},
+		{person(`C:\Users\ana\cache.bin`), "\nDEFENDER_TOKEN_CACHE=C:\\Users\\ana\\\n"},
+		{person("/home/ana/cache/"), "\nDEFENDER_TOKEN_CACHE=/home/ana/cache/\n"},
+		{person("mine"), "\nDEFENDER_TOKEN_CACHE=mine\n"},
+	} {
+		path := filepath.Join(t.TempDir(), "msticpyconfig.yaml")
+		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := runWith(t, nil, "import", path); err != nil || !strings.Contains(out, tt.says) {
+			t.Errorf("%s\n%v, want %q\n%s", tt.text, err, tt.says, out)
+		}
+	}
+}
+
 // What stands in the place of a certificate's path and is none is not shown.
 func TestImport_ShowsNoCertificateThatIsDamaged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "msticpyconfig.yaml")

@@ -91,6 +91,10 @@ func pick(rows []plan.Candidate, names []string) ([]plan.Candidate, error) {
 		}
 		switch found := tables.Named(rows, name); len(found) {
 		case 0:
+			if err := plan.Divided(name); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 			errs = append(errs, fmt.Errorf("no table %q in MigrationConfiguration: `handler tables` lists them, `handler on %s` adds one", name, name))
 		case 1:
 			take(found[0])
@@ -104,10 +108,14 @@ func pick(rows []plan.Candidate, names []string) ([]plan.Candidate, error) {
 	return out, nil
 }
 
-// matching returns the rows whose source fits the pattern, in any letter case.
+// matching returns the rows whose source fits the pattern, by today's name or the one
+// that is written, in any letter case.
 func matching(rows []plan.Candidate, pattern string) (found []plan.Candidate, err error) {
 	for _, row := range rows {
 		ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(row.SourceTable))
+		if err == nil && !ok {
+			ok, err = path.Match(strings.ToLower(pattern), strings.ToLower(row.WrittenName()))
+		}
 		if err != nil {
 			return nil, usageError{fmt.Errorf("pattern %q: want * for any characters, ? for one, [ab] for some", pattern)}
 		}

@@ -237,7 +237,7 @@ func (g *program) withRecommended(rows []plan.Candidate, names []string, instanc
 	}
 	for _, name := range names {
 		found, err := pick(rows, []string{name})
-		row, known := adx.Recommended(name)
+		row, known := adx.Recommended(plan.TodaysName(name))
 		if err == nil && len(found) > 0 || !known {
 			continue
 		}

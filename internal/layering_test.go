@@ -30,7 +30,7 @@ var allowed = map[string][]string{
 	"internal/plan":                 {"internal/fault", "internal/ncrontab", "internal/schema"},
 	"internal/answer":               {"internal/fault"},
 	"internal/config":               {"internal/address", "internal/cloud", "internal/plan", "internal/ncrontab", "internal/secret"},
-	"internal/msticpy":              {"internal/config", "internal/secret"},
+	"internal/msticpy":              {"internal/cloud", "internal/config", "internal/secret"},
 	"internal/ncrontab":             nil,
 	"internal/prose":                nil,
 	"internal/host":                 nil,

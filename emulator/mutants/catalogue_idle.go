@@ -18,7 +18,7 @@ func idleMutants() []mutant {
 		one("failure-doubled", "each failure puts back one more wake-up",
 			"internal/pipeline/putback.go", "	if m.state != nil && m.state.Pending.Waits(m.req.WakeUp, now) {", "	if false {", pipelineTests("^TestScenario_L5_ATick")),
 		one("failure-said-each-time", "each failure of one cause has an audit row",
-			migrationFile, "!m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), time.Hour)", "false", pipelineTests("^TestScenario_L5_")),
+			migrationFile, "!m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), once)", "false", pipelineTests("^TestScenario_L5_")),
 		one("delivery-is-a-failure", "a row that ADX did not take makes its run a failure",
 			migrationFile, "	if errors.As(cause, &undelivered) {", "	if errors.As(cause, &undelivered) && false {", pipelineTests("^TestScenario_L22_")),
 		one("pending-not-known", "a tick's wake-up works beside one that waits",

@@ -218,7 +218,6 @@ func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Candidate,
 	if plain, err := url.PathUnescape(name); err == nil {
 		name = plain // a full name's slash is written %2F
 	}
-	name = plan.TodaysName(name)
 	rows, ok := f.rows(w, r)
 	if !ok {
 		return plan.Candidate{}, false
@@ -237,17 +236,19 @@ func (f *Function) find(w http.ResponseWriter, r *http.Request) (plan.Candidate,
 }
 
 // Named returns the rows that a person means by a table's name, one of each instance:
-// by the source's name or short name, where none has that by the destination's; in any
-// letter case.
+// by the source's name, of today or of old, or its short name, where none has that by the
+// destination's; in any letter case.
 func Named(rows []plan.Candidate, name string) []plan.Candidate {
-	for _, column := range []func(plan.Candidate) string{
-		func(row plan.Candidate) string { return row.SourceTable },
-		func(row plan.Candidate) string { return row.Key().Short().Source }, func(row plan.Candidate) string { return row.DestinationTable },
+	source := plan.TodaysName(name)
+	for _, is := range []func(plan.Candidate) bool{
+		func(row plan.Candidate) bool { return strings.EqualFold(row.SourceTable, source) },
+		func(row plan.Candidate) bool { return strings.EqualFold(row.Key().Short().Source, source) },
+		func(row plan.Candidate) bool { return strings.EqualFold(row.DestinationTable, name) },
 	} {
 		var found []plan.Candidate
 		for _, row := range rows {
 			known := slices.ContainsFunc(found, func(f plan.Candidate) bool { return f.Instance == row.Instance })
-			if strings.EqualFold(column(row), name) && !known {
+			if is(row) && !known {
 				found = append(found, row)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -136,7 +137,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 	}
 	ports = a.instances.ports()
 
-	audit := auditor{control: ports.ControlTables, now: o.Clock.Now, api: a.instances.api}
+	audit := auditor{appID: cfg.Migration.AppID, control: ports.ControlTables, now: o.Clock.Now, api: a.instances.api}
 	configuration := &configuration{stored: a.databases.control, states: a.store, instances: a.instances}
 	a.configuration = configuration
 	a.schedule = &schedule.Function{Configuration: configuration, States: a.store, Waker: ports.Waker, Auditor: audit, Backlog: a.queues[0].Backlog, Sweep: a.sweep,
@@ -164,7 +165,7 @@ func newStore(cfg config.Config, storage blobstore.Config, o Options) (*state.St
 
 func pipelineConfig(m config.Migration, d config.Defender, places *pipeline.Places, w Waits) pipeline.Config {
 	return pipeline.Config{
-		AppID: m.AppID, Settle: m.Settle, Lease: m.Lease, Budget: m.TimeBudget, Grace: m.IngestGrace,
+		AppID: m.AppID, Tenant: strings.ToLower(d.TenantID), Settle: m.Settle, Lease: m.Lease, Budget: m.TimeBudget, Grace: m.IngestGrace,
 		LookBack: d.LookBack, CallsInFlight: m.CallsInFlight, Places: places,
 		Limits: plan.Limits{Rows: m.RowTarget, Bytes: m.ByteTarget},
 		Poll:   m.IngestPoll, Pause: d.Pause,

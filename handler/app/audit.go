@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 
@@ -11,9 +13,11 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// auditor writes audit rows for what never reaches a table's pipeline. Each has
-// a tag of its own, so a repeated call writes a second row.
+// auditor writes audit rows for what never reaches a table's pipeline. What each tick
+// finds again is said once a day (UTC) and cause, which the row's tag remembers; what a
+// message or a person brought is said each time.
 type auditor struct {
+	appID   string
 	control pipeline.ControlTables
 	now     func() time.Time
 	api     func(instance string) string
@@ -21,7 +25,7 @@ type auditor struct {
 
 // Reject records a configuration row that cannot be migrated.
 func (a auditor) Reject(ctx context.Context, row plan.Candidate, cause error) error {
-	return a.deliver(ctx, plan.Audit{TableName: row.DestinationTable, Instance: row.Instance, SourceTable: row.SourceTable,
+	return a.daily(ctx, plan.Audit{TableName: row.DestinationTable, Instance: row.Instance, SourceTable: row.SourceTable,
 		FailureReason: "MigrationConfiguration: " + cause.Error()})
 }
 
@@ -38,11 +42,26 @@ func (a auditor) GivenUp(ctx context.Context, w plan.WakeUp) error {
 
 // Refuse records a wake-up for an instance through which nothing can be copied.
 func (a auditor) Refuse(ctx context.Context, w plan.WakeUp, cause error) error {
-	return a.deliver(ctx, plan.Audit{Instance: w.Key.Instance, SourceTable: w.Key.Source, FailureReason: cause.Error()})
+	row := plan.Audit{Instance: w.Key.Instance, SourceTable: w.Key.Source, FailureReason: cause.Error()}
+	if w.Trigger != plan.Scheduled {
+		return a.deliver(ctx, row)
+	}
+	return a.daily(ctx, row)
 }
 
+// deliver writes the row, each time it is called.
 func (a auditor) deliver(ctx context.Context, audit plan.Audit) error {
+	return a.write(ctx, "m"+strings.ToLower(rand.Text()), audit)
+}
+
+// daily writes the row unless it was written today.
+func (a auditor) daily(ctx context.Context, audit plan.Audit) error {
+	sum := sha256.Sum256([]byte(strings.Join([]string{audit.Instance, audit.SourceTable, audit.TableName, audit.FailureReason}, "\x00")))
+	return a.write(ctx, a.appID+"refused-"+hex.EncodeToString(sum[:12])+"-"+a.now().UTC().Format(time.DateOnly), audit)
+}
+
+func (a auditor) write(ctx context.Context, tag string, audit plan.Audit) error {
 	audit.Status, audit.Timestamp, audit.API = plan.Failed, a.now(), a.api(audit.Instance)
 	audit.AttemptID = host.InvocationID(ctx)
-	return a.control.Deliver(ctx, plan.Outgoing{Tag: "m" + strings.ToLower(rand.Text()), Audit: &audit})
+	return a.control.Deliver(ctx, plan.Outgoing{Tag: tag, Audit: &audit})
 }

@@ -73,9 +73,9 @@ func OwnIdentity(cfg config.Config) credential.Config {
 	case credential.KindAzureCLI:
 		return credential.Config{Kind: kind}
 	case credential.KindWorkloadIdentity:
-		return credential.Config{Kind: kind, TenantID: cfg.ADX.TenantID, ClientID: cfg.ADX.ClientID, TokenFile: cfg.ADX.TokenFile}
+		return credential.Config{Kind: kind, TenantID: cfg.ADX.TenantID, ClientID: cfg.ADX.ClientID, TokenFile: cfg.ADX.TokenFile, AuthorityHost: cfg.ADX.Authority}
 	case credential.KindDeviceCode, credential.KindBrowser:
-		return credential.Config{Kind: kind, TenantID: cfg.ADX.TenantID, ClientID: cmp.Or(cfg.ADX.ClientID, credential.DeveloperClientID)}
+		return credential.Config{Kind: kind, TenantID: cfg.ADX.TenantID, ClientID: cmp.Or(cfg.ADX.ClientID, credential.DeveloperClientID), AuthorityHost: cfg.ADX.Authority}
 	}
 	return credential.Config{Kind: credential.KindManagedIdentity, ClientID: cfg.ADX.ClientID}
 }

@@ -35,3 +35,12 @@ func TestEndpoint_EachPartCanBeReplaced(t *testing.T) {
 		}
 	}
 }
+
+// Who signs in to the cluster does so in its Azure cloud.
+func TestOwnIdentity_SignsInWhereTheClusterIs(t *testing.T) {
+	for _, kind := range []string{"device-code", "browser", "workload-identity"} {
+		if got := OwnIdentity(config.Config{ADX: config.ADX{Credential: kind, Authority: "https://login.microsoftonline.us/"}}); got.AuthorityHost != "https://login.microsoftonline.us/" {
+			t.Errorf("%s signs in at %q", kind, got.AuthorityHost)
+		}
+	}
+}

@@ -113,7 +113,7 @@ func sourceIs(source string) string {
 	if len(names) == 1 {
 		return "SourceTable == " + names[0]
 	}
-	return "SourceTable in (" + strings.Join(names, ", ") + ")"
+	return "(SourceTable == " + names[0] + " or SourceTable in~ (" + strings.Join(names[1:], ", ") + "))"
 }
 
 // Latest returns the newest configuration row of every source and instance,

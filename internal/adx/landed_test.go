@@ -75,7 +75,7 @@ func TestRows_OldestFirstWithNullsAsZero(t *testing.T) {
 		return string(text)
 	}
 	s.answer = func(_, _, text string) reply {
-		if !strings.Contains(text, `where SourceTable in ("DeviceInfo", "MachineInfo") and Instance =~ "west"`) || !strings.Contains(text, "IngestedAt > datetime(2026-01-02T12:00:00.1234567Z)") {
+		if !strings.Contains(text, `where (SourceTable == "DeviceInfo" or SourceTable in~ ("MachineInfo")) and Instance =~ "west"`) || !strings.Contains(text, "IngestedAt > datetime(2026-01-02T12:00:00.1234567Z)") {
 			t.Errorf("asked %s", text)
 		}
 		return reply{

@@ -72,8 +72,9 @@ type ADX struct {
 	Database   string
 	Credential string // managed-identity, workload-identity or azure-cli; or the Defender application's secret, certificate or federated
 	ClientID   string // of a user-assigned identity, "": system-assigned; of the application with workload-identity
-	TenantID   string // with workload-identity
+	TenantID   string // with workload-identity, device-code and browser
 	TokenFile  string // with workload-identity
+	Authority  string // of the cluster's Azure cloud, for the same three; "": as AZURE_AUTHORITY_HOST says
 }
 
 // Migration is how tables are copied.
@@ -131,7 +132,7 @@ func Settings(c *Config) []Setting {
 	return []Setting{
 		{instancesSetting, "", "", "Names of further instances, with commas between them: letters and digits, at most 24. Each has the settings `DEFENDER_<NAME>_...`; see [Several tenants](#several-tenants).", "", func(v string) error { _, err := instanceNames(v); return err }},
 		{"DEFENDER_API", "graph", "", "Hunting interface: `graph` (Microsoft Graph), `mde` (Defender for Endpoint, ends 2027-02-01), or `auto` (Graph as soon as the token has its role, `mde` until then). Aliases of the original script: `M365DGraph`, `MDATP`, `M365D`.", "", api(&d.API)},
-		{"DEFENDER_CLOUD", "global", "", "Cloud of the tenant: `global`, `gcc`, `gcc-high` or `dod`; or a region of the global one that Defender for Endpoint is called in (`us`, `eu`, `uk`, `au`, `swa`, `ina`, `aea`). Selects authority, hosts and scopes.", "", cloudName(d)},
+		{"DEFENDER_CLOUD", "global", "", "Cloud of the tenant: `global`, `gcc`, `gcc-high` or `dod`; or a region of the global one that Defender for Endpoint is called in (`us`, `eu`, `uk`, `au`, `swa`, `ina`, `aea`). Selects authority, hosts and scopes. Where it is not set and an address is given, the cloud is that of the address.", "", cloudName(d)},
 		{"DEFENDER_GRAPH_VERSION", "v1.0", "", "Version of the Graph API: `v1.0` or `beta`.", "", oneOf(&d.GraphVersion, "v1.0", "beta")},
 		{"DEFENDER_CONNECTION", "", "", "In place of the single settings: `tenant_id='...'; client_id='...'; client_secret='...'` (or `username='...'`). The secret may be `KeyVault:<name>`.", "", connection},
 		{"DEFENDER_TENANT_ID", "", "00000000-0000-0000-0000-000000000000", "Directory (tenant) id of the Defender tenant; of a token URL the tenant and the authority are taken.", "always", tenant(d)},
@@ -160,12 +161,12 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_QUOTA_HOUR", "1h", "", "Length of the hour window. Only tests change it.", "", duration(&d.QuotaHour, time.Second, 24*time.Hour)},
 		{"DEFENDER_LOOKBACK", "720h", "", "How far back Defender holds event tables (30 days).", "", duration(&d.LookBack, time.Hour, 100*365*24*time.Hour)},
 		{"DEFENDER_RETRY_PAUSE", "15s", "", "Pause after a 5xx answer, with jitter; two such pauses, then the slice is divided.", "", duration(&d.Pause, 0, 10*time.Minute)},
-		{"DEFENDER_DATABASE", "", "", "Database of the same cluster that receives the raw tables. Default: `ADX_DATABASE`, where the control tables always are.", "", text(&d.Database)},
+		{"DEFENDER_DATABASE", "", "", "Database of the same cluster that receives the raw tables. Default: `ADX_DATABASE`, where the control tables always are.", "", database(&d.Database)},
 		{"DEFENDER_TABLE_PREFIX", "", "", "Put before every `DestinationTable`: letters, digits and underscores, at most 32.", "", tablePrefix(&d.TablePrefix)},
 		{"KEY_VAULT_URL", "", "https://my-vault.vault.azure.net", "Key Vault of the client secret, the certificate and its password.", "with `secret` or `certificate` from it", httpsURL(&c.KeyVault)},
 		{"ADX_CLUSTER_URL", "", "https://mycluster.westeurope.kusto.windows.net", "Query address of the ADX cluster or Fabric Eventhouse.", "always", httpsURL(&a.ClusterURL)},
 		{"ADX_INGEST_URL", "", "", "Ingestion address; default: `https://ingest-` before the cluster's host.", "", httpsURL(&a.IngestURL)},
-		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", text(&a.Database)},
+		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", database(&a.Database)},
 		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as the Defender application of the instance without a name with its `secret`, `certificate` or `federated`. Key Vault and storage are reached with the first three, else with the managed identity. `handler setup` also takes `device-code` and `browser`.", "", oneOf(&a.Credential, slices.Concat([]string{kindManagedIdentity, kindWorkloadIdentity, kindAzureCLI}, shared, delegated)...)},
 		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage; with `workload-identity` of the application (default: `AZURE_CLIENT_ID`).", "", text(&a.ClientID)},
 		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first), as the Functions host reads it: names by their beginning, no `7`, `L`, `W`, `#` or `?`. A schedule that it refuses never ticks.", "by the host", schedule(&m.Schedule)},
@@ -197,7 +198,8 @@ func Settings(c *Config) []Setting {
 // whole stand in Instance.Fault and are no error: the others go on.
 func Read(getenv func(string) string) (Config, error) {
 	instances, errs := readInstances(getenv, false)
-	c, more := source{getenv, ""}.read(func(s Setting) bool { return !ofInstance(s.Name) })
+	// A bad name in the list is a fault of that instance: readInstances and Warnings tell it.
+	c, more := source{getenv, ""}.read(func(s Setting) bool { return !ofInstance(s.Name) && s.Name != instancesSetting })
 	unnamed, _ := source{getenv, ""}.read(func(s Setting) bool { return ofInstance(s.Name) })
 	errs = append(errs, more...)
 	c.Instances, c.Defender, c.KeyVault = instances, unnamed.Defender, unnamed.KeyVault
@@ -259,7 +261,10 @@ func readInstances(getenv func(string) string, attended bool) (out []Instance, e
 		out = append(out, i)
 	}
 	if whole {
-		faults = nil
+		return out, nil
+	}
+	if _, err := instanceNames(getenv(instancesSetting)); err != nil {
+		faults = append([]error{fmt.Errorf("%s: %w", instancesSetting, err)}, faults...)
 	}
 	return out, faults
 }
@@ -313,7 +318,7 @@ func (from source) read(want func(Setting) bool) (Config, []error) {
 			value = s.Default
 		}
 		if value == "" {
-			if s.Need == "always" {
+			if s.Need == "always" && !from.untold(s.Name) {
 				errs = append(errs, fmt.Errorf("%s: is not set; %s", name, firstSentence(s.Doc)))
 			}
 			continue

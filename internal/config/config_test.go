@@ -44,13 +44,13 @@ func TestRead_Defaults(t *testing.T) {
 }
 
 func TestRead_Aliases(t *testing.T) {
-	for in, want := range map[string]string{"M365DGraph": "graph", "MDATP": "mde", "M365D": "mde", "Graph": "graph"} {
+	for in, want := range map[string]string{"M365DGraph": "graph", "MDATP": "mde", "M365D": "mde", "Graph": "graph", "auto": "auto"} {
 		env := getenv(map[string]string{"DEFENDER_API": in, "MIGRATION_SCHEDULE": "0 0 * * * *"})
 		got, err := config.Read(env)
 		if err != nil || got.Defender.API != want {
 			t.Errorf("DEFENDER_API=%s reads as %q, %v; want %q", in, got.Defender.API, err, want)
 		}
-		if warned := len(config.Warnings(env, nil)) > 0; warned != (want == "mde") {
+		if warned := len(config.Warnings(env, nil)) > 0; warned != (want != "graph") {
 			t.Errorf("DEFENDER_API=%s: warned = %v", in, warned)
 		}
 	}

@@ -70,6 +70,15 @@ func connected(getenv func(string) string, variable, setting string) string {
 	return parts[setting]
 }
 
+// untold reports whether the setting may stand in a connection string that cannot be
+// read: that it is not set is then no fault of its own.
+func (s source) untold(setting string) bool {
+	if !slices.Contains(slices.Collect(maps.Values(inConnection)), setting) || s.value(connectionSetting) == "" {
+		return false
+	}
+	return connection(s.value(connectionSetting)) != nil && (setting != tenantSetting || s.own(connectionSetting))
+}
+
 // connectionFaults finds settings that say once more what the connection string beside
 // them says.
 func (s source) connectionFaults() (errs []error) {

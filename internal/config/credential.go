@@ -164,13 +164,15 @@ func (s source) unattended(kind string) error {
 // credentialFaults is what the kind needs and the instance does not have.
 func (s source) credentialFaults(i Instance, kind string) (errs []error) {
 	c := i.Defender.Credential
-	if slices.Contains(applicationKinds, kind) && i.Defender.ClientID == "" {
+	if slices.Contains(applicationKinds, kind) && i.Defender.ClientID == "" && !s.untold("DEFENDER_CLIENT_ID") {
 		errs = append(errs, s.fault("DEFENDER_CLIENT_ID", "is not set; %s needs the application's id", kind))
 	}
 	var refs []secret.Ref
 	switch kind {
 	case kindSecret:
-		refs = []secret.Ref{c.Secret}
+		if !s.untold("DEFENDER_CLIENT_SECRET") {
+			refs = []secret.Ref{c.Secret}
+		}
 	case kindCertificate:
 		refs = []secret.Ref{c.Certificate, c.Key, c.Password}
 	case kindFederated:
@@ -192,6 +194,7 @@ func (s source) credentialFaults(i Instance, kind string) (errs []error) {
 // and does not find there.
 func (c *Config) adxFaults(getenv func(string) string) (errs []error) {
 	kind := c.ADX.Credential
+	c.ADX.Authority = clusterAuthority(getenv, strings.TrimSpace(getenv("ADX_CLUSTER_URL")))
 	switch {
 	case slices.Contains(delegated, kind):
 		c.ADX.TenantID = cmp.Or(c.ADX.TenantID, strings.TrimSpace(getenv("AZURE_TENANT_ID")), strings.TrimSpace(getenv("DEFENDER_TENANT_ID")))

@@ -174,7 +174,8 @@ func firstWords() []string {
 // instanceList is DEFENDER_INSTANCES as far as it can be read, for what only warns.
 func instanceList(getenv func(string) string) []string {
 	names, _ := instanceNames(getenv(instancesSetting))
-	if len(names) == 0 || (source{getenv, ""}).value(tenantSetting) != "" {
+	unnamed := source{getenv, ""}
+	if len(names) == 0 || unnamed.value(tenantSetting) != "" || unnamed.untold(tenantSetting) {
 		names = append([]string{""}, names...)
 	}
 	return names
@@ -187,6 +188,7 @@ func readInstance(getenv func(string) string, name string, attended bool) Instan
 	i := Instance{Name: name, Defender: c.Defender, KeyVault: c.KeyVault}
 	d := &i.Defender
 	s.ownAddresses(d)
+	errs = append(errs, s.place(d)...)
 	if (d.API == "mde" || d.API == "auto") && s.value("DEFENDER_CALLS_PER_HOUR") == "" {
 		// Source: run-advanced-query-api, 1,500 calls an hour.
 		d.CallsPerHour = 1500
@@ -244,6 +246,9 @@ func (c Config) Instance(name string) (Instance, error) {
 
 // Unknown is the error for a name that is none of an instance; it lists the names.
 func (c Config) Unknown(name string) error {
+	if err := CheckInstanceName(name); name != "" && name != plan.DefaultInstance && err != nil {
+		return fmt.Errorf("instance %q can be none: %w", clip(name), err)
+	}
 	if name == "" {
 		return fmt.Errorf("no instance is named, and the settings without a name are none (DEFENDER_TENANT_ID is not set): want one of %s", c.InstanceNames())
 	}

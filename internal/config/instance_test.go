@@ -56,8 +56,11 @@ func TestRead_Instances(t *testing.T) {
 			"DEFENDER_WEST_TENANT_ID: is not set; directory (tenant) id of the Defender tenant; of a token URL the tenant and the authority are taken\nDEFENDER_EAST_TENANT_ID: want an id"},
 		{"a fault that all share is said once", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "default, West", "default West", "DEFENDER_CLOUD: want"},
 		{"a fault that one has mended", map[string]string{"DEFENDER_CLOUD": "mars", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant, "DEFENDER_WEST_CLOUD": "gcc"}, "default, West", "default", ""},
-		{"names", map[string]string{"DEFENDER_X_TENANT_ID": tenant, "DEFENDER_INSTANCES": "a-b, tenant, Default, x, X, " + strings.Repeat("n", 25)}, "default, x", "",
+		{"a bad name holds nobody up", map[string]string{"DEFENDER_X_TENANT_ID": tenant, "DEFENDER_INSTANCES": "a-b, x"}, "default, x", "", ""},
+		{"a bad name beside faulty ones", map[string]string{"DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "a-b, tenant, Default, x, X, " + strings.Repeat("n", 25)}, "x", "x",
 			`DEFENDER_INSTANCES: want names of 1 to 24 letters and digits with commas between them, got "a-b"; "tenant" begins the name of a setting (DEFENDER_TENANT...): choose another name; "Default" is what`},
+		{"a connection that cannot be read is of the default instance", map[string]string{"DEFENDER_TENANT_ID": "", "DEFENDER_CONNECTION": "tenant", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "default, West", "default West", "DEFENDER_CONNECTION: want a connection string"},
+		{"a bad name of a database", map[string]string{"DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant, "DEFENDER_WEST_DATABASE": "west'; drop"}, "default, West", "West", ""},
 		{"the client secret of ADX", map[string]string{"ADX_CREDENTIAL": "secret", "DEFENDER_TENANT_ID": "", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": tenant}, "West", "",
 			"ADX_CREDENTIAL: secret is that of the instance without a name"},
 	} {

@@ -190,6 +190,20 @@ func tablePrefix(to *string) func(string) error {
 	}
 }
 
+// databaseForm is what a database may be called. Source: Kusto, entity names; Azure and
+// Fabric allow 260 characters.
+var databaseForm = regexp.MustCompile(`^[\p{L}\p{N}_]([\p{L}\p{N}_. -]{0,258}[\p{L}\p{N}_])?$`)
+
+func database(to *string) func(string) error {
+	return func(v string) error {
+		if !databaseForm.MatchString(v) {
+			return fmt.Errorf("want the name of a database: letters, digits, underscores, and within it blanks, dots and hyphens, got %q", clip(v))
+		}
+		*to = v
+		return nil
+	}
+}
+
 var queue = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 
 // queueName leaves room for "-poison": Azure allows 63 characters.

@@ -18,12 +18,17 @@ var prefixes = []string{"DEFENDER_", "ADX_", "MIGRATION_", "KEY_VAULT_"}
 // are none. It quotes no value.
 func Warnings(getenv func(string) string, environ []string) []string {
 	var out []string
+	if _, err := instanceNames(getenv(instancesSetting)); err != nil {
+		out = append(out, instancesSetting+": "+err.Error()+"; nothing is copied through it")
+	}
 	for _, instance := range instanceList(getenv) {
 		name, api := source{getenv, instance}.find("DEFENDER_API")
 		warning := ""
 		switch strings.ToLower(api) {
 		case "m365d":
 			warning = name + ": M365D is retired by Microsoft; the Defender for Endpoint API (mde) is used instead, which ends on 2027-02-01: change to graph"
+		case "auto":
+			warning = name + ": auto asks the Defender for Endpoint hunting API, which ends on 2027-02-01, until the application may ask Graph: grant it ThreatHunting.Read.All, and change to graph"
 		case "mde", "mdatp":
 			warning = name + ": the Defender for Endpoint hunting API ends on 2027-02-01: change to graph"
 		}

@@ -4,6 +4,7 @@
 package msticpy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +40,11 @@ func (v Value) IsZero() bool { return v == Value{} }
 
 // File is what a msticpyconfig.yaml says of Defender.
 type File struct {
-	Vault    string // name of its Key Vault; "" when it names none
-	Sections []Section
+	Vault string // name of its Key Vault; "" when it names none
+	// VaultCloud is the Azure cloud of that vault, as the file spells it; "": it does
+	// not say.
+	VaultCloud string
+	Sections   []Section
 }
 
 // keys are the arguments of a section. Source: MSTICPy, Microsoft Defender provider.
@@ -57,12 +61,18 @@ func Read(from io.Reader) (File, error) {
 		DataProviders yaml.Node `yaml:"DataProviders"`
 		KeyVault      struct {
 			VaultName yaml.Node `yaml:"VaultName"`
+			Authority yaml.Node `yaml:"Authority"`
 		} `yaml:"KeyVault"`
+		Azure struct {
+			Cloud yaml.Node `yaml:"cloud"`
+		} `yaml:"Azure"`
 	}
 	if err := yaml.NewDecoder(from).Decode(&root); err != nil && !errors.Is(err, io.EOF) {
 		return File{}, errors.New("read msticpyconfig.yaml: it is no YAML of the form that MSTICPy documents" + atLine(err))
 	}
-	f := File{Vault: root.KeyVault.VaultName.Value}
+	// Source: MSTICPy, Key Vault secrets: a vault is in its Authority's cloud, in newer
+	// versions in the one of Azure.
+	f := File{Vault: root.KeyVault.VaultName.Value, VaultCloud: cmp.Or(root.KeyVault.Authority.Value, root.Azure.Cloud.Value)}
 	providers := root.DataProviders.Content
 	for i := 0; i+1 < len(providers); i += 2 {
 		name := providers[i].Value

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/defender2adx/defender2adx/internal/cloud"
 	"github.com/defender2adx/defender2adx/internal/config"
 )
 
@@ -22,6 +23,7 @@ type writer struct {
 	out      io.Writer
 	o        Options
 	vault    string // name of the vault of all; "" when none is known
+	suffix   string // of the addresses of vaults
 	section  Section
 	name     string // of the instance; "" is the default one
 	problems []error
@@ -31,7 +33,7 @@ type writer struct {
 // does beside them. No secret is printed; the commands that store them read them where
 // they are. The error is for what the settings need and the file does not say.
 func Write(out io.Writer, f File, o Options) error {
-	vault := cmp.Or(o.Vault, f.Vault)
+	vault, suffix := cmp.Or(o.Vault, f.Vault), f.vaultSuffix()
 	names, errs := instances(f.Sections)
 	var list []string
 	for _, s := range f.Sections {
@@ -45,7 +47,7 @@ func Write(out io.Writer, f File, o Options) error {
 	}
 	needsVault := false
 	for _, s := range f.Sections {
-		w := &writer{out: out, o: o, vault: vault, section: s, name: names[s.Name]}
+		w := &writer{out: out, o: o, vault: vault, suffix: suffix, section: s, name: names[s.Name]}
 		w.write()
 		for _, v := range s.Values {
 			needsVault = needsVault || v.InVault && v.Vault == "" || v.InFile
@@ -57,7 +59,7 @@ func Write(out io.Writer, f File, o Options) error {
 	}
 	switch {
 	case vault != "":
-		fmt.Fprintf(out, "\nKEY_VAULT_URL=%s\n", vaultURL(vault))
+		fmt.Fprintf(out, "\nKEY_VAULT_URL=%s\n", vaultURL(vault, suffix))
 	case needsVault:
 		errs = append(errs, errors.New("secrets go into a Key Vault, and the file names none under KeyVault: VaultName: give --vault"))
 	}
@@ -139,7 +141,7 @@ func (w *writer) credential() {
 		w.say("signs in as a person, by `handler signin` at a terminal: the Functions host cannot, and copies nothing through this instance")
 		w.set("CREDENTIAL", "browser")
 		w.plain("USERNAME", "UserName", false)
-		w.plain("TOKEN_CACHE", "TokenCachePath", false)
+		w.tokenCache()
 		return
 	default:
 		w.problems = append(w.problems, errors.New("want ClientSecret, Certificate or UserName"))
@@ -199,7 +201,7 @@ func (w *writer) stored(suffix, before, key, what string) {
 	v := w.section.Values[key]
 	if v.InVault {
 		if v.Vault != "" && vaultName(v.Vault) != vaultName(w.vault) {
-			fmt.Fprintf(w.out, "%s=%s\n", w.setting("KEY_VAULT_URL"), vaultURL(v.Vault))
+			fmt.Fprintf(w.out, "%s=%s\n", w.setting("KEY_VAULT_URL"), vaultURL(v.Vault, w.suffix))
 		}
 		w.set(suffix, before+v.Secret)
 		return
@@ -241,11 +243,40 @@ func vaultName(vault string) string {
 	return vault
 }
 
-func vaultURL(vault string) string {
+func vaultURL(vault, suffix string) string {
 	if strings.Contains(vault, "://") {
 		return strings.TrimRight(vault, "/")
 	}
-	return "https://" + vault + ".vault.azure.net"
+	return "https://" + vault + suffix
+}
+
+// vaultSuffix is how the addresses of the file's vaults end: as it says; where it does
+// not, of the US government's cloud if all of its connections are.
+func (f File) vaultSuffix() string {
+	if named, err := cloud.Parse(f.VaultCloud); err == nil && f.VaultCloud != "" {
+		return named.VaultSuffix()
+	}
+	suffix := ""
+	for _, s := range f.Sections {
+		c, err := cloud.Parse(s.Values["Cloud"].Text)
+		if err != nil || suffix != "" && c.VaultSuffix() != suffix {
+			return cloud.Cloud{}.VaultSuffix()
+		}
+		suffix = c.VaultSuffix()
+	}
+	return suffix
+}
+
+// tokenCache prints a setting for the path that MSTICPy keeps its tokens at, which is
+// a file; ours is a folder or a name.
+func (w *writer) tokenCache() {
+	v := w.section.Values["TokenCachePath"]
+	if i := strings.LastIndexAny(v.Text, `/\`); i > 0 && i < len(v.Text)-1 {
+		w.say("TokenCachePath is a file; tokens are kept by the machine's keyring, and the account record in its folder")
+		w.set("TOKEN_CACHE", v.Text[:i+1])
+		return
+	}
+	w.plain("TOKEN_CACHE", "TokenCachePath", false)
 }
 
 // quoted is text as a shell takes it for one word.

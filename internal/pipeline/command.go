@@ -40,6 +40,7 @@ func (m *migration) command(ctx context.Context) error {
 // column copies the row's watermark with it, or leaves it out. seen is the arrival
 // of the newest row looked at: no row up to it is judged again.
 func (m *migration) applyCommand(ctx context.Context, t plan.Table, seen time.Time) error {
+	anew := m.othersRows()
 	first := m.state.Table.Source == ""
 	switch mark := t.LastRefreshed; {
 	case first:
@@ -56,6 +57,11 @@ func (m *migration) applyCommand(ctx context.Context, t plan.Table, seen time.Ti
 		}
 		if !ours {
 			m.state.Rewind = &mark
+		}
+		if !ours && anew {
+			if err := m.changeTenant(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if m.state.OpenRun == "" {

@@ -63,6 +63,12 @@ func (m *migration) forecast(ctx context.Context) (Forecast, error) {
 	if err := m.command(ctx); err != nil {
 		return Forecast{}, err
 	}
+	if err := m.checkTenant(); err != nil {
+		return Forecast{}, err
+	}
+	if m.state.OpenRun == "" {
+		ledger = nil
+	}
 	f := Forecast{Table: m.inForce}
 	var cells []plan.Slice
 	if ledger != nil {

@@ -70,6 +70,12 @@ func (m *migration) work(ctx context.Context) error {
 	if m.switchedOff() {
 		return m.recordAudit(ctx, plan.Audit{Status: plan.Skipped, FailureReason: "the table is switched off (IsActive=false)"})
 	}
+	if err := m.checkTenant(); err != nil {
+		return err
+	}
+	if m.state.OpenRun == "" {
+		ledger = nil // the command has ended it
+	}
 	if m.alreadyServed() {
 		m.log.Info("dropped: a run has ended since this wake-up was sent")
 		return nil
@@ -334,7 +340,13 @@ func (m *migration) auditFailure(ctx context.Context, cause error) error {
 		return nil // what could not be said is all that failed, and it waits in the outbox
 	}
 	row := m.audit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
-	if fault.KindOf(cause) != fault.Permanent && m.state != nil && !m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), time.Hour) {
+	once := time.Hour
+	if errors.Is(cause, errOtherTenant) {
+		once = 24 * time.Hour
+	} else if fault.KindOf(cause) == fault.Permanent {
+		once = 0
+	}
+	if once > 0 && m.state != nil && !m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), once) {
 		if m.state.Last.Status == plan.Failed {
 			return nil
 		}

@@ -24,6 +24,7 @@ import (
 // supply every field.
 type Config struct {
 	AppID    string        // begins every RunId
+	Tenant   string        // whose rows are copied, in lower case; "": not known
 	Settle   time.Duration // rows younger than this are left for the next run
 	Lease    time.Duration // length of the table's lease
 	Budget   time.Duration // working time of one invocation

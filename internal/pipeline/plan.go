@@ -60,6 +60,9 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 		return nil, nil, err
 	}
 	m.state.OpenRun = l.RunID
+	if m.cfg.Tenant != "" {
+		m.state.Tenant = m.cfg.Tenant
+	}
 	m.state.NotBefore = time.Time{}
 	if err := m.lease.SaveState(ctx, m.state); err != nil {
 		return nil, nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // todaysNames are hunting tables by the names that they had until 2020, which the
@@ -23,16 +24,18 @@ var todaysNames = map[string]string{
 }
 
 // TodaysName is the name that Defender has for a source table now; for most it is the
-// same.
+// same. Names of old are read in any letter case: no table of today is called so.
 func TodaysName(source string) string {
-	if name, ok := todaysNames[source]; ok {
-		return name
+	for old, name := range todaysNames {
+		if strings.EqualFold(old, source) {
+			return name
+		}
 	}
 	return source
 }
 
 // NamesOf are the names under which the configuration may have a source table, the one
-// of today first.
+// of today first; those of old in any letter case.
 func NamesOf(source string) []string {
 	names := []string{source}
 	for _, old := range slices.Sorted(maps.Keys(todaysNames)) {
@@ -45,6 +48,14 @@ func NamesOf(source string) []string {
 
 // errAlertEvents is what to do about a table that became two.
 var errAlertEvents = errors.New("SourceTable: AlertEvents became two tables: append a row for AlertInfo and one for AlertEvidence, each with a DestinationTable of its own, and one for AlertEvents with IsActive = false")
+
+// Divided tells what to do where the source table is one that became two; nil: it is none.
+func Divided(source string) error {
+	if strings.EqualFold(source, "AlertEvents") {
+		return errAlertEvents
+	}
+	return nil
+}
 
 // Renamed is the row under today's name of its table, with the name that it is written
 // under.

@@ -9,6 +9,11 @@ import (
 
 func TestOldNames_AreOnePairEach(t *testing.T) {
 	for old, today := range todaysNames {
+		for _, written := range []string{strings.ToLower(old), strings.ToUpper(old)} {
+			if got := (Row{SourceTable: written}).Renamed(); got.SourceTable != today || got.WrittenName() != written {
+				t.Errorf("%s becomes %+v", written, got)
+			}
+		}
 		if got := (Row{SourceTable: old}).Renamed(); got.SourceTable != today || got.Written != old || got.WrittenName() != old {
 			t.Errorf("%s becomes %+v", old, got)
 		}
@@ -27,10 +32,12 @@ func TestOldNames_AreOnePairEach(t *testing.T) {
 }
 
 func TestRow_AlertEventsNamesTheRowsToAppend(t *testing.T) {
-	_, err := Row{SourceTable: "AlertEvents", DestinationTable: "D", LoadType: "Full"}.Table()
-	for _, part := range []string{"AlertInfo", "AlertEvidence", "IsActive = false"} {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("got %v, want %s", err, part)
+	for _, written := range []string{"AlertEvents", "alertevents"} {
+		_, err := Row{SourceTable: written, DestinationTable: "D", LoadType: "Full"}.Table()
+		for _, part := range []string{"AlertInfo", "AlertEvidence", "IsActive = false"} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: got %v, want %s", written, err, part)
+			}
 		}
 	}
 }

@@ -111,11 +111,8 @@ func (r Row) Table() (Table, error) {
 		errs = append(errs, CheckName("WatermarkColumn", column))
 	}
 	errs = append(errs, checkLoad(r.SourceTable, load, column))
-	if r.SourceTable == "AlertEvents" {
-		errs = append(errs, errAlertEvents)
-	}
 	_, err = ParseFrequency(r.Frequency)
-	errs = append(errs, err)
+	errs = append(errs, Divided(r.SourceTable), err)
 	last := r.LastRefreshedTime
 	if last.IsZero() && strings.TrimSpace(r.LastRefreshedTimeInString) != "" {
 		last, err = ParseStamp(r.LastRefreshedTimeInString)

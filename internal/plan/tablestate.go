@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -98,6 +99,10 @@ type TableState struct {
 	RowCap int64 `json:"RowCap,omitzero"`
 	// Reach is the longest window that the next run may count, in nanoseconds; 0: any.
 	Reach time.Duration `json:"Reach,omitzero"`
+
+	// Tenant is the one whose rows the runs have copied, in lower case; "": not known.
+	// Watermark, marks and learned sizes are of it alone.
+	Tenant string `json:"Tenant,omitzero"`
 
 	// LastStarted is when the run that ended last started; zero: not known, see Started.
 	LastStarted time.Time `json:"LastStarted,omitzero"`
@@ -198,6 +203,15 @@ func (s *TableState) Publish(t Table) {
 func (s *TableState) PublishDue(watermark time.Time) bool {
 	n := len(s.Published)
 	return n == 0 || !s.Published[n-1].Same(s.Table) || !watermark.Before(s.Published[n-1].LastRefreshed.Add(24*time.Hour))
+}
+
+// ChangeTenant forgets what is only true of the rows of the tenant before. What was
+// published and is to be said stays.
+func (s *TableState) ChangeTenant(tenant string) {
+	s.Turned = fmt.Sprintf("tenant %s is copied from now on; rows of tenant %s stay in the table", tenant, s.Tenant)
+	s.Tenant, s.OpenRun, s.NotBefore, s.Restarts, s.More, s.LastRows = tenant, "", time.Time{}, 0, false, 0
+	s.Marks, s.Looks, s.LastRun, s.Nulls, s.Width, s.RowCap, s.Reach = Marks{}, nil, "", NullsNotCopied, 0, 0, 0
+	s.Schema = nil
 }
 
 // Ours reports whether the configuration row is exactly one we recorded
