@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"internal/schema":               nil,
 	"internal/secret":               nil,
 	"internal/sleep":                nil,
-	"internal/plan":                 {"internal/fault", "internal/ncrontab", "internal/schema"},
+	"internal/plan":                 {"internal/fault", "internal/ncrontab", "internal/schema", "internal/secret"},
 	"internal/answer":               {"internal/fault"},
 	"internal/config":               {"internal/address", "internal/cloud", "internal/plan", "internal/ncrontab", "internal/secret"},
 	"internal/msticpy":              {"internal/cloud", "internal/config", "internal/secret"},

@@ -8,7 +8,7 @@ func adxMutants() []mutant {
 	const ticket, transport, ingest = "internal/adx/ingeststatus.go", "internal/adx/transport.go", "internal/adx/ingest.go"
 	return []mutant{
 		one("skipped-tag-by-status", "a blob skipped for its tag and reported as failed counts as failed",
-			ticket, "Meaning == answer.AlreadyIngested:", "Meaning == answer.AlreadyIngested && r.Status == \"Skipped\":",
+			ticket, "meaning == answer.AlreadyIngested:", "meaning == answer.AlreadyIngested && r.Status == \"Skipped\":",
 			adxTests("^TestVerdict_ReadsAStatusRow$|^TestScenario_L17_")),
 		one("known-tag-refused", "an append that is refused for its known tag is never got over",
 			"internal/adx/append.go", "lookErr == nil && there {", "lookErr == nil && there && tag == \"\" {", adxTests("^TestScenario_L17_KnownTag")),

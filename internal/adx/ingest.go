@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/Azure/azure-kusto-go/azkustoingest"
 
+	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -47,7 +50,7 @@ func mappingJSON(m []columnMapping) string {
 	return string(text)
 }
 
-// Enqueue hands a staged blob to queued ingestion. It may be called again for the
+// Enqueue hands a staged blob, or a file that stands elsewhere, to queued ingestion. It may be called again for the
 // same slice: the tag keeps the rows single as far as the service does. When ctx
 // ends the call is left to itself, since the SDK may hold it for 40 s and more;
 // it may then still be queued. It returns the id for IngestStatus; "" where it is not
@@ -61,41 +64,63 @@ func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (string, error)
 		return "", fault.Mark(fault.As(fault.Permanent, fmt.Errorf("ADX: %w", err)), fault.ErrNotQueued)
 	}
 	tag := plan.IngestTag(in.RunID, in.Slice)
-	result, err := c.enqueue(ctx, in.Blob,
+	options := []azkustoingest.FileOption{
 		azkustoingest.Table(in.Destination),
-		azkustoingest.IngestionMapping(rawMapping(in), azkustoingest.JSON),
-		azkustoingest.RawDataSize(in.Blob.Bytes),
 		azkustoingest.Tags([]string{"ingest-by:" + tag}),
-		azkustoingest.IfNotExists(`["`+tag+`"]`),
+		azkustoingest.IfNotExists(`["` + tag + `"]`),
 		azkustoingest.FlushImmediately(),
 		azkustoingest.ReportResultToTable(),
-	)
+	}
+	var result *azkustoingest.Result
+	if in.URL.IsZero() {
+		result, err = c.enqueue(ctx, in.Blob, append(options,
+			azkustoingest.IngestionMapping(rawMapping(in), azkustoingest.JSON), azkustoingest.RawDataSize(in.Blob.Bytes))...)
+	} else {
+		// Without a size, which nobody knows, ADX takes the file in by itself. Multijson
+		// reads one record a line as well as records over several lines: the exports'
+		// pages say the one and Spark, which writes them, does the other.
+		result, err = c.enqueueFile(ctx, in.URL.Reveal(), append(options, azkustoingest.IngestionMapping(rawMapping(in), azkustoingest.MultiJSON))...)
+	}
 	if err != nil {
 		return "", err
 	}
 	return sourceID(result), nil
 }
 
-// enqueue queues one blob. An error after which no queue can hold the message is
-// marked fault.ErrNotQueued.
+// enqueue queues one staged blob. An error after which no queue can hold the message
+// is marked fault.ErrNotQueued.
 func (c *Client) enqueue(ctx context.Context, b plan.Blob, options ...azkustoingest.FileOption) (*azkustoingest.Result, error) {
+	signed, err := c.staging.signed(ctx, b.Path)
+	if err != nil {
+		return nil, fault.Mark(err, fault.ErrNotQueued)
+	}
+	return c.enqueueURL(ctx, signed, append(options, azkustoingest.FileFormat(azkustoingest.JSON))...)
+}
+
+// enqueueFile is enqueue for a file that stands elsewhere, by its signed address.
+func (c *Client) enqueueFile(ctx context.Context, signed string, options ...azkustoingest.FileOption) (*azkustoingest.Result, error) {
+	u, err := url.Parse(signed)
+	// What stands behind a semicolon would tell the cluster to read as somebody else.
+	if err != nil || u.User != nil || !address.Trusted(u) || strings.Contains(signed, ";") {
+		return nil, fault.Mark(fault.As(fault.Permanent, errors.New("ADX: want the https address of a file, got something else, which is not shown since it may be signed")), fault.ErrNotQueued)
+	}
+	return c.enqueueURL(ctx, signed, append(options, azkustoingest.FileFormat(azkustoingest.MultiJSON))...)
+}
+
+func (c *Client) enqueueURL(ctx context.Context, signed string, options ...azkustoingest.FileOption) (*azkustoingest.Result, error) {
 	ctx, maybe := watchQueue(ctx)
-	result, done, err := c.fromBlob(ctx, b, options...)
+	result, done, err := c.fromURL(ctx, signed, options...)
 	if err != nil && done && !maybe.Load() {
 		err = fault.Mark(err, fault.ErrNotQueued)
 	}
 	return result, err
 }
 
-// fromBlob hands the blob to the SDK. done is false where the SDK was left to
-// itself. Errors of the SDK on this path are text without a cause, so the endpoint
-// is asked itself what is wrong.
-func (c *Client) fromBlob(ctx context.Context, b plan.Blob, options ...azkustoingest.FileOption) (_ *azkustoingest.Result, done bool, err error) {
+// fromURL hands the signed address of a blob to the SDK. done is false where the SDK was
+// left to itself. Errors of the SDK on this path are text without a cause, so the
+// endpoint is asked itself what is wrong.
+func (c *Client) fromURL(ctx context.Context, signed string, options ...azkustoingest.FileOption) (_ *azkustoingest.Result, done bool, err error) {
 	list, err := c.staging.current(ctx)
-	if err != nil {
-		return nil, true, err
-	}
-	address, err := c.staging.signed(ctx, b.Path)
 	if err != nil {
 		return nil, true, err
 	}
@@ -103,7 +128,7 @@ func (c *Client) fromBlob(ctx context.Context, b plan.Blob, options ...azkustoin
 	if err != nil {
 		return nil, true, c.classify(ctx, ingestors, err)
 	}
-	options = append(options, azkustoingest.Database(c.database), azkustoingest.FileFormat(azkustoingest.JSON))
+	options = append(options, azkustoingest.Database(c.database))
 
 	type outcome struct {
 		result *azkustoingest.Result
@@ -112,7 +137,7 @@ func (c *Client) fromBlob(ctx context.Context, b plan.Blob, options ...azkustoin
 	ctx = rememberToken(ctx)
 	ended := make(chan outcome, 1)
 	go func() {
-		result, err := ingestion.FromFile(ctx, address, options...)
+		result, err := ingestion.FromFile(ctx, signed, options...)
 		ended <- outcome{result, err}
 	}()
 	select {

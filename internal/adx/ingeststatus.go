@@ -71,10 +71,13 @@ func (c *Client) statusRow(ctx context.Context, table, sourceID string) (row sta
 // verdict reads a status row.
 func verdict(r statusRow) plan.IngestStatus {
 	s := plan.IngestStatus{Code: r.ErrorCode}
+	meaning := answer.For(answer.Said{Service: answer.Ingestion, Code: r.ErrorCode}).Meaning
 	switch {
-	case answer.For(answer.Said{Service: answer.Ingestion, Code: r.ErrorCode}).Meaning == answer.AlreadyIngested:
+	case meaning == answer.AlreadyIngested:
 		s.State = plan.IngestSucceeded
 		return s
+	case meaning == answer.EmptyBlob:
+		s.State = plan.IngestEmpty
 	case r.Status == string(azkustoingest.Succeeded):
 		s.State = plan.IngestSucceeded
 		return s
@@ -83,7 +86,9 @@ func verdict(r statusRow) plan.IngestStatus {
 	case r.Status == string(azkustoingest.Failed):
 		s.State = plan.IngestFailed
 		s.Permanent = r.FailureStatus == string(azkustoingest.Permanent) || r.FailureStatus == string(azkustoingest.Exhausted)
-	default: // under way, or in part: the count of rows tells
+	case r.Status == string(azkustoingest.PartiallySucceeded):
+		s.State = plan.IngestPartial
+	default: // under way
 		return s
 	}
 	s.Reason = quote(strings.TrimSpace(r.ErrorCode + ": " + r.Details))

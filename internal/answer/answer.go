@@ -49,6 +49,7 @@ const (
 	IngestionFailed                // the rows will never come
 	UnknownDatabase                // the database itself is not there
 	Paused                         // switched off by its owner, and on again some day
+	EmptyBlob                      // there is nothing in what was to be taken in
 )
 
 // Said is one refusal, as far as it could be read.

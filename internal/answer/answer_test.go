@@ -70,6 +70,7 @@ func TestFor_WhatDecidesBetweenRows(t *testing.T) {
 		{"a table that is not there", answer.Said{Service: answer.Kusto, Status: 400, Flag: answer.Permanent, Code: "BadRequest_EntityNotFound", Text: "Entity ID 'T' of kind 'Table' was not found."}, answer.UnknownName, fault.Permanent},
 		{"Kusto without a flag", answer.Said{Service: answer.Kusto, Status: 503}, answer.Busy, fault.Retry},
 		{"a tag that is there already", answer.Said{Service: answer.Ingestion, Code: "Skipped_IngestByTagAlreadyExists", Text: "Failed Permanent"}, answer.AlreadyIngested, fault.None},
+		{"a blob without a record", answer.Said{Service: answer.Ingestion, Code: "BadRequest_EmptyBlob", Text: "Failed Permanent"}, answer.EmptyBlob, fault.Permanent},
 		{"another reason to skip", answer.Said{Service: answer.Ingestion, Code: "Skipped_NoRecords"}, answer.IngestionFailed, fault.Permanent},
 	}
 	for _, tt := range tests {

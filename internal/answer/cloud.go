@@ -118,5 +118,6 @@ var kustoRows = []Row{
 var ingestionRows = []Row{
 	{Service: Ingestion, Codes: []string{"Skipped_IngestByTagAlreadyExists", "IngestByTagAlreadyExists"},
 		Meaning: AlreadyIngested, Kind: fault.None, Source: statusPage + "; " + observed},
+	{Service: Ingestion, Codes: []string{"BadRequest_EmptyBlob", "BadRequest_EmptyArchive"}, Meaning: EmptyBlob, Kind: fault.Permanent, Source: statusPage},
 	{Service: Ingestion, Meaning: IngestionFailed, Kind: fault.Permanent, Source: statusPage},
 }

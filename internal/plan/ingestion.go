@@ -1,14 +1,21 @@
 package plan
 
-import "time"
+import (
+	"time"
 
-// Ingestion is one staged blob on its way into a raw table.
+	"github.com/defender2adx/defender2adx/internal/secret"
+)
+
+// Ingestion is one blob on its way into a raw table.
 type Ingestion struct {
 	Destination  string
 	RunID        string // alphanumeric
 	Slice        int
 	SnapshotTime time.Time // zero: null
 	Blob         Blob
+	// URL is the signed address of a file that stands elsewhere than in the staging
+	// storage; zero: Blob does.
+	URL secret.String
 }
 
 // IngestState says what ADX has reported of a queued ingestion.
@@ -22,6 +29,10 @@ const (
 	IngestSucceeded IngestState = "succeeded"
 	// IngestFailed: nothing was taken in.
 	IngestFailed IngestState = "failed"
+	// IngestPartial: some records were taken in and others were not.
+	IngestPartial IngestState = "partial"
+	// IngestEmpty: the blob holds no record, so that there was nothing to take in.
+	IngestEmpty IngestState = "empty"
 )
 
 // IngestStatus is what the status row of one ingestion says.
