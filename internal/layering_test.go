@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"internal/quota":                {"internal/fault", "internal/blobstore", "internal/sleep"},
 	"internal/defender":             {"internal/address", "internal/plan", "internal/fault", "internal/answer", "internal/kql", "internal/rowpath", "internal/schema"},
 	"internal/adx":                  {"internal/address", "internal/plan", "internal/fault", "internal/answer", "internal/kql", "internal/rowpath", "internal/schema", "internal/sleep", "infra/kql"},
-	"internal/pipeline":             {"internal/plan", "internal/fault"},
+	"internal/pipeline":             {"internal/plan", "internal/fault", "internal/secret"},
 	"functions/schedule":            {"internal/plan", "internal/host", "internal/pipeline"},
 	"functions/migrate":             {"internal/plan", "internal/fault", "internal/host", "internal/pipeline"},
 	"functions/deadletter":          {"internal/plan", "internal/host"},

@@ -41,7 +41,7 @@ func progressOf(l *plan.Ledger) Progress {
 			p.Planned += max(0, s.Rows)
 		default:
 			p.Slices++
-			p.Planned += s.Blob.Rows
+			p.Planned += max(0, s.Blob.Rows)
 		}
 	}
 	return p

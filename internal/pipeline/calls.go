@@ -38,11 +38,19 @@ type calls struct {
 	again  time.Duration // delay of a wake-up that found no place
 }
 
-func newCalls(cfg Config, ports Ports) *calls {
-	return &calls{
+// newCalls returns the calls to the source and those of file exports, which share the
+// places of the process.
+func newCalls(cfg Config, ports Ports) (source, exports *calls) {
+	source = &calls{
 		ready: ports.Source.Ready, quota: ports.Quota, clock: ports.Clock,
 		places: cfg.places().ofInstance(), nearby: cfg.Nearby, pause: cfg.Pause, again: cfg.Waiting,
 	}
+	if ports.Exports == nil {
+		return source, nil
+	}
+	of := *source
+	of.ready, of.quota = ports.Exports.Ready, ports.ExportQuota
+	return source, &of
 }
 
 // of returns the calls of one attempt on one table. Urgent ones go first in the

@@ -51,6 +51,19 @@ func (r *run) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var reports map[int]plan.IngestStatus
+	if r.table.IsExport() {
+		var succeeded bool
+		if reports, succeeded, err = r.reports(ctx, landed); err != nil {
+			return err
+		}
+		if succeeded {
+			// Only what is looked at after the report is all that there will be.
+			if landed, err = r.landed(ctx); err != nil {
+				return err
+			}
+		}
+	}
 	var rest []int
 	changed := false
 	for i := range r.ledger.Slices {
@@ -67,7 +80,12 @@ func (r *run) poll(ctx context.Context) error {
 		}
 	}
 	for _, no := range rest {
-		moved, err := r.reconcile(ctx, no, landed[no])
+		var moved bool
+		if r.table.IsExport() {
+			moved, err = r.reconcileFile(ctx, no, landed[no], reports[no])
+		} else {
+			moved, err = r.reconcile(ctx, no, landed[no])
+		}
 		if err != nil {
 			return err
 		}
@@ -154,7 +172,7 @@ func (r *run) verdict(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) (
 	if v != plan.Copies {
 		return v, nil
 	}
-	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
+	blob, err := r.blobState(ctx, s.Blob)
 	if err == nil && blob != plan.BlobThere {
 		v = plan.Excess
 	}
@@ -258,7 +276,7 @@ func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, ch
 // new number.
 func (r *run) resend(ctx context.Context, no int, why string) error {
 	s := r.ledger.Slice(no)
-	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
+	blob, err := r.blobState(ctx, s.Blob)
 	if err != nil {
 		return err
 	}
@@ -273,10 +291,11 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 	}
 	if !granted {
 		cause := fault.As(fault.Permanent, fmt.Errorf(
-			"ADX did not take in %s of %s after %d attempts (%s); see .show ingestion failures | where IngestionSourcePath startswith %q",
+			"ADX did not take in %s of %s after %d attempts (%s); see .show ingestion failures | where IngestionSourcePath contains %q",
 			s.Slice, r.table.Destination, s.Sends, why, s.Blob.Path))
 		return errors.Join(cause, r.save(ctx))
 	}
+	r.m.offer.distrust(s.Sent)
 	if err := r.ledger.Resend(no, r.ports.Clock.Now()); err != nil {
 		return err
 	}
@@ -297,7 +316,7 @@ func (r *run) rewrite(ctx context.Context, no int, l plan.Landed) error {
 	if err != nil {
 		return err
 	}
-	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
+	blob, err := r.blobState(ctx, s.Blob)
 	cut := int64(0)
 	var copied plan.Blob
 	if err == nil && blob == plan.BlobThere {
@@ -355,7 +374,7 @@ func (r *run) hide(ctx context.Context, no int, rows int64) error {
 // show. A process that lost its lease must not hide what another has verified.
 func (r *run) void(ctx context.Context, no int) error {
 	s := r.ledger.Slice(no)
-	blob, err := r.ports.Stager.BlobState(ctx, s.Blob)
+	blob, err := r.blobState(ctx, s.Blob)
 	if err == nil {
 		err = r.stillOurs()
 	}

@@ -133,6 +133,9 @@ func (r *run) checkOrphans(ctx context.Context) error {
 // returns what has changed; "" if nothing has.
 func (r *run) torn(ctx context.Context) (change string, err error) {
 	l := r.ledger
+	if r.table.IsExport() {
+		return "", nil // all files are of one generation
+	}
 	if l.Parts > 0 {
 		return r.tornInParts(ctx)
 	}
@@ -162,6 +165,9 @@ func (r *run) torn(ctx context.Context) (change string, err error) {
 // abandon ends a snapshot's run without a Success: its rows show in no latest
 // view. The next one begins after a pause.
 func (r *run) abandon(ctx context.Context) error {
+	if r.table.IsExport() && r.m.state.Restarts >= maxRestarts {
+		return r.giveUp(ctx)
+	}
 	r.m.state.Restarts++
 	r.m.state.OpenRun = ""
 	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {

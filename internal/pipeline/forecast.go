@@ -41,7 +41,7 @@ func (p *Pipeline) Forecast(ctx context.Context, states Reader, key plan.Key) (F
 	if err != nil {
 		return Forecast{}, err
 	}
-	on := &Pipeline{cfg: p.cfg, ports: dry(p.ports), calls: p.calls, log: p.log}
+	on := &Pipeline{cfg: p.cfg, ports: dry(p.ports), calls: p.calls, exports: p.exports, log: p.log}
 	req := Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Forced}}
 	m := newMigration(on, req, &dryLease{Reader: states, key: key, state: state}, p.log)
 	f, err := m.forecast(ctx)

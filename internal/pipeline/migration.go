@@ -16,6 +16,8 @@ type migration struct {
 	cfg      Config
 	ports    Ports
 	calls    *calls
+	exports  *calls
+	offer    *offer // of the table's export, as it was told last
 	req      Request
 	attempt  attempt
 	budget   budget
@@ -32,9 +34,13 @@ type migration struct {
 
 func newMigration(p *Pipeline, req Request, lease TableLease, log *slog.Logger) *migration {
 	now := p.ports.Clock.Now()
+	api := p.ports.Source.API
+	if (plan.Table{Source: req.Key.Source}).IsExport() && p.ports.Exports != nil {
+		api = p.ports.Exports.API
+	}
 	return &migration{
-		cfg: p.cfg, ports: p.ports, calls: p.calls, req: req, lease: lease, log: log, unstated: log,
-		attempt: attempt{req: req, api: p.ports.Source.API, started: now},
+		cfg: p.cfg, ports: p.ports, calls: p.calls, exports: p.exports, offer: &offer{}, req: req, lease: lease, log: log, unstated: log,
+		attempt: attempt{req: req, api: api, started: now},
 		budget:  budget{clock: p.ports.Clock, end: now.Add(p.cfg.Budget)},
 	}
 }
@@ -92,12 +98,14 @@ func (m *migration) work(ctx context.Context) error {
 		}
 		r := newRun(m, ledger, cells)
 		m.log = r.log
-		if err := r.copyAll(ctx); errors.Is(err, errTorn) {
-			return r.abandon(ctx)
-		} else if err != nil {
-			return err
+		err := r.copyAll(ctx)
+		again := false
+		if err == nil {
+			again, err = r.finish(ctx)
 		}
-		again, err := r.finish(ctx)
+		if errors.Is(err, errTorn) {
+			return r.abandon(ctx)
+		}
 		if err != nil || !again {
 			return err
 		}
@@ -385,7 +393,11 @@ func (m *migration) unverified(ctx context.Context, l *plan.Ledger) (n int64) {
 	}
 	for i := range l.Slices {
 		if s := &l.Slices[i]; s.State == plan.Committing {
-			n += min(landed[l.RunID][s.No].Rows, s.Blob.Rows)
+			rows := landed[l.RunID][s.No].Rows
+			if s.Blob.Rows != plan.RowsUnknown {
+				rows = min(rows, s.Blob.Rows)
+			}
+			n += rows
 		}
 	}
 	return n

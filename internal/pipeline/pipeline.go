@@ -60,6 +60,8 @@ func (c Config) places() *Places {
 type Ports struct {
 	Source        Source
 	Quota         Quota
+	Exports       Exporter // of file exports, whose calls ExportQuota guards
+	ExportQuota   Quota
 	Stager        Stager
 	Ingester      Ingester
 	Verifier      Verifier
@@ -72,15 +74,18 @@ type Ports struct {
 // Pipeline migrates tables of one instance. It is safe for concurrent use; the
 // lease keeps two migrations of one table apart.
 type Pipeline struct {
-	cfg   Config
-	ports Ports
-	calls *calls
-	log   *slog.Logger
+	cfg     Config
+	ports   Ports
+	calls   *calls
+	exports *calls // of file exports, which have a quota of their own
+	log     *slog.Logger
 }
 
 // New returns a Pipeline. It does no I/O.
 func New(cfg Config, ports Ports, log *slog.Logger) *Pipeline {
-	return &Pipeline{cfg: cfg, ports: ports, calls: newCalls(cfg, ports), log: log}
+	p := &Pipeline{cfg: cfg, ports: ports, log: log}
+	p.calls, p.exports = newCalls(cfg, ports)
+	return p
 }
 
 // Request is one wake-up as it was delivered.

@@ -38,7 +38,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: m.log},
 		save:    func(ctx context.Context) error { return m.lease.SaveState(ctx, m.state) },
 
-		serviceNow: m.serviceNow,
+		serviceNow: m.serviceNow, exports: m.ports.Exports, offer: m.offer,
 	}
 	err = p.plan(ctx)
 	l.Calls = call.taken()
@@ -46,6 +46,11 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	if err != nil {
 		m.wasted = l.Calls
 		return nil, nil, fmt.Errorf("plan: %w", err)
+	}
+	if l.Table.IsExport() {
+		if nothing, err := m.offersNothing(ctx, l); nothing || err != nil {
+			return nil, nil, err
+		}
 	}
 	if l.Table.Load != plan.Snapshot && l.Window.Empty() {
 		if l.Window.From.After(now) {
@@ -82,6 +87,9 @@ func (m *migration) fromTheFuture(ctx context.Context, watermark, now time.Time)
 }
 
 func (m *migration) callerFor(t plan.Table) *tableCalls {
+	if t.IsExport() && m.exports != nil {
+		return m.exports.of(m.req.Key.String(), false)
+	}
 	return m.calls.of(m.req.Key.String(), t.Load == plan.Snapshot)
 }
 
@@ -128,12 +136,18 @@ type planner struct {
 	save    func(context.Context) error // writes the state
 
 	serviceNow func() time.Time // the storage's clock
+	exports    Exporter
+	offer      *offer // takes the export's answer
 
 	cells []plan.Slice // the window's parts as counted
 }
 
 func (p *planner) plan(ctx context.Context) error {
-	if kind := p.ledger.Table.Kind(); kind != plan.KindHunting {
+	switch kind := p.ledger.Table.Kind(); kind {
+	case plan.KindHunting:
+	case plan.KindFiles:
+		return p.files(ctx)
+	default:
 		return fault.As(fault.Permanent, fmt.Errorf("%s is a source of the kind %s, which this version cannot copy", p.ledger.Table.Source, kind))
 	}
 	if p.ledger.Table.Load == plan.Snapshot {

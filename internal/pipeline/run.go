@@ -94,6 +94,9 @@ func (r *run) step(ctx context.Context, change func(*plan.Ledger) error) error {
 // as the process has calls for. While no row width is known the first slice goes
 // alone and the rest is packed again by what it teaches.
 func (r *run) fetchAll(ctx context.Context) error {
+	if r.table.IsExport() {
+		return r.sendFiles(ctx)
+	}
 	for r.ledger.Count(plan.Planned) > 0 {
 		if r.m.budget.outOfTime() {
 			return &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent"}
@@ -459,13 +462,22 @@ func (r *run) send(ctx context.Context, no int) error {
 	r.mu.Lock()
 	s := *r.ledger.Slice(no)
 	r.mu.Unlock()
-	err := r.stillOurs()
+	in := plan.Ingestion{
+		Destination: r.table.Destination, RunID: r.ledger.RunID, Slice: no,
+		SnapshotTime: r.ledger.SnapshotTime, Blob: s.Blob,
+	}
+	var err error
+	if r.table.IsExport() {
+		if in.URL, err = r.address(ctx, s.Blob.Path); err != nil {
+			err = fault.Mark(err, fault.ErrNotQueued)
+		}
+	}
+	if err == nil {
+		err = r.stillOurs()
+	}
 	var id string
 	if err == nil {
-		id, err = r.ports.Ingester.Enqueue(ctx, plan.Ingestion{
-			Destination: r.table.Destination, RunID: r.ledger.RunID, Slice: no,
-			SnapshotTime: r.ledger.SnapshotTime, Blob: s.Blob,
-		})
+		id, err = r.ports.Ingester.Enqueue(ctx, in)
 	}
 	if errors.Is(err, fault.ErrNotQueued) {
 		err = errors.Join(err, r.step(ctx, func(l *plan.Ledger) error { return l.Unsent(no) }))

@@ -1,0 +1,338 @@
+package pipeline_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/rounds"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// Scenarios of file exports: ADX fetches the files by signed addresses, and nobody
+// knows beforehand how many rows they hold.
+
+func TestScenario_X1_ExportIsCopiedOncePerGeneration(t *testing.T) {
+	w := newExportWorld(1, 12)
+	w.run(5 * time.Minute)
+	w.current(t)
+	if got := w.last(); got.RecordCount != 78 || got.Slices != 12 || got.API != "mde" || got.Calls != 1 {
+		t.Errorf("audit %+v", got)
+	}
+	sent, said := len(w.sent), len(w.audits)
+	w.run(5 * time.Hour)
+	if len(w.sent) != sent || len(w.audits) != said || len(w.config) != 2 || w.tried["export"] != 6 {
+		t.Errorf("an unchanged export: %d files sent again, %d calls:%s", len(w.sent)-sent, w.tried["export"], w.story())
+	}
+	w.generate(7)
+	w.run(2 * time.Hour)
+	w.current(t)
+	if w.count(exportKey.Source, plan.Success) != 2 || len(w.sent) != sent+7 {
+		t.Errorf("%d files sent:%s", len(w.sent), w.story())
+	}
+	if w.calls != 0 || len(w.staged) != 0 {
+		t.Errorf("%d hunting calls, %d staged blobs, want none", w.calls, len(w.staged))
+	}
+}
+
+// ADX lets the files wait until their addresses are signed no more.
+func TestScenario_X2_AddressesExpire(t *testing.T) {
+	w := newExportWorld(2, 30)
+	w.exports.signedFor, w.delay = time.Minute, 2*time.Minute
+	if err := w.wakeExport(plan.Scheduled); err != nil {
+		t.Fatal(err)
+	}
+	w.deliverDue(5 * time.Minute)
+	w.delay = 5 * time.Second
+	w.run(time.Hour)
+	w.current(t)
+	if w.tried["export"] > 3 || len(w.sent) != 60 || len(w.voids) != 0 {
+		t.Errorf("%d calls for new addresses, %d files sent, %d hidden; want one call for all:%s", w.tried["export"]-1, len(w.sent), len(w.voids), w.story())
+	}
+	if note := w.last().Note; !strings.Contains(note, "Download_Forbidden") {
+		t.Errorf("the audit row does not say what happened: %q", note)
+	}
+}
+
+// A file is taken in in part: what is there is hidden and the file sent once more.
+func TestScenario_X3_FileTakenInInPart(t *testing.T) {
+	w := newExportWorld(3, 6)
+	struck := false
+	w.fate = func(in plan.Ingestion) fate {
+		if in.Slice == 5 && !struck {
+			struck = true
+			return partial
+		}
+		return well
+	}
+	w.run(30 * time.Minute)
+	w.current(t)
+	if len(w.voids) != 1 || len(w.sent) != 7 || w.sent[6].Slice != 7 {
+		t.Errorf("%d hidden, %d sent:%s", len(w.voids), len(w.sent), w.story())
+	}
+}
+
+// One that is always taken in in part ends with the reason, and is never a Success.
+func TestScenario_X3_FileAlwaysTakenInInPart(t *testing.T) {
+	w := newExportWorld(3, 3)
+	w.fate = func(in plan.Ingestion) fate {
+		if strings.HasSuffix(in.Blob.Path, "00002.json.gz") {
+			return partial
+		}
+		return well
+	}
+	w.run(3 * time.Hour)
+	w.truthfulExports(t)
+	if got := w.last(); w.count(exportKey.Source, plan.Success) != 0 || got.Status != plan.Failed || !strings.Contains(got.FailureReason, ".show ingestion failures") {
+		t.Errorf("audit:%s", w.story())
+	}
+	if len(w.sent) > 12 {
+		t.Errorf("%d files sent", len(w.sent))
+	}
+	w.mend()
+	w.run(3 * time.Hour)
+	w.current(t)
+}
+
+// No status is to be had: a file stands when ADX shows as many rows twice, a grace apart.
+func TestScenario_X4_NoStatus(t *testing.T) {
+	w := newExportWorld(4, 5)
+	w.exports.silent = true
+	began := w.now
+	w.run(10 * time.Minute)
+	if len(w.audits) > 0 {
+		t.Fatalf("rows that were seen once count as all:%s", w.story())
+	}
+	w.run(50 * time.Minute)
+	w.current(t)
+	if took := w.last().Timestamp.Sub(began); took < w.cfg.Grace {
+		t.Errorf("took %v", took)
+	}
+	// A second part that comes in between begins the wait anew.
+	w.generate(4)
+	w.run(5 * time.Minute)
+	w.run(time.Hour)
+	w.current(t)
+}
+
+// Without a status, a file of which more rows come in later is not believed early.
+func TestScenario_X4_RowsThatGrow(t *testing.T) {
+	w := newExportWorld(5, 4)
+	w.exports.silent = true
+	w.run(10 * time.Minute)
+	for i := range w.extents {
+		w.extents[i].ids = w.extents[i].ids[:1]
+	}
+	w.run(10 * time.Minute)
+	for i := range w.extents {
+		e := &w.extents[i]
+		e.ids, _, _ = w.held(w.sent[i])
+	}
+	w.run(time.Hour)
+	w.current(t)
+}
+
+// The export is made anew while files must be asked for again: the snapshot starts
+// again, and nothing of the old one is shown.
+func TestScenario_X5_NewGenerationInMidRun(t *testing.T) {
+	w := newExportWorld(6, 6)
+	w.exports.signedFor, w.delay = time.Minute, 2*time.Minute
+	if err := w.wakeExport(plan.Scheduled); err != nil {
+		t.Fatal(err)
+	}
+	w.deliverDue(3 * time.Minute)
+	w.generate(8)
+	w.delay, w.exports.signedFor = 5*time.Second, time.Hour
+	w.run(time.Hour)
+	w.current(t)
+	if w.count(exportKey.Source, plan.Torn) != 0 || !strings.Contains(w.last().Note, "begun again 1 times") {
+		t.Errorf("audit:%s", w.story())
+	}
+}
+
+// It is made anew each time: after the fourth the run is Torn, by a row that no view
+// takes for a snapshot, and the next run begins anew.
+func TestScenario_X5_NewGenerationEachTime(t *testing.T) {
+	w := newExportWorld(7, 3)
+	w.run(10 * time.Minute)
+	w.current(t)
+	w.now = w.now.Add(time.Hour)
+	w.generate(3)
+	w.fate = func(plan.Ingestion) fate { return refused }
+	w.repeatedly(2, 0, "export", func(*process) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.tried["export"]%2 == 1 {
+			w.now = w.now.Add(time.Second)
+			w.generate(3)
+		}
+		return nil
+	})
+	for range 40 {
+		w.run(10 * time.Minute)
+		if w.count(exportKey.Source, plan.Torn) > 0 {
+			break
+		}
+	}
+	got := w.last()
+	if got.Status != plan.Torn || got.RunID != "" || !strings.Contains(got.FailureReason, "each of 4 attempts") || w.count(exportKey.Source, plan.Success) != 1 {
+		t.Fatalf("audit:%s", w.story())
+	}
+	w.mend()
+	w.run(3 * time.Hour)
+	w.current(t)
+}
+
+// A process is killed at every step of a run.
+func TestScenario_X6_KilledAtEveryStep(t *testing.T) {
+	for _, call := range []string{"export", "take export", "save ledger", "save state", "enqueue", "landed", "status", "deliver", "acquire"} {
+		for n := 1; n <= 4; n++ {
+			for _, after := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s %d %v", call, n, after), func(t *testing.T) {
+					w := newExportWorld(8, 5)
+					if after {
+						w.after(n, call, kill)
+					} else {
+						w.before(n, call, kill)
+					}
+					w.run(3 * time.Hour)
+					w.ill = nil // a run has no fourth step of every kind
+					w.current(t)
+					if len(w.rowsOfRun(w.last().RunID)) == 0 && w.count(exportKey.Source, plan.Success) != 1 {
+						t.Errorf("audit:%s", w.story())
+					}
+				})
+			}
+		}
+	}
+}
+
+// An export without files is no snapshot of nothing: it is said once a day, and the
+// last snapshot stays.
+func TestScenario_X7_NoFiles(t *testing.T) {
+	w := newExportWorld(9, 4)
+	w.run(10 * time.Minute)
+	w.current(t)
+	w.now = w.now.Add(time.Hour)
+	full := w.exports.generated
+	w.generate(0)
+	w.run(5 * time.Hour)
+	w.truthfulExports(t)
+	if w.count(exportKey.Source, plan.Success) != 1 || w.count(exportKey.Source, plan.Skipped) != 1 || !strings.Contains(w.last().FailureReason, "holds no file") {
+		t.Errorf("audit:%s", w.story())
+	}
+	if !w.newest(exportKey.Source).LastRefreshedTime.Equal(full) {
+		t.Error("the watermark passed an export of nothing")
+	}
+	w.generate(3)
+	w.run(2 * time.Hour)
+	w.current(t)
+}
+
+// A file without a row is one of the snapshot's all the same.
+func TestScenario_X8_EmptyFile(t *testing.T) {
+	for _, state := range []plan.IngestState{plan.IngestEmpty, plan.IngestSucceeded} {
+		w := newExportWorld(10, 3)
+		name := w.exports.names[1]
+		gone := w.exports.files[name]
+		w.exports.files[name] = nil
+		w.exports.of[w.exports.generated] = append([]int{0}, w.exports.of[w.exports.generated][1+len(gone):]...)
+		w.after(3, "enqueue", func(p *process) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for i := range w.pending {
+				if a := w.pending[i]; a.in.Blob.Path == name {
+					w.pending[i].fate = unseen
+					w.statuses[a.id] = plan.IngestStatus{State: state}
+				}
+			}
+			return nil
+		})
+		w.run(time.Hour)
+		w.current(t)
+		if got := w.last(); got.Slices != 3 || !strings.Contains(got.Note, "holds no row") {
+			t.Errorf("%s: audit:%s", state, w.story())
+		}
+	}
+}
+
+// The service takes a file in twice in spite of its tag, after it was counted: it is
+// hidden and sent under a new number.
+func TestScenario_X9_FileTakenInTwice(t *testing.T) {
+	w := newExportWorld(11, 4)
+	struck := false
+	w.repeatedly(1, 0, "landed", func(*process) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, b := range w.ledgers {
+			if l := w.ledger(t, b); !struck && l.Count(plan.Verified) == 4 {
+				struck = true
+				w.extents = append(w.extents, w.extents[2])
+			}
+		}
+		return nil
+	})
+	w.run(time.Hour)
+	w.current(t)
+	if !struck || len(w.voids) != 1 || w.count(exportKey.Source, plan.Surplus) != 0 {
+		t.Errorf("struck %v, %d hidden:%s", struck, len(w.voids), w.story())
+	}
+}
+
+// The limit of exports is 5 calls a minute and 20 an hour: a run that finds it spent
+// waits in the queue and never calls.
+func TestScenario_X10_NoCallOverTheLimit(t *testing.T) {
+	w := newExportWorld(12, 3)
+	for range 20 {
+		w.exports.taken = append(w.exports.taken, w.now.Add(-time.Minute))
+	}
+	w.run(30 * time.Minute)
+	if w.tried["export"] != 0 || len(w.audits) != 0 || len(w.messages) == 0 {
+		t.Fatalf("%d calls:%s", w.tried["export"], w.story())
+	}
+	w.run(2 * time.Hour)
+	w.current(t)
+}
+
+// Any schedule of faults and kills: once things work again the newest export is there
+// whole and once, and no Success was untrue.
+func TestScenario_X11_AnyFaultScheduleOfExports(t *testing.T) {
+	for seed := range uint64(rounds.Of(10, 25, 150)) {
+		w := newExportWorld(3000+seed, 2+int(seed%7))
+		w.chaos, w.kills = 0.12*w.rng.Float64(), 0.05*w.rng.Float64()
+		w.exports.silent = seed%5 == 4
+		w.exports.signedFor = time.Duration(1+w.rng.IntN(90)) * time.Minute
+		for range 4 {
+			w.run(2 * time.Hour)
+			if w.rng.IntN(2) == 0 {
+				w.generate(1 + w.rng.IntN(8))
+			}
+		}
+		w.chaos, w.kills, w.exports.signedFor = 0, 0, time.Hour
+		w.now = w.now.Add(time.Minute)
+		w.generate(4)
+		w.run(24 * time.Hour)
+		w.current(t)
+		if t.Failed() {
+			t.Fatalf("schedule %d; faults %v", seed, w.faults)
+		}
+	}
+}
+
+// The service refuses the call for good: the audit row has the reason.
+func TestScenario_X12_ExportIsRefused(t *testing.T) {
+	w := newExportWorld(13, 3)
+	w.repeatedly(1, 0, "export", func(*process) error { return fault.As(fault.Permanent, errors.New("app role Vulnerability.Read.All is missing")) })
+	if err := w.wakeExport(plan.Scheduled); fault.KindOf(err) != fault.Permanent {
+		t.Fatalf("got %v", err)
+	}
+	if got := w.last(); got.Status != plan.Failed || got.API != "mde" || !strings.Contains(got.FailureReason, "Vulnerability.Read.All") {
+		t.Errorf("audit:%s", w.story())
+	}
+	w.mend()
+	w.run(time.Hour)
+	w.current(t)
+}
