@@ -40,7 +40,7 @@ var allowed = map[string][]string{
 	"internal/blobstore":            {"internal/fault", "internal/address", "internal/secret"},
 	"internal/state":                {"internal/plan", "internal/fault", "internal/blobstore"},
 	"internal/quota":                {"internal/fault", "internal/blobstore", "internal/sleep"},
-	"internal/defender":             {"internal/address", "internal/plan", "internal/fault", "internal/answer", "internal/kql", "internal/rowpath", "internal/schema"},
+	"internal/defender":             {"internal/address", "internal/plan", "internal/fault", "internal/answer", "internal/kql", "internal/rowpath", "internal/schema", "internal/secret"},
 	"internal/adx":                  {"internal/address", "internal/plan", "internal/fault", "internal/answer", "internal/kql", "internal/rowpath", "internal/schema", "internal/sleep", "infra/kql"},
 	"internal/pipeline":             {"internal/plan", "internal/fault", "internal/secret"},
 	"functions/schedule":            {"internal/plan", "internal/host", "internal/pipeline"},

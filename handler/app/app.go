@@ -199,11 +199,7 @@ type hunter interface {
 	Offered(ctx context.Context, call plan.Caller, names []string) (map[string]defender.Offer, error)
 }
 
-func newSource(i config.Instance, own azcore.TokenCredential, o Options) (hunter, error) {
-	cred, err := sourceCredential(i, own, o)
-	if err != nil {
-		return nil, err
-	}
+func newSource(i config.Instance, cred azcore.TokenCredential, o Options) (hunter, error) {
 	var clients []*defender.Client
 	for _, api := range apis(i.Defender) {
 		e := endpoint(i.Defender, api)

@@ -63,7 +63,7 @@ func newInstances(cfg config.Config, w wiring) (*instances, error) {
 		if i.Fault == nil {
 			tenant := quotas[tenantOf(settings)]
 			i.allowance = tenant.allowance
-			i.Fault = i.wire(cfg, w, tenant.Quota, places)
+			i.Fault = i.wire(cfg, w, tenant, places)
 		}
 		if i.Fault != nil {
 			faults = append(faults, i.Fault)
@@ -77,14 +77,21 @@ func newInstances(cfg config.Config, w wiring) (*instances, error) {
 	return out, nil
 }
 
-func (i *instance) wire(cfg config.Config, w wiring, calls *quota.Quota, places *pipeline.Places) error {
-	source, err := newSource(i.Instance, w.own, w.options)
+func (i *instance) wire(cfg config.Config, w wiring, tenant tenantQuota, places *pipeline.Places) error {
+	cred, err := sourceCredential(i.Instance, w.own, w.options)
+	if err != nil {
+		return err
+	}
+	source, err := newSource(i.Instance, cred, w.options)
 	if err != nil {
 		return err
 	}
 	data := w.databases.of(i.Defender.Database)
 	i.ports = w.ports
-	i.ports.Source, i.ports.Quota, i.ports.Stager, i.ports.Ingester, i.ports.Verifier = source, calls, data, data, data
+	i.ports.Source, i.ports.Quota, i.ports.Stager, i.ports.Ingester, i.ports.Verifier = source, tenant.Quota, data, data, data
+	if err := i.wireExports(cred, tenant.exports, w.options); err != nil {
+		return err
+	}
 	i.ports.ControlTables = prefixed{w.ports.ControlTables, i.Defender.TablePrefix}
 	if w.options.Ports != nil {
 		w.options.Ports(&i.ports)
@@ -99,10 +106,12 @@ func (i *instance) wire(cfg config.Config, w wiring, calls *quota.Quota, places 
 // its calls once.
 func tenantOf(i config.Instance) string { return strings.ToLower(i.Defender.TenantID) }
 
-// tenantQuota is the quota of one tenant, and how much that is.
+// tenantQuota is the quota of one tenant, how much that is, and what its file exports
+// are counted by.
 type tenantQuota struct {
 	*quota.Quota
 	allowance Allowance
+	exports   *quota.Quota
 }
 
 // newQuotas makes the quota of each tenant. Instances that name one tenant share
@@ -127,13 +136,16 @@ func newQuotas(cfg config.Config, w wiring) (map[string]tenantQuota, error) {
 	out := map[string]tenantQuota{}
 	var errs []error
 	for tenant, d := range limits {
-		calls, err := quota.New(quota.Config{
+		limited := quota.Config{
 			Storage: w.storage, Cloud: d.Cloud, Tenant: d.TenantID,
 			PerMinute: d.CallsPerMinute, PerHour: d.CallsPerHour, FreeShare: freeShare(d.FreeShare),
 			Minute: d.QuotaMinute, Hour: d.QuotaHour, Clock: w.options.Clock.Now, Sleep: w.options.Clock.Sleep,
-		})
-		out[tenant] = tenantQuota{calls, NewAllowance(d)}
-		errs = append(errs, err)
+		}
+		calls, err := quota.New(limited)
+		limited.Bucket, limited.PerMinute, limited.PerHour = exportLimits()
+		exports, exportErr := quota.New(limited)
+		out[tenant] = tenantQuota{calls, NewAllowance(d), exports}
+		errs = append(errs, err, exportErr)
 	}
 	return out, errors.Join(errs...)
 }

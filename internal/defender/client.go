@@ -60,7 +60,8 @@ type Config struct {
 // Client asks one tenant's hunting API. It is safe for concurrent use.
 type Client struct {
 	cfg    Config
-	url    string
+	base   *url.URL
+	url    string // of hunting queries
 	http   *http.Client
 	tokens *tokens
 
@@ -109,7 +110,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.API == Graph {
 		path = "/" + cfg.Version + "/security/runHuntingQuery"
 	}
-	return &Client{cfg: cfg, url: base.String() + path, tokens: &tokens{source: cfg.Credential, scope: cfg.Scope, failed: -1}, http: &http.Client{
+	return &Client{cfg: cfg, base: base, url: base.String() + path, tokens: &tokens{source: cfg.Credential, scope: cfg.Scope, failed: -1}, http: &http.Client{
 		Transport: cfg.Transport,
 		// A redirect would send query and token elsewhere; none is ever expected.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -196,6 +197,37 @@ type question struct {
 	table plan.Table
 	text  string
 	parts int // that it counts; 0: it is no count of parts
+
+	source *schema.Source // that is asked, where it is no hunting; else nil
+}
+
+// access is the right that a question needs, for errors.
+type access struct {
+	role  string // app role
+	scope string // delegated permission
+	verb  string // what a person's role in Defender must allow
+}
+
+func (a access) allows(right string) bool { return right == a.role || right == a.scope }
+
+// access returns what the question needs at the API.
+func (q question) access(api API) access {
+	if q.source == nil {
+		return access{api.Role(), api.Scope(), "hunt"}
+	}
+	scope := q.source.Role
+	if api == MDE {
+		scope = strings.TrimSuffix(scope, ".All") // as that API names what it delegates
+	}
+	return access{q.source.Role, scope, "read " + q.source.Name}
+}
+
+// addressOf is where a question goes, without its query.
+func (c *Client) addressOf(q question) string {
+	if q.source == nil {
+		return c.url
+	}
+	return c.base.JoinPath(q.source.Path).String()
 }
 
 // service names who is asked, as every error of the client begins.
@@ -253,8 +285,13 @@ func (c *Client) post(ctx context.Context, watch *watchdog, query string, sent t
 	if err != nil {
 		return nil, fault.As(fault.Permanent, fmt.Errorf("make request: %w", err))
 	}
-	request.Header.Set("Authorization", "Bearer "+sent.text)
 	request.Header.Set("Content-Type", "application/json; charset=utf-8")
+	return c.send(ctx, watch, request, sent)
+}
+
+// send sends a request with a token and returns the answer's head.
+func (c *Client) send(ctx context.Context, watch *watchdog, request *http.Request, sent token) (*http.Response, error) {
+	request.Header.Set("Authorization", "Bearer "+sent.text)
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Accept-Encoding", "gzip")
 	request.Header.Set("User-Agent", "Defender2ADX")

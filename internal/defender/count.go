@@ -43,7 +43,7 @@ func (c *Client) CountBuckets(ctx context.Context, call plan.Caller, t plan.Tabl
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	return counted(ctx, c, call, question{t, bucketsQuery(t, parts, width), len(parts)}, func(rows []record) ([][]plan.BucketCount, error) {
+	return counted(ctx, c, call, question{table: t, text: bucketsQuery(t, parts, width), parts: len(parts)}, func(rows []record) ([][]plan.BucketCount, error) {
 		return bucketCounts(rows, parts, width)
 	})
 }

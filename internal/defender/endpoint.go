@@ -30,7 +30,7 @@ func (a API) Scope() string {
 
 // Allows tells whether a right, an app role or a delegated permission, is enough to
 // hunt through the API.
-func (a API) Allows(right string) bool { return right == a.Role() || right == a.Scope() }
+func (a API) Allows(right string) bool { return question{}.access(a).allows(right) }
 
 // owner names the enterprise application whose role it is.
 func (a API) owner() string {

@@ -118,7 +118,7 @@ func (c *Client) failure(q question, r refusal, sent token) error {
 		return c.tokenFailure(row, r, sent, remedied)
 	case row.Meaning == answer.QueryTooLong && q.parts > 1:
 		return fault.As(fault.Split, errors.New(quoted))
-	case c.ended(r):
+	case q.source == nil && c.ended(r):
 		return fault.As(fault.Permanent, fmt.Errorf("%s: %w", quoted, errEnded))
 	case row.Kind == fault.Permanent:
 		return remedied(fault.Permanent, c.remedy(q, row, r, sent))
@@ -148,7 +148,7 @@ func (c *Client) tokenFailure(row answer.Row, r refusal, sent token, remedied fu
 func (c *Client) remedy(q question, row answer.Row, r refusal, sent token) string {
 	switch row.Meaning {
 	case answer.MissingRight:
-		return c.missingRight(sent.text)
+		return c.missingRight(q.access(c.cfg.API), sent.text)
 	case answer.WrongTenant:
 		if r.status == http.StatusForbidden {
 			return "Defender XDR is not set up in this tenant, or not licensed"
@@ -157,7 +157,7 @@ func (c *Client) remedy(q question, row answer.Row, r refusal, sent token) strin
 	case answer.UnknownName, answer.BadQuery:
 		return badRequestRemedy(q.table, r.message)
 	case answer.WrongAddress:
-		return "check cloud and base URL; the call went to " + c.url
+		return "check cloud and base URL; the call went to " + c.addressOf(q)
 	}
 	return row.Remedy
 }
@@ -194,9 +194,9 @@ const platformKeeps = "the platform keeps a managed identity's tokens for up to 
 
 // missingRight says which app role the token lacks, from what it says of itself.
 // The token is not verified: the service has judged it already.
-func (c *Client) missingRight(text string) string {
+func (c *Client) missingRight(wanted access, text string) string {
 	said, readable := parseToken(text)
-	role := c.cfg.API.Role()
+	role := wanted.role
 	if !readable {
 		return fmt.Sprintf("the app role %s of %s is probably missing; the token's roles cannot be read", role, c.cfg.API.owner())
 	}
@@ -205,7 +205,7 @@ func (c *Client) missingRight(text string) string {
 		return fmt.Sprintf("the token is for %s but %s is wanted: check the scope", clip(said.Audience, 100), audience)
 	}
 	if said.Scopes != "" {
-		return c.missingScope(said)
+		return c.missingScope(wanted, said)
 	}
 	roles := "none"
 	if len(said.Roles) > 0 {
@@ -228,10 +228,10 @@ func (c *Client) missingRight(text string) string {
 }
 
 // missingScope is missingRight for the token of a person, which has no roles.
-func (c *Client) missingScope(said tokenClaims) string {
-	scope := c.cfg.API.Scope()
-	if slices.ContainsFunc(strings.Fields(said.Scopes), c.cfg.API.Allows) {
-		return fmt.Sprintf("the token has the delegated permission %s, so the person lacks a role in Defender that may hunt; permissions in the token: %s", scope, clip(said.Scopes, maxMessage))
+func (c *Client) missingScope(wanted access, said tokenClaims) string {
+	scope := wanted.scope
+	if slices.ContainsFunc(strings.Fields(said.Scopes), wanted.allows) {
+		return fmt.Sprintf("the token has the delegated permission %s, so the person lacks a role in Defender that may %s; permissions in the token: %s", scope, wanted.verb, clip(said.Scopes, maxMessage))
 	}
 	return fmt.Sprintf("delegated permission %s is missing; permissions in the token: %s; add it to the app from the permissions of %s and grant admin consent",
 		scope, clip(said.Scopes, maxMessage), c.cfg.API.owner())

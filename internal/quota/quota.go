@@ -2,7 +2,8 @@
 // processes that share a storage container.
 //
 // One small blob per tenant, quota/<cloud>-<tenant>.json, remembers when the
-// next call may begin. A call is taken by one compare-and-swap that reserves the
+// next call may begin; calls with limits of their own, such as those of file exports,
+// have one more, quota/<cloud>-<tenant>-<bucket>.json. A call is taken by one compare-and-swap that reserves the
 // next slot; no slot is given twice, and in no sliding window do the slots
 // exceed the limit (see newRate). A wait of more than a few seconds is never
 // slept here: it is an error that names the instant to come back, and no slot is
@@ -56,6 +57,7 @@ type Config struct {
 	Storage blobstore.Config
 	Cloud   string // with Tenant names the blob; letter case is ignored
 	Tenant  string
+	Bucket  string // calls that the service counts by themselves, of its blob's name too; "": hunting
 
 	PerMinute int           // default DefaultPerMinute
 	PerHour   int           // 0: no hourly limit
@@ -109,7 +111,7 @@ func New(c Config) (*Quota, error) {
 	}
 
 	q := &Quota{
-		name:   "quota/" + blobstore.Escape(strings.ToLower(c.Cloud)) + "-" + blobstore.Escape(strings.ToLower(c.Tenant)) + ".json",
+		name:   c.blobName(),
 		config: c,
 		rules:  rules{minute: newRate(c.PerMinute, c.Minute, c.FreeShare), reach: c.MaxSleep},
 		clock:  blobstore.NewServiceClock(c.Clock),
@@ -124,6 +126,14 @@ func New(c Config) (*Quota, error) {
 	var err error
 	q.box, err = blobstore.Open(c.Storage)
 	return q, err
+}
+
+func (c Config) blobName() string {
+	name := "quota/" + blobstore.Escape(strings.ToLower(c.Cloud)) + "-" + blobstore.Escape(strings.ToLower(c.Tenant))
+	if c.Bucket != "" {
+		name += "-" + blobstore.Escape(c.Bucket)
+	}
+	return name + ".json"
 }
 
 // Name is the blob's in the container.
