@@ -325,7 +325,9 @@ func TestScenario_X11_AnyFaultScheduleOfExports(t *testing.T) {
 // The service refuses the call for good: the audit row has the reason.
 func TestScenario_X12_ExportIsRefused(t *testing.T) {
 	w := newExportWorld(13, 3)
-	w.repeatedly(1, 0, "export", func(*process) error { return fault.As(fault.Permanent, errors.New("app role Vulnerability.Read.All is missing")) })
+	w.repeatedly(1, 0, "export", func(*process) error {
+		return fault.As(fault.Permanent, errors.New("app role Vulnerability.Read.All is missing"))
+	})
 	if err := w.wakeExport(plan.Scheduled); fault.KindOf(err) != fault.Permanent {
 		t.Fatalf("got %v", err)
 	}
