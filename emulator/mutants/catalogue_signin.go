@@ -45,7 +45,7 @@ func signInMutants() []mutant {
 		one("auto-stays-where-it-began", "the role for Graph is looked at once, and never again",
 			"internal/defender/auto.go", "a.use != a.graph && !a.now().Before(a.looked.Add(lookAgain))", "a.use == nil", suite{"internal/defender", "^TestAuto_Moves"}),
 		one("end-looks-like-a-typo", "the end of Defender for Endpoint's API is told as a wrong address",
-			"internal/defender/failure.go", "	case c.ended(r):\n", "	case c.ended(r) && r.status == 0:\n", suite{"internal/defender", "^TestMDE_AfterItsEnd"}),
+			"internal/defender/failure.go", "	case q.source == nil && c.ended(r):\n", "	case q.source == nil && c.ended(r) && r.status == 0:\n", suite{"internal/defender", "^TestMDE_AfterItsEnd"}),
 		one("pause-is-a-failure", "a paused Fabric capacity fails every table at each tick",
 			"internal/adx/classify.go", "	case answer.paused:\n", "	case answer.paused && answer.noCapacity:\n", suite{"internal/adx", "^TestErrors_HaveAKind"}),
 	}
