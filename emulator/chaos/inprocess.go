@@ -167,7 +167,7 @@ func (w *world) states(ctx context.Context) (map[string]plan.TableState, error) 
 	out := map[string]plan.TableState{}
 	for _, t := range w.plan.tables {
 		answer, err := w.blobs.NewBlobClient(w.stateBlob(t.source)).DownloadStream(ctx, nil)
-		if bloberror.HasCode(err, bloberror.BlobNotFound) {
+		if bloberror.HasCode(err, bloberror.BlobNotFound, bloberror.ContainerNotFound) { // storage may have been out of reach from the first
 			continue
 		}
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,54 @@ func TestCalls_BoundWhatIsInFlight(t *testing.T) {
 				t.Errorf("%d slices in flight, want %d", c.most, want)
 			}
 			w.check(t, w.now.Add(-time.Hour))
+		})
+	}
+}
+
+// slowFirst is a stager whose first blob takes a second; beside is how many others
+// begin meanwhile.
+type slowFirst struct {
+	pipeline.Stager
+	began  atomic.Int64
+	beside int64
+}
+
+func (s *slowFirst) Stage(ctx context.Context, name string, produce func(io.Writer) error) (plan.Blob, error) {
+	if s.began.Add(1) == 1 {
+		time.Sleep(time.Second)
+		s.beside = s.began.Load() - 1
+	}
+	return s.Stager.Stage(ctx, name, produce)
+}
+
+// Rows may have grown since their width was learned: what one refused answer tells,
+// all calls under way must not be spent on.
+func TestCalls_TheFirstSliceOfManyGoesAlone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		bytes int64 // target of one answer; a row of this world takes 3 to 4
+		alone bool
+	}{"filled by bytes": {45, true}, "filled by rows": {1 << 30, false}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(1)
+				w.fill(300, 48)
+				p := &process{world: w}
+				migrate := func(change func(*pipeline.Ports)) {
+					t.Helper()
+					if err := w.pipe(p, change).Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Scheduled}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				migrate(nil)
+				w.now = w.now.Add(48 * time.Hour)
+				w.fill(300, 40)
+				w.cfg.CallsInFlight, w.cfg.Limits.Bytes = 8, tt.bytes
+				s := &slowFirst{Stager: p}
+				migrate(func(ports *pipeline.Ports) { ports.Stager = s })
+				if s.began.Load() < 10 || (s.beside == 0) != tt.alone {
+					t.Errorf("%d of %d slices began beside the first", s.beside, s.began.Load())
+				}
+			})
 		})
 	}
 }

@@ -47,9 +47,14 @@ func (a ageing) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s pla
 // TestMigrate_RowsExpireWhileTheyAreCopied is the first run of every table that is
 // older than Defender's memory: its first slice is smaller with each look.
 func TestMigrate_RowsExpireWhileTheyAreCopied(t *testing.T) {
-	for _, perSecond := range []int{1, 5, 20} {
-		t.Run(fmt.Sprint(perSecond, " rows a second"), func(t *testing.T) {
+	for _, tt := range []struct {
+		perSecond int
+		skew      time.Duration // of our clock; Defender tells age by its own
+	}{{1, 0}, {5, 0}, {20, 0}, {5, -4 * time.Hour}} {
+		perSecond := tt.perSecond
+		t.Run(fmt.Sprint(perSecond, " rows a second, our clock off by ", tt.skew), func(t *testing.T) {
 			w := newWorld(8)
+			w.skew = tt.skew
 			w.cap, w.cfg.Limits.Rows, w.cfg.Budget = 100_000, 95_000, 15*time.Minute
 			from := w.now.Add(-w.cfg.LookBack)
 			for i := range perSecond * 3600 {
@@ -70,7 +75,7 @@ func TestMigrate_RowsExpireWhileTheyAreCopied(t *testing.T) {
 			}
 			arrived := w.arrived("")
 			for _, r := range w.rows {
-				if arrived[r.id] != 1 && r.at.Before(w.now.Add(-w.cfg.Settle)) {
+				if arrived[r.id] != 1 && r.at.Before(w.now.Add(tt.skew-w.cfg.Settle)) {
 					t.Fatalf("a row of %v is there %d times", r.at, arrived[r.id])
 				}
 			}

@@ -190,7 +190,7 @@ func (p *planner) window(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	edge := l.Table.ExpiryEdge(now, p.cfg.LookBack)
+	edge := l.Table.ExpiryEdge(l.SourceAt(p.clock.Now()), p.cfg.LookBack)
 	if len(p.cells) == 0 {
 		l.Open(nulls, edge)
 		return nil

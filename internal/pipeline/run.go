@@ -42,12 +42,16 @@ type run struct {
 func newRun(m *migration, l *plan.Ledger, cells []plan.Slice) *run {
 	log := m.unstated.With("run_id", l.RunID)
 	call := m.callerFor(l.Table)
-	l.Account.Edge = l.Table.ExpiryEdge(m.ports.Clock.Now(), m.cfg.LookBack)
-	return &run{
+	l.Account.Edge = l.Table.ExpiryEdge(l.SourceAt(m.ports.Clock.Now()), m.cfg.LookBack)
+	r := &run{
 		m: m, table: l.Table, ports: m.ports, calls: call, log: log, cells: cells, ledger: l,
 		width:   plan.NewRowWidth(m.cfg.Limits.Capped(m.state.RowCap), m.state.Width),
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: log},
 	}
+	if l.Bytes == 0 {
+		r.width.Try(r.planned())
+	}
+	return r
 }
 
 // copyAll brings every slice of the run into ADX and sees it there.

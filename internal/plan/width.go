@@ -15,6 +15,13 @@ const (
 	guessMargin = 1.25
 	// refusalsMeant is how many refusals tell that rows have grown. One slice may be odd.
 	refusalsMeant = 2
+	// tryFrom is from how many planned slices, filled by bytes, one goes first and alone,
+	// though the width of its rows is known: rows that have grown beyond the cap would
+	// otherwise be refused in every call under way. Fewer cost no more than that.
+	tryFrom = 4
+	// triedGrown is from which growth on a first answer changes a known width: slices of
+	// 40 MB would come near the cap of 50. Less may be that slice's alone.
+	triedGrown = 1.2
 	// repackFrom: planned slices are packed again where the target moved by more than a
 	// tenth. Slices are filled to 95,000 of 100,000 rows or 40 of 50 MB, so a tenth is
 	// within their margin and not worth a count.
@@ -26,7 +33,8 @@ const (
 // concurrent use.
 type RowWidth struct {
 	limits   Limits  // Width: bytes a row; 0: not learned
-	learning bool    // no width was known when the run was taken up, none received yet
+	learning bool    // the next slice goes alone, to learn from
+	known    float64 // width that a try may show to have grown; 0: none is on trial
 	rows     int64   // received by this attempt, with bytes
 	bytes    int64   // uncompressed
 	guess    float64 // the least width that refusals showed; 0: none
@@ -42,6 +50,20 @@ type RowWidth struct {
 func NewRowWidth(limits Limits, width float64) *RowWidth {
 	limits.Width = width
 	return &RowWidth{limits: limits, learning: width == 0}
+}
+
+// Try lets the first of a run's planned slices go alone where many of them are filled
+// by bytes, to see whether rows have grown since the width was learned.
+func (w *RowWidth) Try(planned []Slice) {
+	var filled int
+	for _, s := range planned {
+		if float64(s.Rows)*w.limits.Width*triedGrown > float64(w.limits.Bytes) {
+			filled++
+		}
+	}
+	if w.limits.Width > 0 && filled >= tryFrom {
+		w.learning, w.known = true, w.limits.Width
+	}
 }
 
 // Width returns the bytes a row as the table state shall hold them; 0: not learned.
@@ -109,6 +131,7 @@ func (w *RowWidth) Refuse(rows int64) (stop bool) {
 	}
 	assumed := float64(rows) * cmp.Or(w.limits.Width, DefaultWidth)
 	w.guess = max(refusedBytes, assumed) * guessMargin / float64(rows)
+	w.known = 0 // it is no longer
 	return true
 }
 
@@ -121,6 +144,9 @@ func (w *RowWidth) Learn(alone bool) (changed bool) {
 	}
 	before := cmp.Or(w.uncapped, w.packedUnder())
 	switch {
+	case w.known > 0 && w.rows > 0 && w.uncapped == 0 && float64(w.bytes) < w.known*triedGrown*float64(w.rows):
+		w.learning, w.known = false, 0 // as wide as it was
+		return false
 	case w.learning && w.rows > 0:
 		w.limits.Width, w.learning = float64(w.bytes)/float64(w.rows), false
 	case w.guess > w.limits.Width:
@@ -128,7 +154,7 @@ func (w *RowWidth) Learn(alone bool) (changed bool) {
 	case w.uncapped == 0:
 		return false
 	}
-	w.guess, w.uncapped, w.before = 0, 0, before
+	w.guess, w.uncapped, w.known, w.before = 0, 0, 0, before
 	return true
 }
 

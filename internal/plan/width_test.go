@@ -8,8 +8,8 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// Each case is a story of words: rows:bytes received, !rows refused, L learn (alone
-// while learning), and what is known after it: width, whether learning goes on,
+// Each case is a story of words: T try the slices that wait, rows:bytes received, !rows
+// refused, L learn (alone while learning), and what is known after it: width, whether learning goes on,
 // "again" where slices of the rows given are packed again.
 func TestRowWidth_LearnsFromAnswersAndRefusals(t *testing.T) {
 	for _, tc := range []struct {
@@ -38,6 +38,15 @@ func TestRowWidth_LearnsFromAnswersAndRefusals(t *testing.T) {
 		{"three refusals at once count as two", 1000, "!40000 !40000 !10 L", "40000", "1562 again"},
 		{"once in an attempt", 1000, "!40000 !40000 L !25000 !25000 !25000 L", "25602", "1562"},
 		{"refused by known wide rows", 5000, "!12000 !12000 L", "12000", "6250 again"},
+		{"tried, as wide as known", 1000, "T 40000:44000000 L", "40000 40000 40000 40000", "1000"},
+		{"tried, and narrower is for the run's end", 1000, "T 40000:10000000 L", "40000 40000 40000 40000", "1000"},
+		{"tried, and near the cap", 1000, "T 40000:49000000 L", "40000 40000 40000 40000", "1225 again"},
+		{"tried and refused", 1000, "T !40000 L", "40000 40000 40000 40000", "1562 learning again"},
+		{"tried and refused, then received", 1000, "T !40000 L 25600:35840000 L", "40000 40000 40000 40000", "1400 again"},
+		{"tried, no answer yet", 1000, "T L", "40000 40000 40000 40000", "1000 learning"},
+		{"few slices are not tried", 1000, "T", "40000 40000 40000", "1000"},
+		{"slices that are filled by rows are not tried", 300, "T", "95000 95000 95000 95000", "300"},
+		{"nothing known is learned, not tried", 0, "T", "13333 13333 13333 13333", "0 learning"},
 		{"refused without a count", 1000, "!-1 !0 !40000 L", "40000", "1000"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -46,6 +55,8 @@ func TestRowWidth_LearnsFromAnswersAndRefusals(t *testing.T) {
 			for word := range strings.FieldsSeq(tc.story) {
 				var rows, bytes int64
 				switch {
+				case word == "T":
+					w.Try(slicesOf(t, tc.planned))
 				case word == "L":
 					again = w.Learn(w.Learning()) && w.Repack(slicesOf(t, tc.planned))
 				case word[0] == '!':
