@@ -108,7 +108,9 @@ func TestPostprovision_MakesTablesAndRoles(t *testing.T) {
 	}{
 		{"managed identity", "0", []string{"DEFENDER_CREDENTIAL=managed-identity"}, "azure-cli setup --load recommended --grant app-id;" + home + "\n", "permissions.sh grant --credential managed-identity --principal-id " + identity, false},
 		{"secret behind an endpoint, readers", "0", []string{"KEY_VAULT_URL=https://kv-one.vault.azure.net", "PRIVATE_NETWORK=true", "DEFENDER_CLIENT_ID=c", "ADX_READERS=a@contoso.com b@contoso.com", "SETUP_LOAD=none"},
-			"azure-cli setup --load none --grant app-id;" + home + " --reader a@contoso.com --reader b@contoso.com\n", "--client-id c --vault kv-one --cloud global --sources graph --open-vault", false},
+			"azure-cli setup --load none --grant app-id;" + home + " --reader a@contoso.com --reader b@contoso.com\n", "--client-id c --vault kv-one --cloud global --sources 'graph' --open-vault", false},
+		{"more sources", "0", []string{"DEFENDER_SOURCES=machines alerts"}, "", "--cloud global --sources 'graph machines alerts'\n", false},
+		{"either hunting API", "0", []string{"DEFENDER_API=auto"}, "", "--cloud global --sources 'graph mde'\n", false},
 		{"a database that comes late", "1", nil, "", "permissions.sh grant --credential secret", false},
 		{"a database that does not come", "9", nil, "", "azd hooks run postprovision", true},
 	} {

@@ -15,7 +15,8 @@ usage: sh infra/permissions.sh COMMAND [OPTION VALUE]...
   retire    remove the secrets of the application that the vault no longer holds
 
   --credential KIND    secret (default), certificate, federated or managed-identity
-  --sources LIST       sources in infra/app-roles.tsv, with blanks between; default graph
+  --sources LIST       sources in infra/app-roles.tsv, with blanks between; default graph. All
+                       that are copied: a role of no source named here is called too many
   --cloud CLOUD        global (default), gcc, gcc-high or dod
   --vault NAME         Key Vault of the secret or certificate; without it both wait for one
   --name NAME          display name of the application; default Defender2ADX

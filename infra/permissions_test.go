@@ -11,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/defender2adx/defender2adx/internal/cloud"
 	"github.com/defender2adx/defender2adx/internal/defender"
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 const (
@@ -209,22 +212,81 @@ func TestPermissions_GrantInEveryCloud(t *testing.T) {
 	}
 }
 
-// The list names what the handler's hunting APIs need, by the names that the script takes.
-func TestAppRoles_FitTheHandler(t *testing.T) {
-	listed := map[string]string{}
+// appRole is a line of app-roles.tsv.
+type appRole struct{ source, api, id, role string }
+
+func appRoles(t *testing.T) (all []appRole) {
+	t.Helper()
 	for line := range strings.Lines(read(t, "app-roles.tsv")) {
-		if fields := strings.Split(strings.TrimSpace(line), "\t"); !strings.HasPrefix(line, "#") {
-			if len(fields) != 4 {
-				t.Errorf("app-roles.tsv: %q has not four fields", line)
-				continue
-			}
-			listed[fields[0]] += fields[3] + " "
+		if strings.HasPrefix(line, "#") {
+			continue
 		}
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(f) != 4 {
+			t.Fatalf("app-roles.tsv: %q has not four fields", line)
+		}
+		all = append(all, appRole{f[0], f[1], f[2], f[3]})
 	}
-	for _, api := range []defender.API{defender.Graph, defender.MDE} {
-		if got, want := listed[string(api)], api.Role()+" "; got != want {
-			t.Errorf("app-roles.tsv has %q for %s, the handler needs %q", got, api, want)
+	return all
+}
+
+// The list names what the handler's hunting APIs and the sources of its catalogue need,
+// by the names that the script takes, and nothing else.
+func TestAppRoles_FitTheHandler(t *testing.T) {
+	want := map[string]string{"graph": graphAPI + " " + defender.Graph.Role(), "mde": mdeAPI + " " + defender.MDE.Role()}
+	for _, s := range schema.Sources() {
+		id := mdeAPI
+		if s.API == schema.APIGraph {
+			id = graphAPI
 		}
+		want[s.Short] = id + " " + s.Role
+	}
+	got := map[string]string{}
+	for _, r := range appRoles(t) {
+		got[r.source] += r.id + " " + r.role
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("app-roles.tsv differs from the handler (- handler, + list):\n%s", diff)
+	}
+}
+
+// One run grants the roles of all sources, each once although several need it.
+func TestPermissions_GrantEverySource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	var sources []string
+	want := map[string]bool{}
+	w.change(func(a *azWorld) {
+		for _, r := range appRoles(t) {
+			sources = append(sources, r.source)
+			for _, p := range a.Principals {
+				known := func(role any) bool {
+					return role.(map[string]any)["value"] == r.role && role.(map[string]any)["id"] != "b152eca8-ea73-4a48-8c98-1a6742673d99"
+				}
+				offered, _ := p["appRoles"].([]any)
+				if p["appId"] != r.id {
+					continue
+				}
+				if !slices.ContainsFunc(offered, known) {
+					offered = append(offered, map[string]any{"value": r.role, "id": "id-of-" + r.role, "allowedMemberTypes": []any{"Application"}})
+					p["appRoles"] = offered
+				}
+				want[offered[slices.IndexFunc(offered, known)].(map[string]any)["id"].(string)] = true
+			}
+		}
+	})
+	out := w.permissions("grant", "--credential", "managed-identity", "--principal-id", identity, "--sources", strings.Join(sources, " "))
+	got := map[string]bool{}
+	ids := rolesOf(w.load(), "identity-client")
+	for _, id := range ids {
+		got[id] = true
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(ids) != len(want) || strings.Contains(out, "too many") {
+		t.Errorf("granted %v (- wanted, + granted):\n%s\n%s", ids, diff, out)
+	}
+	again := w.permissions("grant", "--credential", "managed-identity", "--principal-id", identity, "--sources", "graph machines")
+	if n := strings.Count(again, "too many"); n != len(want)-2 {
+		t.Errorf("%d roles are called too many, want all but those of hunting and machines:\n%s", n, again)
 	}
 }
 
@@ -360,7 +422,7 @@ func TestPermissions_SayWhatMends(t *testing.T) {
 	for _, tt := range []struct{ refuse, args, want string }{
 		{"", "grant --cloud china", "want global, gcc, gcc-high or dod"},
 		{"", "grant --cloud dod", "az cloud set --name AzureUSGovernment"},
-		{"", "grant --sources everything", "everything is none of graph mde"},
+		{"", "grant --sources everything", "everything is none of alerts alerts_v2"},
 		{"", "grant --credential password", "want secret, certificate, federated or managed-identity"},
 		{"", "grant --days 400", "want 1 to 365"},
 		{"", "grant --credential managed-identity", "--principal-id is needed"},

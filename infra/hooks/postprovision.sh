@@ -45,7 +45,12 @@ vault=$(printf '%s' "${KEY_VAULT_URL-}" | sed 's|^https://||; s|\..*||')
 open=''
 [ "${PRIVATE_NETWORK:-false}" != true ] || open=' --open-vault'
 credential=${DEFENDER_CREDENTIAL:-secret}
-common="--cloud ${DEFENDER_CLOUD:-global} --sources ${DEFENDER_API:-graph}"
+case ${DEFENDER_API:-graph} in
+auto) sources='graph mde' ;; # by either, until the token has the role of Graph
+*) sources=${DEFENDER_API:-graph} ;;
+esac
+sources="$sources${DEFENDER_SOURCES:+ $DEFENDER_SOURCES}"
+common="--cloud ${DEFENDER_CLOUD:-global} --sources '$sources'"
 case $credential in
 managed-identity) say "left for a Privileged Role Administrator: sh infra/permissions.sh grant --credential managed-identity --principal-id $APP_PRINCIPAL_ID $common" ;;
 federated) say "left for a Privileged Role Administrator: sh infra/permissions.sh grant --credential federated --client-id ${DEFENDER_CLIENT_ID-} --principal-id $APP_PRINCIPAL_ID --identity-tenant $tenant $common" ;;
