@@ -286,7 +286,7 @@ func TestRefusals_OfRequests(t *testing.T) {
 		{"mde text", mdePath, `{"Query":"DeviceInfo"}`, "400 InvalidRequestBody", text},
 		{"GET", graphPath, ``, "405 Request_BadRequest", func(r *http.Request) { r.Method = http.MethodGet }},
 		{"graph path", "/v1.0/security/alerts", ``, "404 BadRequest", nil},
-		{"mde path", "/api/machines", ``, "404 ResourceNotFound", nil},
+		{"mde path", "/api/libraryfiles", ``, "404 ResourceNotFound", nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
