@@ -32,6 +32,7 @@ type fileTable struct {
 	Watermark   string  `yaml:"watermarkColumn,omitempty"`
 	Load        string  `yaml:"loadType,omitempty"`
 	Frequency   *string `yaml:"frequency,omitempty"`
+	Retention   *string `yaml:"retention,omitempty"`
 	Active      *bool   `yaml:"active,omitempty"` // default true
 }
 
@@ -226,6 +227,9 @@ func (e fileTable) over(row *plan.Row, prefix string) {
 	if e.Frequency != nil {
 		row.Frequency = *e.Frequency
 	}
+	if e.Retention != nil {
+		row.Retention = *e.Retention
+	}
 	row.IsActive = e.Active == nil || *e.Active
 }
 
@@ -260,9 +264,13 @@ func (c exportCommand) Run(p *process) error {
 func exported(rows []plan.Candidate, prefix func(key string) string) file {
 	var f file
 	for _, row := range rows {
+		var retention *string
+		if row.Retention != "" {
+			retention = &row.Retention
+		}
 		f.Tables = append(f.Tables, fileTable{Source: row.SourceTable, Instance: row.Instance,
 			Destination: strings.TrimPrefix(row.DestinationTable, prefix(row.Instance)), Watermark: plan.WrittenColumn(strings.TrimSpace(row.WatermarkColumn)), Load: row.LoadType,
-			Frequency: &row.Frequency, Active: &row.IsActive})
+			Frequency: &row.Frequency, Retention: retention, Active: &row.IsActive})
 	}
 	return f
 }

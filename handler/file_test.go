@@ -80,6 +80,8 @@ func TestFile_SaysWhatDiffers(t *testing.T) {
 		{"as it stands", "tables: [{source: DeviceInfo}, {source: DeviceInfo, instance: WEST, destination: DeviceInfoRaw}]", "", ""},
 		{"one column", "tables: [{source: DeviceInfo, frequency: 6h}]", "DeviceInfo Frequency=6h", ""},
 		{"off", "tables: [{source: DeviceInfo, instance: west, active: false}]", "west/DeviceInfo IsActive=false", ""},
+		{"how long rows stay", "tables: [{source: DeviceInfo, retention: 365d}]", "DeviceInfo Retention=365d", ""},
+		{"no retention to speak of", "tables: [{source: DeviceInfo, retention: 1h}]", "", "Retention: want a day or more"},
 		{"new, as recommended", "tables: [{source: EmailEvents, frequency: 1h}]", "EmailEvents new DestinationTable=EmailEventsRaw WatermarkColumn=None LastRefreshedTime=1900-01-01T00:00:00Z LoadType=Incr IsActive=true Frequency=1h", ""},
 		{"a pattern, a skip list, and an exception", "skip: [Mine]\ntables: [{source: 'Min*', active: false}, {source: 'Device?nfo', frequency: 1d}, {source: DeviceInfo, frequency: 2d}]", "", "fits no table"},
 		{"later goes over earlier", "tables: [{source: 'Min?', frequency: 1d}, {source: Mine, frequency: 2d, loadType: snapshot}]", "Mine LoadType=Snapshot Frequency=2d", ""},
@@ -122,7 +124,7 @@ func TestFile_SaysWhatDiffers(t *testing.T) {
 // What is exported is what stands.
 func TestFile_ExportedChangesNothing(t *testing.T) {
 	rows := []plan.Candidate{candidate("", "DeviceInfo", "DeviceInfoRaw"), candidate("west", "DeviceInfo", "W_Info")}
-	rows[1].IsActive, rows[1].Frequency, rows[1].WatermarkColumn, rows[1].LoadType = false, "1d", "Timestamp", "Snapshot"
+	rows[1].IsActive, rows[1].Frequency, rows[1].WatermarkColumn, rows[1].LoadType, rows[1].Retention = false, "1d", "Timestamp", "Snapshot", "P365D"
 	prefix := func(key string) string { return map[string]string{"west": "W_"}[key] }
 	changes, err := exported(rows, prefix).changes(rows, func(name string) (string, error) { return name, nil }, prefix)
 	if err != nil || len(changes) != 2 {

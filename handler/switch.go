@@ -108,7 +108,7 @@ func (c change) columns() (out []changed) {
 	if c.isNew {
 		before = map[string]string{}
 	}
-	for _, name := range []string{"DestinationTable", "WatermarkColumn", "LastRefreshedTime", "LoadType", "IsActive", "Frequency"} {
+	for _, name := range []string{"DestinationTable", "WatermarkColumn", "LastRefreshedTime", "LoadType", "IsActive", "Frequency", "Retention"} {
 		if after := cells(c.after)[name]; before[name] != after {
 			out = append(out, changed{name, before[name], after})
 		}
@@ -122,7 +122,7 @@ func cells(r plan.Row) map[string]string {
 		mark = r.LastRefreshedTime.UTC().Format("2006-01-02T15:04:05.9999999Z")
 	}
 	return map[string]string{"DestinationTable": r.DestinationTable, "WatermarkColumn": plan.WrittenColumn(strings.TrimSpace(r.WatermarkColumn)), "LastRefreshedTime": mark,
-		"LoadType": r.LoadType, "IsActive": fmt.Sprint(r.IsActive), "Frequency": r.Frequency}
+		"LoadType": r.LoadType, "IsActive": fmt.Sprint(r.IsActive), "Frequency": r.Frequency, "Retention": r.Retention}
 }
 
 // appended is a change as JSON says it.

@@ -65,7 +65,7 @@ func Repository(c *Checker, r *Report, root string) error {
 	}
 	other := adx.Deployment([]plan.Row{
 		row("AlertEvidence", "AlertEvidenceRaw", "", plan.Snapshot), row("AlertEvidence", "Evidence2Raw", "second", plan.Snapshot),
-		row("DeviceInfo", "DeviceInfo2Raw", "it's another", plan.Incr),
+		{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfo2Raw", Instance: "it's another", LoadType: string(plan.Incr), Retention: "P365D"},
 	}, adx.Options{ViewPrefix: "Hunting"})
 	other = only(other, "AlertEvidence", "Evidence2", "DeviceInfo", "Migration")
 	if err := Deploy(c, r, "setup with instances", other); err != nil {
@@ -157,7 +157,7 @@ func only(commands []adx.Command, words ...string) []adx.Command {
 
 // scripts checks the files that setup runs on request or a person runs by hand.
 func scripts(c *Checker, r *Report, root string) error {
-	for _, name := range []string{"roles.kql", "configuration-original.kql", "configuration-recommended.kql"} {
+	for _, name := range []string{"roles.kql", "policies.kql", "configuration-original.kql", "configuration-recommended.kql"} {
 		text, err := os.ReadFile(filepath.Join(root, "infra", "kql", name))
 		if err != nil {
 			return err

@@ -92,6 +92,7 @@ type Table struct {
 	LastRunEnded    *time.Time `json:"lastRunEnded,omitempty"`
 	LastRunRows     *int64     `json:"lastRunRows,omitempty"` // beside lastRunEnded
 	Frequency       string     `json:"frequency,omitempty"`
+	Retention       string     `json:"retention,omitempty"`
 	Warning         string     `json:"warning,omitempty"` // what is odd about the row, though it is obeyed
 	NextDue         *time.Time `json:"nextDue,omitempty"` // the tick of the next run; none for a table that is off
 	Last            *Ending    `json:"last,omitempty"`
@@ -276,7 +277,7 @@ func (f *Function) Show(ctx context.Context, row plan.Candidate, withRun bool) (
 		WatermarkColumn: row.WatermarkColumn, LoadType: row.LoadType, Active: row.IsActive,
 		Watermark: instant(row.LastRefreshedTime),
 	}
-	out.Frequency = row.Frequency
+	out.Frequency, out.Retention = row.Frequency, row.Retention
 	table, problem := row.Table()
 	if problem != nil {
 		out.Problem = problem.Error()

@@ -27,7 +27,7 @@ func (s *site) Latest(context.Context) ([]plan.Candidate, error) {
 		{SourceTable: "DeviceOff", DestinationTable: "DeviceOffRaw", WatermarkColumn: "None", LoadType: "Incr"},
 		{SourceTable: "DeviceOdd", DestinationTable: "DeviceOddRaw", WatermarkColumn: "None", LoadType: "Delta", IsActive: true},
 		{SourceTable: "DeviceShared", DestinationTable: "DeviceSharedRaw", LoadType: "Incr", IsActive: true},
-		{SourceTable: "DeviceShared", DestinationTable: "W_DeviceSharedRaw", LoadType: "Incr", IsActive: true, Instance: "west", Frequency: "5m"},
+		{SourceTable: "DeviceShared", DestinationTable: "W_DeviceSharedRaw", LoadType: "Incr", IsActive: true, Instance: "west", Frequency: "5m", Retention: "365d"},
 		{SourceTable: "api/machines", DestinationTable: "MachinesRaw", WatermarkColumn: "lastSeen", LoadType: "Incr", IsActive: true},
 		{SourceTable: "DeviceWest", DestinationTable: "W_DeviceWestRaw", LoadType: "Incr", IsActive: true, Instance: "west"},
 	}
@@ -118,6 +118,7 @@ func TestFunction_Routes(t *testing.T) {
 		{"GET", "/?instance=east", 404, "want one of default, West", ""},
 		{"GET", "/DeviceShared", 409, "instances default, west: add ?instance=", ""},
 		{"GET", "/DeviceShared?instance=west", 200, `"destination":"W_DeviceSharedRaw"`, ""},
+		{"GET", "/DeviceShared?instance=west", 200, `"retention":"365d"`, ""},
 		{"GET", "/DeviceShared?instance=west", 200, `"warning":"Frequency 5m is shorter than the time between two ticks (1h0m0s)`, ""},
 		{"GET", "/DeviceWest", 200, `"instance":"west"`, ""},
 		{"GET", "/DeviceWest?instance=default", 404, "no table", ""},

@@ -126,13 +126,13 @@ func (r reporter) Missing(ctx context.Context, rows []plan.Candidate) ([]adx.Ste
 	var steps []adx.Step
 	for _, name := range r.databases.names {
 		client := r.databases.of(name)
-		var tables []string
+		var here []plan.Row
 		for _, row := range rows {
 			if r.databases.of(row.Elsewhere) == client || row.Elsewhere == "" && client == r.databases.control {
-				tables = append(tables, row.DestinationTable)
+				here = append(here, row.Row)
 			}
 		}
-		found, err := client.Missing(ctx, tables)
+		found, err := client.Missing(ctx, here)
 		if err != nil {
 			return nil, err
 		}

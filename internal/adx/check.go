@@ -12,16 +12,20 @@ import (
 const runSetup = "run `handler setup` with the rights of a database admin"
 
 // Missing reports what Setup would have to make, reading only: the steps whose
-// outcome is Missing or Failed. tables are the destination tables in use; those of
-// the catalogue that nobody writes to are not asked for. A viewer may call it.
-func (c *Client) Missing(ctx context.Context, tables []string) ([]Step, error) {
+// outcome is Missing or Failed. configured are the rows whose raw tables, which they
+// name, stand in this database; what nobody writes to is not asked for. A viewer may
+// call it.
+func (c *Client) Missing(ctx context.Context, configured []plan.Row) ([]Step, error) {
 	d, err := c.readDatabase(ctx)
 	if err != nil {
 		return nil, err
 	}
 	commands := c.schemaScript()
 	var steps []Step
-	wanted := slices.Clone(tables)
+	wanted := make([]string, len(configured))
+	for i, row := range configured {
+		wanted[i] = row.DestinationTable
+	}
 	slices.Sort(wanted)
 	for _, name := range slices.Compact(wanted) {
 		if err := plan.CheckName("DestinationTable", name); err != nil {
@@ -45,7 +49,12 @@ func (c *Client) Missing(ctx context.Context, tables []string) ([]Step, error) {
 		return !stands
 	})
 	obstacles, err := c.obstaclesOf(ctx, standing)
-	return append(steps, obstacles...), err
+	if err != nil {
+		return nil, err
+	}
+	steps = append(steps, obstacles...)
+	kept, err := c.unlikeRetention(ctx, configured)
+	return append(steps, kept...), err
 }
 
 // missing looks at what one command makes.

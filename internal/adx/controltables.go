@@ -25,6 +25,7 @@ type storedRow struct {
 	IsActive                  bool      `kusto:"IsActive"`
 	Instance                  string    `kusto:"Instance"`
 	Frequency                 string    `kusto:"Frequency"`
+	Retention                 string    `kusto:"Retention"`
 	RunID                     string    `kusto:"RunId"`
 	Generation                int64     `kusto:"Generation"`
 	Ingested                  time.Time `kusto:"IngestedAt"`
@@ -34,7 +35,7 @@ func (r storedRow) row() plan.Row {
 	return plan.Row{
 		SourceTable: r.SourceTable, DestinationTable: r.DestinationTable, WatermarkColumn: r.WatermarkColumn,
 		LastRefreshedTime: r.LastRefreshedTime, LastRefreshedTimeInString: r.LastRefreshedTimeInString, LoadType: r.LoadType,
-		IsActive: r.IsActive, Instance: r.Instance, Frequency: r.Frequency, RunID: r.RunID, Generation: r.Generation, Ingested: r.Ingested,
+		IsActive: r.IsActive, Instance: r.Instance, Frequency: r.Frequency, Retention: r.Retention, RunID: r.RunID, Generation: r.Generation, Ingested: r.Ingested,
 	}.Renamed()
 }
 
@@ -50,6 +51,7 @@ const configurationColumns = `
     IsActive = tobool(column_ifexists("IsActive", bool(null))),
     Instance = tostring(column_ifexists("Instance", "")),
     Frequency = tostring(column_ifexists("Frequency", "")),
+    Retention = tostring(column_ifexists("Retention", "")),
     RunId = tostring(column_ifexists("RunId", "")),
     Generation = tolong(column_ifexists("Generation", long(null))),
     IngestedAt`
@@ -172,6 +174,7 @@ func configurationCells(r plan.Row) []cell {
 		{"IsActive", r.IsActive},
 		{"Instance", r.Instance},
 		{"Frequency", r.Frequency},
+		{"Retention", r.Retention},
 		{"RunId", r.RunID},
 		{"Generation", r.Generation},
 	}

@@ -1,6 +1,7 @@
 package adx
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -33,6 +34,10 @@ func Deployment(configured []plan.Row, o Options) []Command {
 		for _, from := range v.origins[1:] {
 			add(SplitScript(rawTableScript(from.table))...)
 		}
+	}
+	wanted := wantedRetention(configured, nil)
+	for _, table := range slices.Sorted(maps.Keys(wanted)) {
+		add(retentionCommand(table, wanted[table]))
 	}
 	add(scriptOf("functions.kql")...)
 	for _, v := range views {

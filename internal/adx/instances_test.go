@@ -43,7 +43,7 @@ func TestInstances_ADatabaseOfRawTablesAlone(t *testing.T) {
 		}
 	}
 	app := w.clientOf(t, "app", data)
-	if missing, err := app.Missing(t.Context(), []string{"W_Own", "W_Other"}); err != nil || len(missing) != 2 || missing[0].Name != "table W_Other" {
+	if missing, err := app.Missing(t.Context(), writing("W_Own", "W_Other")); err != nil || len(missing) != 2 || missing[0].Name != "table W_Other" {
 		t.Errorf("missing %+v, %v", missing, err)
 	}
 

@@ -80,10 +80,10 @@ func TestRows_OldestFirstWithNullsAsZero(t *testing.T) {
 		}
 		return reply{
 			columns: "SourceTable:string, DestinationTable:string, WatermarkColumn:string, LastRefreshedTime:datetime, LastRefreshedTimeInString:string, " +
-				"LoadType:string, IsActive:bool, Instance:string, Frequency:string, RunId:string, Generation:long, IngestedAt:datetime",
+				"LoadType:string, IsActive:bool, Instance:string, Frequency:string, Retention:string, RunId:string, Generation:long, IngestedAt:datetime",
 			rows: []string{
-				row("new", "None", "2026-01-02T12:00:00.1234567Z", "s", "Full", true, "west", "1d", "r", 4, "2026-01-02T12:00:01Z"),
-				row("old", "", nil, "", "incr", nil, "west", "", "", nil, nil),
+				row("new", "None", "2026-01-02T12:00:00.1234567Z", "s", "Full", true, "west", "1d", "90d", "r", 4, "2026-01-02T12:00:01Z"),
+				row("old", "", nil, "", "incr", nil, "west", "", "", "", nil, nil),
 			},
 		}
 	}
@@ -94,7 +94,7 @@ func TestRows_OldestFirstWithNullsAsZero(t *testing.T) {
 	want := []plan.Row{
 		{SourceTable: "DeviceInfo", DestinationTable: "old", LoadType: "incr", Instance: "west"},
 		{SourceTable: "DeviceInfo", DestinationTable: "new", WatermarkColumn: "None", LastRefreshedTime: noon, LastRefreshedTimeInString: "s",
-			LoadType: "Full", IsActive: true, Instance: "west", Frequency: "1d", RunID: "r", Generation: 4, Ingested: noon.Truncate(time.Second).Add(time.Second)},
+			LoadType: "Full", IsActive: true, Instance: "west", Frequency: "1d", Retention: "90d", RunID: "r", Generation: 4, Ingested: noon.Truncate(time.Second).Add(time.Second)},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)

@@ -168,7 +168,7 @@ func TestScenario_L25_TableThatShowsNoRows(t *testing.T) {
 			}
 		}
 	}
-	missing, err := app.Missing(t.Context(), []string{"DeviceInfoRaw", "DeviceEventsRaw", "DeviceNetworkInfoRaw"})
+	missing, err := app.Missing(t.Context(), writing("DeviceInfoRaw", "DeviceEventsRaw", "DeviceNetworkInfoRaw"))
 	if err != nil || len(missing) != 2 {
 		t.Errorf("GET /api/setup names %+v, %v", missing, err)
 	}
@@ -281,7 +281,7 @@ func TestScenario_L19_YearsOfRows(t *testing.T) {
 	w := newWorld(t)
 	w.provide(t, "DeviceInfoRaw")
 	w.run(t, `.append MigrationConfiguration <| range N from 1 to 3000 step 1 `+
-		`| project "DeviceInfo", "DeviceInfoRaw", "None", datetime(2026-01-01) + N * 1h, "", "Incr", true, "", "", strcat("d2a", N), N`)
+		`| project "DeviceInfo", "DeviceInfoRaw", "None", datetime(2026-01-01) + N * 1h, "", "Incr", true, "", "", strcat("d2a", N), N, ""`)
 	app := w.client(t, "app")
 	began := time.Now()
 	w.run(t, `.append MigrationConfiguration <| VwLatestMigrationConfiguration | project-away IngestedAt | extend IsActive = false`)

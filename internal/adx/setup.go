@@ -368,7 +368,7 @@ func (s *setup) moreTables(ctx context.Context, configured []plan.Row, named []s
 	for _, step := range obstacles {
 		s.add(step)
 	}
-	return nil
+	return s.retain(ctx, configured)
 }
 
 func failedStep(name string, err error) Step {

@@ -21,7 +21,7 @@ func outcomes(steps []adx.Step) map[adx.Outcome]int {
 func TestSetup_MakesEverythingOnceAndLoadsAConfigurationOnce(t *testing.T) {
 	w := newWorld(t)
 	app := w.client(t, "app")
-	missing, err := app.Missing(t.Context(), []string{"DeviceInfoRaw"})
+	missing, err := app.Missing(t.Context(), writing("DeviceInfoRaw"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestSetup_MakesEverythingOnceAndLoadsAConfigurationOnce(t *testing.T) {
 	if n := outcomes(first); n[adx.Already] != 0 || n[adx.Done] != 5+1+1+2*(66+1)+4+66+3*17+2 { // a view a table, and for snapshots three functions more
 		t.Errorf("first time: %v", n)
 	}
-	if missing, err := app.Missing(t.Context(), []string{"DeviceInfoRaw", "OwnRaw"}); err != nil || len(missing) != 0 {
+	if missing, err := app.Missing(t.Context(), writing("DeviceInfoRaw", "OwnRaw")); err != nil || len(missing) != 0 {
 		t.Errorf("after setup: %v, %v", missing, err)
 	}
 	if n := outcomes(w.setUp(t, adx.Options{Load: adx.LoadOriginal, Tables: []string{"OwnRaw"}})); n[adx.Done] != 0 {
@@ -81,7 +81,7 @@ func TestSetup_TakesOverADatabaseOfTheOriginalScripts(t *testing.T) {
 	if err != nil || len(before) != 1 || before[0].DestinationTable != "OtherRaw" {
 		t.Fatalf("the original view answers %+v, %v", before, err)
 	}
-	missing, err := app.Missing(t.Context(), []string{"DeviceInfoRaw"})
+	missing, err := app.Missing(t.Context(), writing("DeviceInfoRaw"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestSetup_TakesOverADatabaseOfTheOriginalScripts(t *testing.T) {
 	for _, s := range missing {
 		details[s.Name] = s.Detail
 	}
-	if got := details["table MigrationConfiguration"]; got != "it lacks LastRefreshedTimeInString, Instance, Frequency, RunId, Generation" {
+	if got := details["table MigrationConfiguration"]; got != "it lacks LastRefreshedTimeInString, Instance, Frequency, RunId, Generation, Retention" {
 		t.Errorf("configuration: %q", got)
 	}
 	if got := details["function VwLatestMigrationConfiguration"]; !strings.Contains(got, "materialized view") {

@@ -27,18 +27,21 @@ func (w *world) contents(t *testing.T, tables map[string]string) map[string][]st
 }
 
 // schema is what stands in the database, as the service shows it.
-func (w *world) schema(t *testing.T) string {
+func (w *world) schema(t *testing.T) string { return w.show(t, ".show database schema as json", 0) }
+
+// show is a column of the one row that a command answers.
+func (w *world) show(t *testing.T, command string, column int) string {
 	t.Helper()
 	client, err := azkustodata.New(azkustodata.NewConnectionStringBuilder(w.url).WithTokenCredential(named("person")), azkustodata.WithHttpClient(w.bundle.Client()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	answer, err := client.Mgmt(t.Context(), "db1", azkql.New(".show database schema as json"))
+	answer, err := client.Mgmt(t.Context(), "db1", azkql.New("").AddUnsafe(command))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer.Tables()[0].Rows()[0].Values()[0].String()
+	return answer.Tables()[0].Rows()[0].Values()[column].String()
 }
 
 // changed runs setup and returns what it did, which must not be a failure.

@@ -19,6 +19,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/kusto"
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 var (
@@ -167,6 +168,15 @@ func (w *world) setUp(t *testing.T, o adx.Options) []adx.Step {
 		}
 	}
 	return steps
+}
+
+// writing are configuration rows that write to raw tables, of no source that has a view.
+func writing(tables ...string) []plan.Row {
+	rows := make([]plan.Row, len(tables))
+	for i, table := range tables {
+		rows[i] = plan.Row{SourceTable: "Unheard", DestinationTable: table}
+	}
+	return rows
 }
 
 // provide makes the control tables and the raw tables that are named, by the commands

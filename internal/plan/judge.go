@@ -89,6 +89,7 @@ func (s *TableState) Waiting(newest Table) (changes []string) {
 	changed("LoadType", old.LoadType, row.LoadType)
 	changed("IsActive", old.IsActive, row.IsActive)
 	changed("Frequency", fmt.Sprintf("%q", old.Frequency), fmt.Sprintf("%q", row.Frequency))
+	changed("Retention", fmt.Sprintf("%q", old.Retention), fmt.Sprintf("%q", row.Retention))
 	if mark := newest.LastRefreshed; !mark.IsZero() && !mark.Equal(s.Table.LastRefreshed) && !s.EverPublished(mark) {
 		changes = append(changes, fmt.Sprintf("LastRefreshedTime: %s, was %s", Stamp(mark), Stamp(s.Watermark)))
 	}

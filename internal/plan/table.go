@@ -45,6 +45,9 @@ type Table struct {
 	LastRefreshed   time.Time `json:"LastRefreshed"` // watermark as the row states it; zero when null
 	Frequency       string    `json:"Frequency"`     // how often a run is due; "" is every tick
 
+	// Retention is how long rows stay in the raw table, as the row has it; "" as it is.
+	Retention string `json:"Retention,omitempty"`
+
 	RunID      string    `json:"RunID"`      // the run that published the row; "" for a row of the user's
 	Generation int64     `json:"Generation"` // the publishing state's generation; 0 for a row of the user's
 	Ingested   time.Time `json:"Ingested"`   // when the row came into ADX; orders rows of one source
@@ -72,6 +75,7 @@ type Row struct {
 	RunID                     string    `json:"RunID"`
 	Generation                int64     `json:"Generation"`
 	Ingested                  time.Time `json:"Ingested"`
+	Retention                 string    `json:"Retention,omitempty"`
 	// Written is the name under which the configuration has the row, where SourceTable
 	// is the one of today in its place.
 	Written string `json:"Written,omitempty"`
@@ -113,6 +117,8 @@ func (r Row) Table() (Table, error) {
 	errs = append(errs, checkLoad(r.SourceTable, load, column))
 	_, err = ParseFrequency(r.Frequency)
 	errs = append(errs, Divided(r.SourceTable), err)
+	_, err = ParseRetention(r.Retention)
+	errs = append(errs, err)
 	last := r.LastRefreshedTime
 	if last.IsZero() && strings.TrimSpace(r.LastRefreshedTimeInString) != "" {
 		last, err = ParseStamp(r.LastRefreshedTimeInString)
@@ -125,7 +131,7 @@ func (r Row) Table() (Table, error) {
 	}
 	return Table{
 		Instance: r.Instance, Source: r.SourceTable, Destination: r.DestinationTable, WatermarkColumn: column,
-		Load: load, Active: r.IsActive, LastRefreshed: Ticks(last), Frequency: r.Frequency,
+		Load: load, Active: r.IsActive, LastRefreshed: Ticks(last), Frequency: r.Frequency, Retention: r.Retention,
 		RunID: r.RunID, Generation: r.Generation, Ingested: r.Ingested, Written: r.Written,
 	}, nil
 }
@@ -144,7 +150,7 @@ func (t Table) ArrivalTime() bool {
 // watermark, publisher and arrival in ADX.
 func (t Table) Same(o Table) bool {
 	return t.Instance == o.Instance && t.Source == o.Source && t.Destination == o.Destination &&
-		t.WatermarkColumn == o.WatermarkColumn && t.Load == o.Load && t.Active == o.Active && t.Frequency == o.Frequency
+		t.WatermarkColumn == o.WatermarkColumn && t.Load == o.Load && t.Active == o.Active && t.Frequency == o.Frequency && t.Retention == o.Retention
 }
 
 // noColumn stands in MigrationConfiguration for the arrival time.
@@ -162,6 +168,6 @@ func (t Table) Row() Row {
 	return Row{
 		SourceTable: t.Source, DestinationTable: t.Destination, WatermarkColumn: WrittenColumn(t.WatermarkColumn),
 		LastRefreshedTime: t.LastRefreshed, LastRefreshedTimeInString: text, LoadType: string(t.Load), IsActive: t.Active,
-		Instance: t.Instance, Frequency: t.Frequency, RunID: t.RunID, Generation: t.Generation, Written: t.Written,
+		Instance: t.Instance, Frequency: t.Frequency, Retention: t.Retention, RunID: t.RunID, Generation: t.Generation, Written: t.Written,
 	}
 }

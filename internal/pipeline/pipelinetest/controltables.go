@@ -49,7 +49,7 @@ func someRow(k plan.Key, n int) *plan.Row {
 	at := time.Date(2026, 3, 4, 12, n, 0, 1234500, time.UTC)
 	return &plan.Row{
 		SourceTable: k.Source, DestinationTable: "DeviceInfoRaw", WatermarkColumn: "Timestamp", LastRefreshedTime: at, LastRefreshedTimeInString: plan.Stamp(at),
-		LoadType: "Full", IsActive: true, Instance: k.Instance, Frequency: "6h", RunID: fmt.Sprintf("app0012026030412%02d00abcdefgh", n), Generation: int64(n),
+		LoadType: "Full", IsActive: true, Instance: k.Instance, Frequency: "6h", Retention: "P365D", RunID: fmt.Sprintf("app0012026030412%02d00abcdefgh", n), Generation: int64(n),
 	}
 }
 
