@@ -38,7 +38,7 @@ func viewMutants() []mutant {
 		one("retention-lost-on-publish", "the row that the app publishes has no Retention",
 			"internal/adx/controltables.go", "		{\"Retention\", r.Retention},\n", "", views("TestSetup_RetentionOfARawTableIsThatOfTheConfiguration")),
 		one("retention-of-an-hour", "a Retention of an hour empties a table",
-			"internal/plan/retention.go", "d < minRetention || ", "", suite{"internal/plan", "^TestParseRetention$"}),
+			"internal/plan/retention.go", "d < minRetention || ", "", suite{"internal/plan", "^TestRetention_IsADayToACentury$"}),
 		one("drift-fails-the-run", "columns that changed fail the run where their table is not there",
 			"internal/pipeline/outbox.go", "			o.state.Schema, err = nil, nil\n", "			o.state.Schema = nil\n", pipelineTests("^TestDrift_WithoutItsTable")),
 		one("drift-forgotten", "columns that could not be recorded count as recorded",

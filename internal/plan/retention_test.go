@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestParseRetention(t *testing.T) {
+func TestRetention_IsADayToACentury(t *testing.T) {
 	const day = 24 * time.Hour
 	for text, want := range map[string]time.Duration{
 		"": 0, "  ": 0, "1d": day, "365d": 365 * day, "P365D": 365 * day, "PT48H": 2 * day, "1825.00:00:00": 1825 * day, " 30d ": 30 * day, "36500d": 36500 * day,
