@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,5 +65,45 @@ func TestDeployPage_CommandsExist(t *testing.T) {
 		if !strings.Contains(read(t, "main.bicep"), "\noutput "+m[1]+" ") {
 			t.Errorf("the template has no output %s", m[1])
 		}
+	}
+}
+
+// What the pages give to be pasted into a shell is read by one, and holds no placeholder that it
+// would take for a redirection: what a person has to fill in is a variable.
+func TestPages_CommandsCanBePasted(t *testing.T) {
+	for _, page := range []string{"deploy", "permissions", "migrate-from-scripts"} {
+		blocks := regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(read(t, "../docs/"+page+".md"), -1)
+		if len(blocks) == 0 {
+			t.Errorf("docs/%s.md has no command", page)
+		}
+		for _, block := range blocks {
+			if found := regexp.MustCompile(`<[a-zA-Z][\w -]*>`).FindString(block[1]); found != "" {
+				t.Errorf("docs/%s.md: %s stands in a command", page, found)
+			}
+			cmd := exec.CommandContext(t.Context(), "sh", "-n")
+			cmd.Stdin = strings.NewReader(block[1])
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("docs/%s.md: %v: %s\n%s", page, err, out, block[1])
+			}
+		}
+	}
+}
+
+// The pipeline's variables are those that the page explains, and no name of the repository's
+// environment becomes that of an installation.
+func TestDeployWorkflow_ReadsWhatThePageExplains(t *testing.T) {
+	page, workflow := read(t, "../docs/deploy.md"), read(t, "../.github/workflows/deploy.yml")
+	_, pipeline, _ := strings.Cut(page, "## From a pipeline")
+	pipeline, _, _ = strings.Cut(pipeline, "\n## ")
+	for _, m := range regexp.MustCompile(`vars\.([A-Z_]+)`).FindAllStringSubmatch(workflow, -1) {
+		if !strings.Contains(pipeline, "`"+m[1]+"`") {
+			t.Errorf("docs/deploy.md does not explain %s", m[1])
+		}
+	}
+	if !strings.Contains(workflow, "NAME: ${{ vars.AZURE_ENV_NAME }}") || !strings.Contains(workflow, `environmentName=$NAME`) {
+		t.Error("the installation is not named by AZURE_ENV_NAME")
+	}
+	if !strings.Contains(workflow, "build/app/handler setup") {
+		t.Error("nothing makes the tables")
 	}
 }

@@ -1,10 +1,15 @@
 package infra_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/ncrontab"
 )
 
 const clusterID = "/subscriptions/s/resourceGroups/data/providers/Microsoft.Kusto/clusters/adxone"
@@ -43,6 +48,15 @@ func TestPreprovision_RefusesWhatCannotWork(t *testing.T) {
 		{name: "Flex in the government cloud", of: 2, env: "DEFENDER_CLIENT_ID=c DEFENDER_CLOUD=gcc-high", want: "azd env set HOSTING_PLAN premium"},
 		{name: "Premium in the government cloud", of: 2, env: "DEFENDER_CLIENT_ID=c DEFENDER_CLOUD=gcc-high HOSTING_PLAN=premium"},
 		{name: "once a day with the hourly alert", env: "DEFENDER_CLIENT_ID=c MIGRATION_SCHEDULE=0;30;2;*;*;*", want: "azd env set HEARTBEAT_HOURS"},
+		{name: "every second hour", env: "DEFENDER_CLIENT_ID=c MIGRATION_SCHEDULE=0;0;*/2;*;*;*"},
+		{name: "every second hour with an alert of two", env: "DEFENDER_CLIENT_ID=c MIGRATION_SCHEDULE=0;0;*/2;*;*;* HEARTBEAT_HOURS=2", want: "azd env set HEARTBEAT_HOURS 3 "},
+		{name: "twice a day", env: "DEFENDER_CLIENT_ID=c MIGRATION_SCHEDULE=0;0;6,18;*;*;*", want: "azd env set HEARTBEAT_HOURS 13 "},
+		{name: "hourly, but not at the weekend", env: "DEFENDER_CLIENT_ID=c MIGRATION_SCHEDULE=0;0;*;*;*;Mon-Fri HEARTBEAT_HOURS=23", want: "azd env set HEARTBEAT_HOURS 0 "},
+		{name: "never", env: "DEFENDER_CLIENT_ID=c MIGRATION_SCHEDULE=0;0;0;31;2;*", want: "azd env set MIGRATION_SCHEDULE"},
+		{name: "five fields", env: "DEFENDER_CLIENT_ID=c MIGRATION_SCHEDULE=0;*;*;*;*", want: "azd env set MIGRATION_SCHEDULE"},
+		{name: "an alert of no hours", env: "DEFENDER_CLIENT_ID=c HEARTBEAT_HOURS=three", want: "azd env set HEARTBEAT_HOURS 3"},
+		{name: "trust for another tenant without an id", env: "DEFENDER_CREDENTIAL=federated DEFENDER_API=auto DEFENDER_TENANT_ID=other AZURE_TENANT_ID=" + home, want: "grant --credential federated --cloud global --sources 'auto' --multi-tenant, which registers"},
+		{name: "trust in its own tenant without an id", env: "DEFENDER_CREDENTIAL=federated DEFENDER_TENANT_ID=" + home + " AZURE_TENANT_ID=" + home, want: "grant --credential federated --cloud global --sources 'graph', which registers"},
 		{name: "once a day without the alert", env: "DEFENDER_CLIENT_ID=c MIGRATION_SCHEDULE=0;30;2;*;*;* HEARTBEAT_HOURS=0"},
 		{name: "a vault deleted before", env: "DEFENDER_CLIENT_ID=c AZURE_ENV_NAME=prod AZURE_RESOURCE_GROUP=app",
 			edit: func(a *azWorld) {
@@ -85,6 +99,34 @@ func TestPreprovision_WithoutTheCLI(t *testing.T) {
 	}
 }
 
+// The hook finds the longest time between two ticks as the schedule's own reader does.
+func TestLongestGap_IsThatOfTheSchedule(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"0 0 * * * *", "30 */7 * * * *", "0 0 */5 * * *", "0 15,45 6-18/4 * * *", "0 0 3 * * Sun,Wed", "0 0 0 1 * *", "0 30 2 * Jan-Mar *", "5 5 5 31 * *", "0 0 9-17 * * Monday",
+		"0 0 12 1-7 * 1", "0 0 24 * * *", "0 0 * * * 7", "0 0 0 30 2 *", "a b c d e f",
+	} {
+		cmd := exec.CommandContext(t.Context(), "awk", "-f", "hooks/longest-gap.awk")
+		cmd.Stdin = strings.NewReader(text + "\n")
+		out, err := cmd.Output()
+		schedule, fault := ncrontab.Parse(text)
+		begin := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC) // no leap year before 2028
+		var longest time.Duration
+		if fault == nil {
+			for last := schedule.Next(begin); !last.IsZero() && last.Year() < 2028; {
+				next := schedule.Next(last)
+				if next.Year() < 2028 {
+					longest = max(longest, next.Sub(last))
+				}
+				last = next
+			}
+		}
+		if (err == nil) != (longest > 0) || err == nil && strings.TrimSpace(string(out)) != fmt.Sprint(int(longest.Seconds())) {
+			t.Errorf("%s: %s, %v; the schedule says %v, %v", text, out, err, longest, fault)
+		}
+	}
+}
+
 // fakeHandler records how it is called and fails as often as told.
 func fakeHandler(t *testing.T, failures string) (path, calls string) {
 	t.Helper()
@@ -110,7 +152,13 @@ func TestPostprovision_MakesTablesAndRoles(t *testing.T) {
 		{"secret behind an endpoint, readers", "0", []string{"KEY_VAULT_URL=https://kv-one.vault.azure.net", "PRIVATE_NETWORK=true", "DEFENDER_CLIENT_ID=c", "ADX_READERS=a@contoso.com b@contoso.com", "SETUP_LOAD=none"},
 			"azure-cli setup --load none --grant app-id;" + home + " --reader a@contoso.com --reader b@contoso.com\n", "--client-id c --vault kv-one --cloud global --sources 'graph' --open-vault", false},
 		{"more sources", "0", []string{"DEFENDER_SOURCES=machines alerts"}, "", "--cloud global --sources 'graph machines alerts'\n", false},
-		{"either hunting API", "0", []string{"DEFENDER_API=auto"}, "", "--cloud global --sources 'graph mde'\n", false},
+		{"either hunting API", "0", []string{"DEFENDER_API=auto"}, "", "--cloud global --sources 'auto'\n", false},
+		{"trust in the identity, Defender in the same tenant", "0", []string{"DEFENDER_CREDENTIAL=federated", "DEFENDER_CLIENT_ID=c"}, "",
+			"grant --credential federated --client-id c --principal-id " + identity + " --identity-tenant " + home + " --cloud global --sources 'graph'\n", false},
+		{"and in another, its right here", "0", []string{"DEFENDER_CREDENTIAL=federated", "DEFENDER_CLIENT_ID=c", "DEFENDER_TENANT_ID=other"}, "", "--identity-tenant " + home + " --cloud global --sources 'graph' --multi-tenant\n", false},
+		{"and there", "0", []string{"DEFENDER_CREDENTIAL=federated", "DEFENDER_CLIENT_ID=c", "DEFENDER_TENANT_ID=other"}, "", "consent --client-id c --cloud global --sources 'graph' --directory-login $HOME/.azure-defender\n", false},
+		{"Defender in another cloud", "0", []string{"DEFENDER_CLIENT_ID=c", "DEFENDER_CLOUD=dod", "DEFENDER_TENANT_ID=other", "KEY_VAULT_URL=https://kv.vault.azure.net"}, "",
+			"az cloud set --name AzureUSGovernment && az login --tenant other)\npostprovision: left, unless it was done before: sh infra/permissions.sh grant --credential secret --client-id c --vault kv --cloud dod --sources 'graph' --directory-login $HOME/.azure-defender\n", false},
 		{"a database that comes late", "1", nil, "", "permissions.sh grant --credential secret", false},
 		{"a database that does not come", "9", nil, "", "azd hooks run postprovision", true},
 	} {
@@ -125,7 +173,16 @@ func TestPostprovision_MakesTablesAndRoles(t *testing.T) {
 		}
 	}
 	w := newWorld(t, 0)
-	handler, _ := fakeHandler(t, "0")
+	handler, calls := fakeHandler(t, "0")
+	if err := os.Chmod(handler, 0o600); err != nil { // as a browser saves what it has loaded
+		t.Fatal(err)
+	}
+	if out, err := w.script("hooks/postprovision.sh", append(outputs, "HANDLER="+handler)); err != nil || read(t, calls) == "" {
+		t.Errorf("a handler that may not be run: %v\n%s", err, out)
+	}
+	if out, err := w.script("hooks/postprovision.sh", append(outputs, "HANDLER=nowhere")); err == nil || !strings.Contains(out, "HANDLER is ./nowhere, which is not there") {
+		t.Errorf("a handler that is not there: %v\n%s", err, out)
+	}
 	w.change(func(a *azWorld) { a.Refuse = "account" })
 	if out, err := w.script("hooks/postprovision.sh", append(outputs, "HANDLER="+handler)); err == nil || !strings.Contains(out, "az login --tenant "+home) {
 		t.Errorf("without a login: %v\n%s", err, out)

@@ -12,11 +12,12 @@ usage: sh infra/permissions.sh COMMAND [OPTION VALUE]...
   grant     application or identity, app roles, credential
   consent   in another tenant: take the application in and grant it the app roles
   rotate    a new secret or certificate, stored in the vault; the old one stays valid
-  retire    remove the secrets of the application that the vault no longer holds
+  retire    remove the secrets, or certificates, of the application that the vault no longer holds
 
   --credential KIND    secret (default), certificate, federated or managed-identity
   --sources LIST       sources in infra/app-roles.tsv, with blanks between; default graph. All
                        that are copied: a role of no source named here is called too many
+                       Values of DEFENDER_API are taken, too: auto is graph and mde
   --cloud CLOUD        global (default), gcc, gcc-high or dod
   --vault NAME         Key Vault of the secret or certificate; without it both wait for one
   --name NAME          display name of the application; default Defender2ADX
@@ -25,6 +26,9 @@ usage: sh infra/permissions.sh COMMAND [OPTION VALUE]...
   --identity-tenant ID tenant of the managed identity (federated); default the current one
   --days N             how long a secret or certificate is valid; default 180, at most 365
   --multi-tenant       the application is for other tenants, too
+  --directory-login DIR  where Defender is in another tenant or cloud than the vault: the folder
+                       of a second login, made by AZURE_CONFIG_DIR=DIR az login. The directory
+                       is reached by it, the vault by the usual one
   --open-vault         open a vault without public access for as long as the script writes to it
 END
 }
@@ -44,11 +48,12 @@ grant | consent | rotate | retire) shift ;;
 esac
 
 credential=secret sources=graph cloud=global vault='' name=Defender2ADX client_id='' principal_id='' identity_tenant='' days=180
-audience=AzureADMyOrg open_vault='' secret_name=defender-client-secret certificate_name=defender-client-certificate
+audience=AzureADMyOrg open_vault='' directory_login='' secret_name=defender-client-secret certificate_name=defender-client-certificate
 while [ $# -gt 0 ]; do
 	case $1 in
 	--multi-tenant) audience=AzureADMultipleOrgs && shift && continue ;;
 	--open-vault) open_vault=yes && shift && continue ;;
+	-h | --help) usage && exit 0 ;;
 	esac
 	[ $# -ge 2 ] || die "$1 needs a value"
 	case $1 in
@@ -61,6 +66,7 @@ while [ $# -gt 0 ]; do
 	--principal-id) principal_id=$2 ;;
 	--identity-tenant) identity_tenant=$2 ;;
 	--days) days=$2 ;;
+	--directory-login) directory_login=$2 ;;
 	*) die "$1 is no option (--help lists them)" ;;
 	esac
 	shift 2
@@ -70,6 +76,25 @@ case $credential in secret | certificate | federated | managed-identity) ;; *) d
 case $days in '' | *[!0-9]* | ????*) die "--days: want 1 to 365, got $days" ;; esac
 [ "$days" -ge 1 ] && [ "$days" -le 365 ] || die "--days: want 1 to 365, got $days"
 case $name in *[!A-Za-z0-9._\ -]*) die "--name: want letters, digits, blanks, dots, hyphens and underscores" ;; esac
+
+# wanted: the lines of the list for the sources, each an API and a role.
+list=$(dirname "$0")/app-roles.tsv
+wanted=''
+for source in $sources; do
+	case $(printf '%s' "$source" | tr '[:upper:]' '[:lower:]') in # as DEFENDER_API may have it
+	auto) source='graph mde' ;;
+	mdatp | m365d) source=mde ;;
+	m365dgraph) source=graph ;;
+	esac
+	for one in $source; do
+		lines=$(awk -F '\t' -v source="$one" '$1 == source { print $3 "\t" $4 }' "$list")
+		[ -n "$lines" ] || die "--sources: $one is none of $(awk -F '\t' '!/^#/ { print $1 }' "$list" | sort -u | tr '\n' ' ')"
+		wanted="$wanted$lines
+"
+	done
+done
+wanted=$(printf '%s' "$wanted" | sort -u)
+tab=$(printf '\t')
 
 # Where the directory of each cloud is, and what a managed identity's token is exchanged for there.
 azure=AzureCloud login=https://login.microsoftonline.com exchange=api://AzureADTokenExchange
@@ -83,19 +108,28 @@ case $graph in *.us) azure=AzureUSGovernment login=https://login.microsoftonline
 
 command -v az >/dev/null || die "the Azure CLI (az) is not installed"
 az() { command az "$@" </dev/null; } # it reads no input of ours
-current=$(az cloud show --query name --output tsv) || die "az cloud show failed"
-[ "$current" = "$azure" ] || die "the Azure CLI is set to $current; for the cloud $cloud run: az cloud set --name $azure && az login"
-tenant=$(az account show --query tenantId --output tsv) || die "not signed in; run: az login --tenant <tenant of Defender>"
+# directory: the CLI with the login that reaches the tenant of Defender.
+directory() {
+	if [ -n "$directory_login" ]; then
+		AZURE_CONFIG_DIR=$directory_login command az "$@" </dev/null
+	else
+		az "$@"
+	fi
+}
+by=${directory_login:+AZURE_CONFIG_DIR=$directory_login }
+current=$(directory cloud show --query name --output tsv) || die "az cloud show failed"
+[ "$current" = "$azure" ] || die "the Azure CLI is set to $current; for the cloud $cloud run: ${by}az cloud set --name $azure && ${by}az login --tenant TENANT. If the vault is in $current, keep that login and make a second one (--directory-login)"
+tenant=$(directory account show --query tenantId --output tsv) || die "not signed in; run: ${by}az login --tenant TENANT, the one of Defender"
 
 # get PATH QUERY: what the directory says, as text; nothing where there is nothing.
 get() {
-	got=$(az rest --method GET --resource "$graph" --url "$graph/v1.0/$1" --query "$2" --output tsv) || die "reading $1 failed; it takes a role such as Directory Reader"
+	got=$(directory rest --method GET --resource "$graph" --url "$graph/v1.0/$1" --query "$2" --output tsv) || die "reading $1 failed; it takes a role such as Directory Reader"
 	[ "$got" = None ] || printf '%s' "$got"
 }
 
 # send WHO METHOD PATH BODY [QUERY]: changes the directory; WHO may.
 send() {
-	az rest --method "$2" --resource "$graph" --url "$graph/v1.0/$3" --headers Content-Type=application/json --body "$4" --query "${5-id}" --output tsv ||
+	directory rest --method "$2" --resource "$graph" --url "$graph/v1.0/$3" --headers Content-Type=application/json --body "$4" --query "${5-id}" --output tsv ||
 		die "changing $3 failed; it takes the role $1"
 }
 
@@ -108,18 +142,6 @@ principal_of() {
 	[ -n "$found" ] || found=$(send 'Cloud Application Administrator' POST servicePrincipals "{\"appId\":\"$1\"}")
 	printf '%s' "$found"
 }
-
-# wanted: the lines of the list for the sources, each a fault or a role.
-list=$(dirname "$0")/app-roles.tsv
-wanted=''
-for source in $sources; do
-	lines=$(awk -F '\t' -v source="$source" '$1 == source { print $3 "\t" $4 }' "$list")
-	[ -n "$lines" ] || die "--sources: $source is none of $(awk -F '\t' '!/^#/ { print $1 }' "$list" | sort -u | tr '\n' ' ')"
-	wanted="$wanted$lines
-"
-done
-wanted=$(printf '%s' "$wanted" | sort -u)
-tab=$(printf '\t')
 
 # role_id API ROLE: the id of an app role in this cloud, by its name.
 role_id() {
@@ -168,23 +190,40 @@ find_application() {
 	client_id=$(get "$filter" 'value[0].appId')
 }
 
-# required: what the application asks an administrator of another tenant to consent to.
+# asked QUERY: items of what the application asks for already, as JSON without the brackets.
+asked() {
+	got=$(directory rest --method GET --resource "$graph" --url "$graph/v1.0/applications/$object?\$select=requiredResourceAccess" --query "$1" --output json) || die "reading the application failed"
+	printf '%s' "$got" | tr -d '\n' | sed 's/^ *\[ *//; s/ *\] *$//; s/^null$//'
+}
+
+# required: what the application asks an administrator of another tenant to consent to: what it asked before, and
+# the roles of the sources.
 required() {
-	printf '['
-	between=''
+	others=''
+	list=''
 	for api in $(printf '%s\n' "$wanted" | cut -f 1 | sort -u); do
-		printf '%s{"resourceAppId":"%s","resourceAccess":[' "$between" "$api"
-		between=''
+		others="$others && resourceAppId!='$api'"
+		ours=''
+		rest=''
+		resource=$(principal_of "$api")
 		for role in $(printf '%s\n' "$wanted" | awk -F '\t' -v api="$api" '$1 == api { print $2 }'); do
-			resource=$(principal_of "$api")
 			id=$(role_id "$resource" "$role")
-			printf '%s{"id":"%s","type":"Role"}' "$between" "$id"
-			between=,
+			rest="$rest && id!='$id'"
+			ours="$ours,{\"id\":\"$id\",\"type\":\"Role\"}"
 		done
-		printf ']}'
-		between=,
+		kept=$(asked "requiredResourceAccess[?resourceAppId=='$api'].resourceAccess[] | [?${rest# && }]")
+		list="$list,{\"resourceAppId\":\"$api\",\"resourceAccess\":[${kept:+$kept,}${ours#,}]}"
 	done
-	printf ']'
+	kept=$(asked "requiredResourceAccess[?${others# && }]")
+	printf '[%s%s]' "${kept:+$kept,}" "${list#,}"
+}
+
+# for_other_tenants: an application of one tenant cannot be taken in by another.
+for_other_tenants() {
+	[ "$audience" = AzureADMultipleOrgs ] || return 0
+	[ "$(get "applications/$object?\$select=signInAudience" signInAudience)" = AzureADMyOrg ] || return 0
+	send "$developer" PATCH "applications/$object" "{\"signInAudience\":\"$audience\"}" >/dev/null
+	say changed 'the application may be taken in by other tenants'
 }
 
 need_vault() {
@@ -262,7 +301,7 @@ new_certificate() {
 # trust_certificate: the application accepts the newest certificate of the vault, besides those that it accepts already.
 trust_certificate() {
 	public=$(az keyvault certificate show --vault-name "$vault" --name "$certificate_name" --query cer --output tsv) || die "reading the certificate failed"
-	accepted=$(az rest --method GET --resource "$graph" --url "$graph/v1.0/applications/$object?\$select=keyCredentials" --query keyCredentials --output json) || die "reading the application failed"
+	accepted=$(directory rest --method GET --resource "$graph" --url "$graph/v1.0/applications/$object?\$select=keyCredentials" --query keyCredentials --output json) || die "reading the application failed"
 	case $accepted in *"$public"*) say there 'certificate of the application' && return ;; esac
 	new=$(printf '{"type":"AsymmetricX509Cert","usage":"Verify","displayName":"Defender2ADX","key":"%s"}' "$public")
 	case $(printf '%s' "$accepted" | tr -d ' \n') in
@@ -271,6 +310,17 @@ trust_certificate() {
 	esac
 	send "$developer" PATCH "applications/$object" "{\"keyCredentials\":$accepted}" >/dev/null
 	say granted 'certificate of the application'
+}
+
+# retire_certificates: the application accepts the newest certificate of the vault alone, beside those of other programs.
+retire_certificates() {
+	public=$(az keyvault certificate show --vault-name "$vault" --name "$certificate_name" --query cer --output tsv) || die "reading the certificate failed; nothing was removed"
+	old=$(get "applications/$object?\$select=keyCredentials" "length(keyCredentials[?displayName=='Defender2ADX' && key!='$public'])")
+	[ "$old" != 0 ] || return 0
+	[ "$(get "applications/$object?\$select=keyCredentials" "length(keyCredentials[?key=='$public'])")" != 0 ] || die "the application does not accept the certificate of the vault: run rotate or grant first; nothing was removed"
+	left=$(directory rest --method GET --resource "$graph" --url "$graph/v1.0/applications/$object?\$select=keyCredentials" --query "keyCredentials[?displayName!='Defender2ADX' || key=='$public']" --output json) || die "reading the application failed"
+	send "$developer" PATCH "applications/$object" "{\"keyCredentials\":$(printf '%s' "$left" | tr -d '\n')}" >/dev/null
+	say removed "$old certificates of the application"
 }
 
 trust_identity() {
@@ -313,12 +363,13 @@ grant)
 		say made "application $name, $client_id"
 	else
 		say there "application $client_id"
+		for_other_tenants
 	fi
 	access=$(required)
 	send "$developer" PATCH "applications/$object" "{\"requiredResourceAccess\":$access}" >/dev/null
 	principal=$(principal_of "$client_id")
 	if [ "$audience" = AzureADMultipleOrgs ]; then
-		say next "signed in to each tenant whose Defender is read: sh infra/permissions.sh consent --client-id $client_id --cloud $cloud --sources '$sources'"
+		say next "signed in to each tenant whose Defender is read (az login --tenant TENANT, or a second login by --directory-login): sh infra/permissions.sh consent --client-id $client_id --cloud $cloud --sources '$sources'"
 	else
 		grant_roles "$principal"
 	fi
@@ -346,11 +397,13 @@ grant)
 		if [ -n "$principal_id" ]; then
 			trust_identity
 		else
-			say later "the managed identity is not there yet: deploy, then run this again with --principal-id and --client-id $client_id"
+			say later "the managed identity is not there yet: set what stands below, deploy, then run this again with --principal-id and --client-id $client_id"
 		fi
 		;;
 	esac
-	say next "azd env set DEFENDER_CREDENTIAL $credential && azd env set DEFENDER_CLIENT_ID $client_id && azd env set DEFENDER_TENANT_ID $tenant"
+	whose=" && azd env set DEFENDER_TENANT_ID $tenant"
+	[ "$audience" = AzureADMyOrg ] || whose='' # consent prints it
+	say next "azd env set DEFENDER_CREDENTIAL $credential && azd env set DEFENDER_CLIENT_ID $client_id$whose"
 	;;
 consent)
 	[ -n "$client_id" ] || die "--client-id is needed: the application that this tenant takes in"
@@ -373,13 +426,19 @@ rotate)
 	certificate)
 		new_certificate
 		trust_certificate
+		say next "a day later run: sh infra/permissions.sh retire --credential certificate --client-id $client_id --vault $vault"
 		;;
 	esac
 	;;
 retire)
+	case $credential in secret | certificate) ;; *) die "--credential: $credential has nothing to retire" ;; esac
 	find_application
 	[ -n "$object" ] || die "there is no application $name"
 	need_vault
+	if [ "$credential" = certificate ]; then
+		retire_certificates
+		exit 0
+	fi
 	live=$(stored tags.key)
 	[ -n "$live" ] || die "secret $secret_name of vault $vault does not say which it is; nothing was removed"
 	keys=$(get "applications/$object?\$select=passwordCredentials" "passwordCredentials[?displayName=='Defender2ADX'].keyId")

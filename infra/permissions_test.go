@@ -332,6 +332,94 @@ func TestPermissions_RotateAndRetire(t *testing.T) {
 	if keys := w.load().Applications[0]["keyCredentials"].([]any); len(keys) != 2 {
 		t.Errorf("after rotating the application accepts %v, want the old certificate and the new one", keys)
 	}
+	w.change(func(a *azWorld) {
+		keys := a.Applications[0]["keyCredentials"].([]any)
+		a.Applications[0]["keyCredentials"] = append(keys, map[string]any{"displayName": "another", "key": "eA=="})
+	})
+	for range 2 {
+		w.permissions("retire", "--vault", "kv", "--credential", "certificate")
+		a := w.load()
+		keys := a.Applications[0]["keyCredentials"].([]any)
+		if len(keys) != 2 || keys[0].(map[string]any)["key"] != a.Certificates[0]["cer"] || keys[1].(map[string]any)["displayName"] != "another" {
+			t.Errorf("after retiring the application accepts %v, want the newest certificate and the other program's", keys)
+		}
+	}
+	w.change(func(a *azWorld) {
+		a.Applications[0]["keyCredentials"] = []any{map[string]any{"displayName": "Defender2ADX", "key": "b2xk"}}
+	})
+	if out, err := w.script("permissions.sh", nil, "retire", "--vault", "kv", "--credential", "certificate"); err == nil || !strings.Contains(out, "nothing was removed") {
+		t.Errorf("the only certificate that works would be removed: %v\n%s", err, out)
+	}
+}
+
+// Defender is in another cloud than the vault: the directory is reached by a second login.
+func TestPermissions_SecondLogin(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"secret", "certificate"} {
+		here, there := newWorld(t, 0), newWorld(t, 2)
+		folder := filepath.Dir(there.file) // where a second login of the CLI is kept
+		args := []string{"grant", "--credential", kind, "--cloud", "gcc-high", "--vault", "kv"}
+		if out, err := here.script("permissions.sh", nil, args...); err == nil || !strings.Contains(out, "--directory-login") {
+			t.Errorf("with one login: %v\n%s", err, out)
+		}
+		here.permissions(append(args, "--directory-login", folder)...)
+		vault, directory := here.load(), there.load()
+		if len(vault.Applications) != 0 || len(vault.Secrets)+len(vault.Certificates) != 1 || len(directory.Applications) != 1 || len(directory.Secrets)+len(directory.Certificates) != 0 {
+			t.Errorf("%s: the vault's tenant %v, the directory's %v", kind, vault.Changes, directory.Changes)
+		}
+		here.permissions("rotate", "--credential", kind, "--cloud", "gcc-high", "--vault", "kv", "--directory-login", folder)
+		here.permissions("retire", "--credential", kind, "--cloud", "gcc-high", "--vault", "kv", "--directory-login", folder)
+		left := there.load().Applications[0]
+		if n := len(left["passwordCredentials"].([]any)) + len(left["keyCredentials"].([]any)); n != 1 {
+			t.Errorf("%s: the application has %d credentials, want the newest", kind, n)
+		}
+	}
+}
+
+// An application that was there keeps what it asked for.
+func TestPermissions_GrantAddsToWhatIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.permissions("grant", "--sources", "graph")
+	client := w.load().Applications[0]["appId"].(string)
+	w.change(func(a *azWorld) {
+		a.Applications[0]["requiredResourceAccess"] = []any{
+			map[string]any{"resourceAppId": "another-api", "resourceAccess": []any{map[string]any{"id": "x", "type": "Scope"}}},
+			map[string]any{"resourceAppId": graphAPI, "resourceAccess": []any{map[string]any{"id": "user-read", "type": "Scope"}}},
+		}
+	})
+	want := fmt.Sprintf("map[%s:[user-read %s] another-api:[x] %s:[93489bf5-0fbc-4f2d-b901-33f2fe08ff05]]", graphAPI, azures[0].hunting, mdeAPI)
+	for range 2 {
+		w.permissions("grant", "--client-id", client, "--sources", "auto")
+		asks := map[string][]any{}
+		for _, r := range w.load().Applications[0]["requiredResourceAccess"].([]any) {
+			api := r.(map[string]any)
+			for _, access := range api["resourceAccess"].([]any) {
+				asks[api["resourceAppId"].(string)] = append(asks[api["resourceAppId"].(string)], access.(map[string]any)["id"])
+			}
+		}
+		if got := fmt.Sprint(asks); got != want {
+			t.Errorf("asks for\n%s, want\n%s", got, want)
+		}
+	}
+	if got := rolesOf(w.load(), client); len(got) != 2 {
+		t.Errorf("granted %v, want the roles of graph and mde", got)
+	}
+	out := w.permissions("grant", "--client-id", client, "--multi-tenant")
+	if a := w.load().Applications[0]; a["signInAudience"] != "AzureADMultipleOrgs" || !strings.Contains(out, "consent --client-id "+client) || strings.Contains(out, "DEFENDER_TENANT_ID "+home) {
+		t.Errorf("for other tenants: %v\n%s", a["signInAudience"], out)
+	}
+}
+
+func TestPermissions_SourcesAsTheSettingHasThem(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]int{"auto": 2, "MDATP": 1, "M365D": 1, "M365DGraph": 1, "graph auto": 2} {
+		w := newWorld(t, 0)
+		w.permissions("grant", "--credential", "managed-identity", "--principal-id", identity, "--sources", name)
+		if got := rolesOf(w.load(), "identity-client"); len(got) != want {
+			t.Errorf("%s: granted %v, want %d roles", name, got, want)
+		}
+	}
 }
 
 // A secret that ends within a month, or is another application's, is made anew by grant.
@@ -433,6 +521,8 @@ func TestPermissions_SayWhatMends(t *testing.T) {
 		{"", "rotate --client-id nobody", "has no application nobody"},
 		{"", "rotate --vault kv", "run grant first"},
 		{"account", "grant", "az login"},
+		{"cloud", "grant --sources everything", "everything is none of "}, // before Azure is asked
+		{"", "retire --credential federated", "nothing to retire"},
 		{"rest POST https://graph.microsoft.com/v1.0/applications", "grant --vault kv", "Application Developer"},
 		{"rest POST https://graph.microsoft.com/v1.0/servicePrincipals/" + identity, "grant --credential managed-identity --principal-id " + identity, "Privileged Role Administrator or Global Administrator"},
 		{"", "grant --colour red", "--colour is no option"},
@@ -445,6 +535,18 @@ func TestPermissions_SayWhatMends(t *testing.T) {
 		}
 		if changes := w.load().Changes; len(changes) > 0 {
 			t.Errorf("%s: changed %v", tt.args, changes)
+		}
+	}
+}
+
+// Help is given wherever it is asked for, and needs no Azure.
+func TestPermissions_Help(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.change(func(a *azWorld) { a.Refuse = "cloud" })
+	for _, args := range []string{"--help", "grant --help", "rotate -h", "grant --cloud dod --help"} {
+		if out := w.permissions(strings.Fields(args)...); !strings.HasPrefix(out, "usage: ") {
+			t.Errorf("%s: %s", args, out)
 		}
 	}
 }

@@ -8,15 +8,23 @@ say() { printf 'postprovision: %s\n' "$1"; }
 
 : "${APP_CLIENT_ID:?is not set; the template was not deployed by azd}" "${ADX_CLUSTER_URL:?}" "${ADX_DATABASE:?}"
 
-# A handler for this machine: given, built, or from a release.
+# A handler for this machine: given, built, or from a release, whose files lose the right to be run on their way.
 handler=${HANDLER-}
+if [ -n "$handler" ]; then
+	case $handler in */*) ;; *) handler=./$handler ;; esac
+	[ -f "$handler" ] || {
+		say "HANDLER is $handler, which is not there" >&2
+		exit 1
+	}
+	[ -x "$handler" ] || chmod +x "$handler"
+fi
 if [ -z "$handler" ] && command -v go >/dev/null; then
 	mkdir -p build
 	CGO_ENABLED=0 go build -o build/setup-handler ./handler
 	handler=build/setup-handler
 fi
 if [ -z "$handler" ]; then
-	say "there is no Go to build a handler with: take handler-<system>-<processor> of a release and say HANDLER=<its path>" >&2
+	say "there is no Go to build a handler with: take handler-<system>-<processor> of a release, azd env set HANDLER <its path>, then azd hooks run postprovision" >&2
 	exit 1
 fi
 
@@ -45,15 +53,29 @@ vault=$(printf '%s' "${KEY_VAULT_URL-}" | sed 's|^https://||; s|\..*||')
 open=''
 [ "${PRIVATE_NETWORK:-false}" != true ] || open=' --open-vault'
 credential=${DEFENDER_CREDENTIAL:-secret}
-case ${DEFENDER_API:-graph} in
-auto) sources='graph mde' ;; # by either, until the token has the role of Graph
-*) sources=${DEFENDER_API:-graph} ;;
-esac
-sources="$sources${DEFENDER_SOURCES:+ $DEFENDER_SOURCES}"
-common="--cloud ${DEFENDER_CLOUD:-global} --sources '$sources'"
+cloud=${DEFENDER_CLOUD:-global}
+common="--cloud $cloud --sources '${DEFENDER_API:-graph}${DEFENDER_SOURCES:+ $DEFENDER_SOURCES}'"
+defender=${DEFENDER_TENANT_ID:-$tenant}
+
+# Defender in another cloud or tenant than the app is reached by a second login of the CLI.
+azure=AzureCloud
+case $(printf '%s' "$cloud" | tr '[:upper:]' '[:lower:]') in gcc-high | gcchigh | dod) azure=AzureUSGovernment ;; esac
+login=''
+if [ "$defender" != "$tenant" ] || [ "$(az cloud show --query name --output tsv)" != "$azure" ]; then
+	login=" --directory-login \$HOME/.azure-defender"
+	say "Defender is elsewhere than the app; sign in there beside the login that you have: (export AZURE_CONFIG_DIR=\$HOME/.azure-defender; az cloud set --name $azure && az login --tenant $defender)"
+fi
 case $credential in
 managed-identity) say "left for a Privileged Role Administrator: sh infra/permissions.sh grant --credential managed-identity --principal-id $APP_PRINCIPAL_ID $common" ;;
-federated) say "left for a Privileged Role Administrator: sh infra/permissions.sh grant --credential federated --client-id ${DEFENDER_CLIENT_ID-} --principal-id $APP_PRINCIPAL_ID --identity-tenant $tenant $common" ;;
-*) say "left, unless it was done before: sh infra/permissions.sh grant --credential $credential --client-id ${DEFENDER_CLIENT_ID-} --vault $vault $common$open" ;;
+federated)
+	trust="sh infra/permissions.sh grant --credential federated --client-id ${DEFENDER_CLIENT_ID-} --principal-id $APP_PRINCIPAL_ID --identity-tenant $tenant $common"
+	if [ "$defender" = "$tenant" ]; then
+		say "left for a Privileged Role Administrator: $trust"
+	else
+		say "left, in the tenant of the app: $trust --multi-tenant"
+		say "left, for a Privileged Role Administrator of the tenant of Defender: sh infra/permissions.sh consent --client-id ${DEFENDER_CLIENT_ID-} $common$login"
+	fi
+	;;
+*) say "left, unless it was done before: sh infra/permissions.sh grant --credential $credential --client-id ${DEFENDER_CLIENT_ID-} --vault $vault $common$login$open" ;;
 esac
 say "if the first deployment is refused with InaccessibleStorageException, the roles are too young: azd deploy again in some minutes"

@@ -31,16 +31,25 @@ managed-identity)
 		refuse "a managed identity reads Defender of its own tenant alone, and DEFENDER_TENANT_ID is another than the subscription's" "azd env set DEFENDER_CREDENTIAL federated (docs/permissions.md)"
 	;;
 secret | certificate | federated)
-	[ -n "${DEFENDER_CLIENT_ID-}" ] || refuse "DEFENDER_CLIENT_ID is not set, and the handler would not start: $credential is of an application" "sh infra/permissions.sh grant --credential $credential, which registers one and prints the id to set; or azd env set DEFENDER_CREDENTIAL managed-identity"
+	several='' # a federated application is of the identity's tenant, and Defender may be in another
+	[ "$credential" != federated ] || [ -z "${DEFENDER_TENANT_ID-}" ] || [ "$DEFENDER_TENANT_ID" = "${AZURE_TENANT_ID:-$DEFENDER_TENANT_ID}" ] || several=' --multi-tenant'
+	[ -n "${DEFENDER_CLIENT_ID-}" ] || refuse "DEFENDER_CLIENT_ID is not set, and the handler would not start: $credential is of an application" "sh infra/permissions.sh grant --credential $credential --cloud $cloud --sources '${DEFENDER_API:-graph}${DEFENDER_SOURCES:+ $DEFENDER_SOURCES}'$several, which registers one and prints the id to set; or azd env set DEFENDER_CREDENTIAL managed-identity"
 	;;
 *) refuse "DEFENDER_CREDENTIAL is $credential, which is none for the app in Azure" "azd env set DEFENDER_CREDENTIAL managed-identity (or secret, certificate, federated)" ;;
 esac
 
-# The hour of the schedule: a timer that ticks rarer than the alert waits would sound it always.
-schedule=${MIGRATION_SCHEDULE:-0 0 * * * *}
-hour=$(printf '%s\n' "$schedule" | awk '{ print $3 }')
-if [ "$hour" != '*' ] && [ "${HEARTBEAT_HOURS:-3}" = 3 ]; then
-	refuse "MIGRATION_SCHEDULE ($schedule) does not tick every hour, and the alert on a missing tick waits 3 hours" "azd env set HEARTBEAT_HOURS <hours, more than between two ticks> (0 leaves the alert out)"
+# A timer that ticks rarer than the alert waits would sound it always.
+schedule=${MIGRATION_SCHEDULE:-0 0 * * * *} heartbeat=${HEARTBEAT_HOURS:-3}
+case $heartbeat in *[!0-9]*) refuse "HEARTBEAT_HOURS is $heartbeat" "azd env set HEARTBEAT_HOURS 3 (0 to 23)" && heartbeat=0 ;; esac
+if gap=$(printf '%s\n' "$schedule" | awk -f "$(dirname "$0")/longest-gap.awk"); then
+	minutes=$((gap % 3600 / 60)) hours=$((gap / 3600))
+	if [ "$heartbeat" -gt 0 ] && [ $((heartbeat * 3600)) -le "$gap" ]; then
+		better=$((hours + 1))
+		[ "$better" -le 23 ] || better=0 # rarer than the alert can look back
+		refuse "MIGRATION_SCHEDULE ($schedule) leaves up to $hours h $minutes min between two ticks, and the alert on a missing tick waits $heartbeat hours" "azd env set HEARTBEAT_HOURS $better (0 leaves the alert out)"
+	fi
+else
+	refuse "MIGRATION_SCHEDULE ($schedule) is no schedule of six cron fields that ever ticks" "azd env set MIGRATION_SCHEDULE '0 0 * * * *' (second minute hour day month weekday, UTC)"
 fi
 
 # The rest is asked of Azure, by the CLI.

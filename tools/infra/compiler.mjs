@@ -6,11 +6,17 @@ import { join } from 'node:path';
 
 const cluster = '/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/data/providers/Microsoft.Kusto/clusters/adxone';
 
-/** What each variant of the templates must make and must not make, by the end of a resource's type. */
+const operator = '22222222-2222-2222-2222-222222222222';
+
+/** What each variant of the templates must make, must not make, and how often, by the end of a resource's type. */
 export const variants = [
-  { name: 'default', params: {}, makes: ['sites', 'vaults', 'clusters', 'databases', 'principalAssignments', 'scheduledQueryRules'], not: ['virtualNetworks', 'privateEndpoints', 'actionGroups', 'basicPublishingCredentialsPolicies'] },
+  { name: 'default', params: {}, counts: { roleAssignments: 4, principalAssignments: 2 }, makes: ['sites', 'vaults', 'clusters', 'databases', 'principalAssignments', 'scheduledQueryRules'], not: ['virtualNetworks', 'privateEndpoints', 'actionGroups', 'basicPublishingCredentialsPolicies'] },
   { name: 'premium', params: { hostingPlan: 'premium' }, makes: ['sites', 'basicPublishingCredentialsPolicies'], not: ['virtualNetworks'] },
-  { name: 'managed identity', params: { defenderCredential: 'managed-identity' }, makes: ['sites', 'clusters'], not: ['vaults'] },
+  { name: 'managed identity', params: { defenderCredential: 'managed-identity' }, counts: { roleAssignments: 3 }, makes: ['sites', 'clusters'], not: ['vaults'] },
+  { name: 'federated', params: { defenderCredential: 'federated', defenderClientId: operator, principalId: operator }, counts: { roleAssignments: 3 }, makes: ['sites', 'clusters'], not: ['vaults'] },
+  { name: 'secret, kept by a person', params: { defenderClientId: operator, principalId: operator }, counts: { roleAssignments: 5 }, makes: ['vaults'], not: [] },
+  { name: 'certificate, kept by a pipeline', params: { defenderCredential: 'certificate', defenderClientId: operator, principalId: operator, principalType: 'ServicePrincipal' }, counts: { roleAssignments: 6 }, makes: ['vaults'], not: [] },
+  { name: 'database that is there', params: { adxMode: 'existing', adxClusterId: cluster, adxCreateDatabase: false }, counts: { principalAssignments: 2 }, makes: ['principalAssignments'], not: ['clusters', 'databases'] },
   { name: 'private network', params: { privateNetwork: true }, makes: ['virtualNetworks', 'privateEndpoints', 'privateDnsZones', 'privateDnsZoneGroups'], not: ['actionGroups'] },
   { name: 'existing cluster', params: { adxMode: 'existing', adxClusterId: cluster }, makes: ['databases', 'principalAssignments'], not: ['clusters'] },
   { name: 'eventhouse', params: { adxMode: 'eventhouse', adxClusterUrl: 'https://trd-one.z1.kusto.fabric.microsoft.com' }, makes: ['sites'], not: ['clusters', 'databases', 'principalAssignments'] },
@@ -47,8 +53,11 @@ export function compile(root) {
 
 /** Holds a variant against what the compiler says it would make. */
 export function judge(variant, snapshot) {
-  const made = new Set((snapshot.predictedResources ?? []).map((r) => r.type.split('/').at(-1)));
+  const types = (snapshot.predictedResources ?? []).map((r) => r.type.split('/').at(-1));
+  const made = new Set(types);
+  const often = (type) => types.filter((t) => t === type).length;
   return [
+    ...Object.entries(variant.counts ?? {}).filter(([t, n]) => often(t) !== n).map(([t, n]) => `variant ${variant.name}: makes ${often(t)} ${t}, want ${n}`),
     ...variant.makes.filter((t) => !made.has(t)).map((t) => `variant ${variant.name}: makes no ${t}`),
     ...variant.not.filter((t) => made.has(t)).map((t) => `variant ${variant.name}: makes ${t}`),
   ];

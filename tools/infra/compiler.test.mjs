@@ -42,9 +42,13 @@ test('a compiler that fails is a fault', () => {
 test('each variant is expanded and judged', () => {
   const faults = withCompiler(`case "$1" in snapshot) cat > "$(dirname "$2")/main.snapshot.json" <<'E'\n${everything}\nE\n;; esac`, () => compile(root));
   assert.ok(faults.includes('variant managed identity: makes vaults') && faults.includes('variant eventhouse: makes clusters'), faults.join('\n'));
+  assert.ok(faults.includes('variant certificate, kept by a pipeline: makes 0 roleAssignments, want 6'), faults.join('\n'));
   assert.ok(!faults.some((f) => f.includes('makes no')), faults.join('\n'));
 });
 
 test('a variant that lacks what it must make is a fault', () => {
   assert.deepEqual(judge({ name: 'x', makes: ['sites'], not: [] }, { predictedResources: [] }), ['variant x: makes no sites']);
+  const two = { predictedResources: [{ type: 'A/x' }, { type: 'B/c/x' }] };
+  assert.deepEqual(judge({ name: 'x', makes: ['x'], not: [], counts: { x: 2 } }, two), []);
+  assert.deepEqual(judge({ name: 'x', makes: ['x'], not: [], counts: { x: 1 } }, two), ['variant x: makes 2 x, want 1']);
 });

@@ -45,7 +45,8 @@ const cases = {
     ['a parameter that main does not have', 'main.parameters.json', '"schedule"', '"rhythm"', /rhythm is no param/],
     ['a parameter of another kind', 'main.parameters.json', 'HEARTBEAT_HOURS=3', 'HEARTBEAT_HOURS=often', /heartbeatHours: want a number/],
     ['a parameter with another default', 'main.parameters.json', 'ADX_DATABASE=defender', 'ADX_DATABASE=security', /the default is 'security' here/],
-    ['a parameter without a value', 'main.parameters.json', '    "environmentName": { "value": "${AZURE_ENV_NAME}" },\n', '', /environmentName has no default/],
+    ['a parameter without a value', 'main.parameters.json', '    "environmentName": { "value": "${AZURE_ENV_NAME}" },\n', '', /environmentName is not given/],
+    ['a parameter with a default that azd cannot set', 'main.parameters.json', '    "extraSettings": { "value": {} },\n', '', /extraSettings is not given/],
   ],
   azure: [
     ['Flex: linuxFxVersion', 'modules/flex.bicep', "      ftpsState: 'Disabled'", "      linuxFxVersion: 'CUSTOM'\n      ftpsState: 'Disabled'", /linuxFxVersion: Flex Consumption refuses it/],

@@ -86,7 +86,7 @@ function decorator(n) {
   return false;
 }
 
-/** What main.parameters.json gives: known params, of a fitting kind, and all that have no default. */
+/** What main.parameters.json gives: every param, of a fitting kind: azd users set no other. */
 export function checkParameters(main, path, text, say) {
   let given;
   try {
@@ -103,9 +103,9 @@ export function checkParameters(main, path, text, say) {
     const standin = /^\$\{[A-Z_]+=(.*)\}$/.exec(value)?.[1];
     if (param.kind === 'bool' && !/^(true|false)$/.test(standin ?? value)) say({ path }, undefined, `${name}: want true or false, got ${value}`);
     if (param.kind === 'int' && !/^-?\d+$/.test(standin ?? value)) say({ path }, undefined, `${name}: want a number, got ${value}`);
-    if (standin && param.allowed && !param.allowed.some((a) => literal(a) === standin)) say({ path }, undefined, `${name}: '${standin}' is not allowed`);
+    if (standin && param.allowed && !param.allowed.some((a) => (literal(a) ?? a.text) === standin)) say({ path }, undefined, `${name}: '${standin}' is not allowed`);
     const own = param.value && (literal(param.value) ?? param.value.text);
     if (standin !== undefined && own !== undefined && standin !== own) say({ path }, undefined, `${name}: the default is '${standin}' here and '${own}' in ${main.path}`);
   }
-  for (const [name, p] of main.params) if (!p.value && !given[name]) say({ path }, undefined, `${name} has no default and is not given`);
+  for (const name of main.params.keys()) if (!given[name]) say({ path }, undefined, `${name} is not given, so that azd could not set it`);
 }
