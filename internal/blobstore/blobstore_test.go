@@ -122,6 +122,9 @@ func TestGet_ErrorsHaveKindAndRemedy(t *testing.T) {
 			if fault.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.text) || tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("Get: %v (%v), want %v with %q", err, fault.KindOf(err), tt.kind, tt.text)
 			}
+			if !strings.HasPrefix(err.Error(), "storage") || strings.Count(err.Error(), "storage answered")+strings.Count(err.Error(), "storage:") != 1 {
+				t.Errorf("the error %q does not name the service once and first", err)
+			}
 			if strings.Contains(err.Error(), "acct.blob") {
 				t.Errorf("the error %q names the request's URL", err)
 			}

@@ -185,7 +185,7 @@ func TestSender_explainsRefusalsInOneLine(t *testing.T) {
 	_, depthErr := sender.Backlog(t.Context())
 	for _, err := range []error{sender.Wake(t.Context(), wakeUp, 0), sender.Create(t.Context()), depthErr} {
 		if err == nil || strings.Contains(err.Error(), "\n") ||
-			!strings.Contains(err.Error(), `queue "migrations"`) ||
+			strings.Count(err.Error(), `queue "migrations"`) != 1 || strings.Count(err.Error(), "HTTP") != 1 ||
 			!strings.Contains(err.Error(), "HTTP 403 AuthorizationPermissionMismatch") ||
 			!strings.Contains(err.Error(), "Storage Queue Data Contributor") {
 			t.Errorf("got error %v", err)
