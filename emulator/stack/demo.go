@@ -51,7 +51,7 @@ type Outcome struct {
 	Failed                                                int // tables without a successful run
 	Instances                                             int // with the default one
 	Took                                                  time.Duration
-	Arrived                                               string // source of the first table that has rows
+	Arrived                                               string // source of a table that has rows: the shortest name, for a narrow terminal
 }
 
 // OK reports whether every row of every table arrived once.
@@ -157,8 +157,9 @@ func (d Demo) conclude(e *Emulators, tables []Configured, f *follower, began tim
 		out.ADXRows += r.Arrived
 		out.Missing += r.Missing
 		out.Repeated += r.Repeated
-		if out.Arrived == "" && r.Arrived > 0 && tables[i].Instance == "" {
-			out.Arrived = tables[i].Source
+		source := tables[i].Source
+		if r.Arrived > 0 && tables[i].Instance == "" && (out.Arrived == "" || len(source) < len(out.Arrived)) {
+			out.Arrived = source
 		}
 		if r.OK() {
 			continue
