@@ -8,7 +8,7 @@ APP     := build/app
 NODE    := emulator/node_modules/.package-lock.json
 BICEP   := tools/infra/node_modules/.package-lock.json
 STACK   := build/devstack
-SOURCES := $(shell find handler functions internal infra -name '*.go' -not -name '*_test.go') $(wildcard infra/kql/*.kql) go.mod go.sum
+SOURCES := $(shell find handler functions internal infra queries -name '*.go' -not -name '*_test.go') $(wildcard infra/kql/*.kql queries/*.kql) go.mod go.sum
 WORKSHOP := $(shell find emulator -name '*.go' -not -name '*_test.go' -not -path '*/node_modules/*')
 
 # A value as the shell takes it for one word, blanks and quotes included.
@@ -155,6 +155,7 @@ $(APP)/handler: $(SOURCES) host.json LICENSE $(wildcard functions/*/function.jso
 	@CGO_ENABLED=0 GOOS=$${GOOS:-$$($(GO) env GOOS)} GOARCH=$${GOARCH:-$$($(GO) env GOARCH)} \
 		$(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./handler
 	@cp host.json LICENSE $(APP)/
+	@rm -rf $(APP)/queries && mkdir -p $(APP)/queries && cp queries/*.kql $(APP)/queries/
 	@for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir -p $$d && cp $$f $$d/; done
 
 $(STACK): $(SOURCES) $(WORKSHOP)

@@ -12,7 +12,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
@@ -145,11 +144,7 @@ func standing(at plan.Key, rows []plan.Candidate, prefix string) change {
 			return change{before: row, after: row.Row}
 		}
 	}
-	row, known := adx.Recommended(at.Source)
-	if !known {
-		row, known = plan.DefaultRow(at.Source)
-		row.LastRefreshedTime = never
-	}
+	row, known := recommended(at.Source)
 	if !known {
 		row = plan.Row{SourceTable: at.Source, DestinationTable: at.Source + "Raw", WatermarkColumn: "None", LoadType: string(plan.Full), LastRefreshedTime: never}
 	}
@@ -174,7 +169,7 @@ func (f file) sources(pattern, instance string, rows []plan.Candidate) ([]string
 	for _, t := range schema.Catalogue() {
 		names = append(names, t.Name)
 	}
-	for _, s := range schema.Sources() {
+	for _, s := range slices.Concat(schema.Sources(), schema.SavedQueries()) {
 		names = append(names, s.Name)
 	}
 	slices.Sort(names)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,11 +92,14 @@ func pick(rows []plan.Candidate, names []string) ([]plan.Candidate, error) {
 		}
 		switch found := tables.Named(rows, name); len(found) {
 		case 0:
-			if err := plan.Divided(name); err != nil {
-				errs = append(errs, err)
-				continue
+			err := plan.Divided(name)
+			if err == nil {
+				err = fmt.Errorf("no table %q in MigrationConfiguration: `handler tables` lists them, `handler on %s` adds one", name, name)
 			}
-			errs = append(errs, fmt.Errorf("no table %q in MigrationConfiguration: `handler tables` lists them, `handler on %s` adds one", name, name))
+			if strings.Contains(name, "/") {
+				err = cmp.Or(plan.CheckSource("table", name), err)
+			}
+			errs = append(errs, err)
 		case 1:
 			take(found[0])
 		default:

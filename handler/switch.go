@@ -9,6 +9,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/prose"
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 // appendFlags are of commands that append configuration rows.
@@ -28,7 +29,8 @@ type onCommand struct {
 func (onCommand) Help() string {
 	return `Appends a row to MigrationConfiguration, which is shown first: the newest row of the
 table with IsActive = true; for a table that has none, the row of the recommended
-configuration. The next run takes it up.
+configuration, for a saved query the one that its file recommends. The next run takes
+it up.
 
 Example:
 
@@ -237,7 +239,7 @@ func (g *program) withRecommended(rows []plan.Candidate, names []string, instanc
 	}
 	for _, name := range names {
 		found, err := pick(rows, []string{name})
-		row, known := adx.Recommended(plan.TodaysName(name))
+		row, known := recommended(plan.TodaysName(name))
 		if err == nil && len(found) > 0 || !known {
 			continue
 		}
@@ -245,4 +247,19 @@ func (g *program) withRecommended(rows []plan.Candidate, names []string, instanc
 		rows = append(rows, plan.Candidate{Row: row, Problem: errUnconfigured})
 	}
 	return rows
+}
+
+// recommended is a row for a source that nobody has configured: a hunting table of the
+// recommended configuration, or a list, file export or saved query, by any of its names.
+func recommended(name string) (plan.Row, bool) {
+	if row, known := adx.Recommended(name); known {
+		return row, true
+	}
+	s, known := schema.LookupSource(name)
+	if !known {
+		return plan.Row{}, false
+	}
+	row, known := plan.DefaultRow(s.Name)
+	row.LastRefreshedTime = never
+	return row, known
 }

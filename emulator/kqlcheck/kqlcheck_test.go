@@ -8,6 +8,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/kqlcheck"
 	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/savedquery"
 )
 
 func start(t *testing.T) *kqlcheck.Checker {
@@ -120,6 +121,33 @@ func TestDeploy_FindsAViewThatReadsWhatIsNotThereYet(t *testing.T) {
 		}
 		if len(view) != 1 || len(raw) != 5 || r.Errors != tc.errors || r.Statements != 2*len(tc.commands) {
 			t.Errorf("%d views, %d of the raw table: %d statements, %d errors, want %d", len(view), len(raw), r.Statements, r.Errors, tc.errors)
+		}
+	}
+}
+
+// A saved query that does not bind is told, and one that gives other columns than its
+// file says, or whose key is none of them.
+func TestSaved_TellsWhatDoesNotBind(t *testing.T) {
+	c := start(t)
+	if err := c.Reset(kqlcheck.Table{Name: "T", Columns: "(A: string, B: long, At: datetime)"}); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, text, want string }{
+		{"as it should be", "// Load: Incr At\n// Key: A\n// Columns: A string, At datetime\nlet n = 1;\nT\n| where B > n // some\n| project A, At // these", ""},
+		{"without a head", "T | where B > 1", ""},
+		{"wrong column", "T\n| where Bb > 1", "KS142"},
+		{"other columns", "// Columns: A long\nT\n| project A", "columns"},
+		{"watermark that the result lacks", "// Load: Incr At\nT\n| summarize count() by A", "KS142"},
+		{"at fault", ".drop table T", "query"},
+	}
+	for _, tt := range tests {
+		var told strings.Builder
+		r := kqlcheck.Report{Out: &told}
+		if err := kqlcheck.Saved(c, &r, []savedquery.Query{savedquery.Parse("q", tt.text)}); err != nil {
+			t.Fatal(err)
+		}
+		if (tt.want == "") != (r.Errors == 0) || !strings.Contains(told.String(), tt.want) {
+			t.Errorf("%s: %d statements, %d errors, told %q; want %q", tt.name, r.Statements, r.Errors, told.String(), tt.want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/savedquery"
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
@@ -66,8 +67,9 @@ func Repository(c *Checker, r *Report, root string) error {
 	other := adx.Deployment([]plan.Row{
 		row("AlertEvidence", "AlertEvidenceRaw", "", plan.Snapshot), row("AlertEvidence", "Evidence2Raw", "second", plan.Snapshot),
 		{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfo2Raw", Instance: "it's another", LoadType: string(plan.Incr), Retention: "P365D"},
+		row("query/Hosts", "QueryHostsRaw", "", plan.Snapshot), row("query/HostLogons", "QueryHostLogonsRaw", "", plan.Incr),
 	}, adx.Options{ViewPrefix: "Hunting"})
-	other = only(other, "AlertEvidence", "Evidence2", "DeviceInfo", "Migration")
+	other = only(other, "AlertEvidence", "Evidence2", "DeviceInfo", "QueryHost", "Migration")
 	if err := Deploy(c, r, "setup with instances", other); err != nil {
 		return err
 	}
@@ -87,7 +89,8 @@ func Repository(c *Checker, r *Report, root string) error {
 var bracketed = regexp.MustCompile(`\['(\w+)'\]`)
 
 // sent checks what the tests of the adapters have seen the program send: to ADX after
-// a deployment, with the tables that the tests made, and to Defender.
+// a deployment, with the tables that the tests made, and to Defender. Then the saved
+// queries, on Defender's tables.
 func sent(c *Checker, r *Report, root string) error {
 	defender := []Table{{Name: "NewTable", Columns: "(Timestamp: datetime)"}}
 	for _, t := range schema.Catalogue() {
@@ -122,7 +125,7 @@ func sent(c *Checker, r *Report, root string) error {
 			r.add(fmt.Sprintf("sent to %s: %.60s", to, line), found)
 		}
 	}
-	return nil
+	return Saved(c, r, savedquery.All())
 }
 
 // ownTables makes the raw tables that only the tests have.

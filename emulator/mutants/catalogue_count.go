@@ -6,9 +6,9 @@ func countMutants() []mutant {
 	queries := suite{"internal/defender", "^TestQueries_AreWhatTheServiceIsAsked$"}
 	return []mutant{
 		one("page-by-take", "a query is cut by take, and nobody reads the rest",
-			queryFile, "return selection(t, s) }", `return selection(t, s) + " | take 95000" }`, queries),
+			queryFile, "return prologue(t) + selection(t, s) }", `return prologue(t) + selection(t, s) + " | take 95000" }`, queries),
 		one("page-by-row-number", "pages are cut by row numbers of a table that moves",
-			queryFile, "return selection(t, s) }", `return selection(t, s) + " | serialize n = row_number() | where n <= 95000 | project-away n" }`, queries),
+			queryFile, "return prologue(t) + selection(t, s) }", `return prologue(t) + selection(t, s) + " | serialize n = row_number() | where n <= 95000 | project-away n" }`, queries),
 		one("second-half-forgotten", "of a slice refused as too large only the first half is copied",
 			lifeFile, "	a, b, ok = s.Split(l.Next)\n	if ok {\n		l.replaceByParts(s, a, b)", "	a, b, ok = s.Split(l.Next)\n	if ok {\n		l.replaceByParts(s, a)", pipelineTests("^TestMigrate_SilentCutIsFound$")),
 		one("cap-is-not-a-cut", "an answer of exactly 100,000 rows counts as whole",

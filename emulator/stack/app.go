@@ -190,8 +190,14 @@ func BuildApp(ctx context.Context, dir string) (App, error) {
 	if err != nil {
 		return app, err
 	}
-	var errs []error
-	errs = append(errs, copyFile(filepath.Join(root, "host.json"), filepath.Join(dir, "host.json")))
+	queries, err := filepath.Glob(filepath.Join(root, "queries", "*.kql"))
+	if err != nil {
+		return app, err
+	}
+	errs := []error{copyFile(filepath.Join(root, "host.json"), filepath.Join(dir, "host.json")), os.MkdirAll(filepath.Join(dir, "queries"), 0o755)}
+	for _, f := range queries {
+		errs = append(errs, copyFile(f, filepath.Join(dir, "queries", filepath.Base(f))))
+	}
 	for _, f := range functions {
 		to := filepath.Join(dir, filepath.Base(filepath.Dir(f)))
 		errs = append(errs, os.MkdirAll(to, 0o755), copyFile(f, filepath.Join(to, "function.json")))

@@ -31,7 +31,11 @@ func Deployment(configured []plan.Row, o Options) []Command {
 	add(scriptOf("tables.kql")...)
 	views := viewsOf(configured, nil, o)
 	for _, v := range views {
-		for _, from := range v.origins[1:] {
+		more := v.origins
+		if v.source == "" {
+			more = more[1:] // the first is of tables.kql
+		}
+		for _, from := range more {
 			add(SplitScript(rawTableScript(from.table))...)
 		}
 	}

@@ -1,6 +1,7 @@
 package adx
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type origin struct {
 // view is what the typed view of one hunting table is made of.
 type view struct {
 	table   schema.Table // columns that have been seen since are behind those of the catalogue
+	source  string       // SourceTable, where it is not the table's name
 	prefix  string       // before the names of its functions
 	origins []origin     // at least one
 }
@@ -125,7 +127,7 @@ func (v view) events() string { return v.rows() + "\n" + v.project(instanceColum
 // many as there are, and what came in by a watermark since. Where none was ever made,
 // all rows: the table is copied by a watermark.
 func (v view) newest() string {
-	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.table.Name) + v.rows(" | extend CameIn = ingestion_time()") +
+	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", cmp.Or(v.source, v.table.Name)) + v.rows(" | extend CameIn = ingestion_time()") +
 		"\n    | lookup kind=leftouter (Shown | project Instance, ShownAt = SnapshotTime) on Instance" +
 		"\n    | where RunId in (Shown | project RunId) or isnull(SnapshotTime) and (isnull(ShownAt) or CameIn > ShownAt)\n" +
 		v.project(instanceColumn, shotColumn, tornColumn+" = RunId in (Shown | where Torn | project RunId)")
@@ -138,7 +140,7 @@ func (v view) asOf() string {
 	if t := v.table.TimeColumn; t != "" {
 		last = "strcat(tostring(" + v.value(t) + "), ' ', " + last + ")"
 	}
-	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', at);\n", v.table.Name) + v.rows() + "\n" +
+	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', at);\n", cmp.Or(v.source, v.table.Name)) + v.rows() + "\n" +
 		"    | where RunId in (Shown | project RunId)\n" +
 		"    | extend Thing = " + v.thing() + ", Last = " + last + "\n" +
 		"    | summarize arg_max(Last, *) by Thing\n" +

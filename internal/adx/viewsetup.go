@@ -118,7 +118,7 @@ func viewsOf(configured []plan.Row, seen []seenColumn, o Options) []view {
 		}
 		out = append(out, v)
 	}
-	return out
+	return append(out, savedViews(configured, o)...)
 }
 
 // configure takes up a row of the view's source.

@@ -39,10 +39,36 @@ func instant(t plan.Table, column string) string {
 	return kql.Name(column)
 }
 
+// savedRows is the name under which a saved query's rows stand in a query of ours.
+const savedRows = "d2a_query"
+
+// prologue begins every query of ours: the statements of a saved query, whose rows then
+// have a name like a table's. Its result is evaluated wherever the name stands, so that
+// a part of a count reads only what belongs to it.
+func prologue(t plan.Table) string {
+	if t.Query.Result == "" {
+		return ""
+	}
+	return t.Query.Lets + "let " + savedRows + " = (" + t.Query.Result + ");\n"
+}
+
+// key lists the columns that identify a row; empty: only the whole row does.
+func key(t plan.Table) []string {
+	if t.Query.Result != "" {
+		return t.Query.Key
+	}
+	known, _ := schema.Lookup(t.Source)
+	return known.Key
+}
+
 // source is the table without the rows that a run leaves out.
 func source(t plan.Table) string {
 	var b strings.Builder
-	b.WriteString(kql.Name(t.Source))
+	if t.Query.Result != "" {
+		b.WriteString(savedRows)
+	} else {
+		b.WriteString(kql.Name(t.Source))
+	}
 	for _, f := range t.Filters {
 		at := instant(t, f.Column)
 		b.WriteString(" | where " + at + " > " + kql.Datetime(f.After))
@@ -66,9 +92,9 @@ func bucket(t plan.Table) string { return hashed(t, plan.Buckets) }
 func hashed(t plan.Table, modulus int) string {
 	var b strings.Builder
 	b.WriteString(hashFunction + "(")
-	if known, ok := schema.Lookup(t.Source); ok && len(known.Key) > 0 {
+	if columns := key(t); len(columns) > 0 {
 		b.WriteString("strcat(")
-		for i, column := range known.Key {
+		for i, column := range columns {
 			if i > 0 {
 				b.WriteString(", '|', ")
 			}
@@ -88,6 +114,7 @@ func hashed(t plan.Table, modulus int) string {
 func countWindowQuery(q plan.CountQuery) string {
 	at := watermark(q.Table)
 	var b strings.Builder
+	b.WriteString(prologue(q.Table))
 	if !q.Window.From.IsZero() {
 		b.WriteString("let d2a_from = " + kql.Datetime(q.Window.From) + ";\n")
 	}
@@ -107,7 +134,7 @@ func countWindowQuery(q plan.CountQuery) string {
 // arrival. The checksum sees a row replaced by one of another key; without a key in
 // the catalogue, any change.
 func countSnapshotQuery(t plan.Table, arrival bool) string {
-	text := "print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''\n" +
+	text := prologue(t) + "print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''\n" +
 		"| union (" + source(t) + " | summarize Rows = count(), "
 	if arrival {
 		text += "Newest = max(ingestion_time()), "
@@ -119,6 +146,7 @@ func countSnapshotQuery(t plan.Table, arrival bool) string {
 // reads only its own part's time range.
 func bucketsQuery(t plan.Table, parts []plan.Slice, width int) string {
 	var b strings.Builder
+	b.WriteString(prologue(t))
 	for i, s := range parts {
 		switch {
 		case i == 1:
@@ -145,7 +173,7 @@ func bucketsQuery(t plan.Table, parts []plan.Slice, width int) string {
 
 // fetchQuery reads a slice: no order and no projection, which cost the service
 // and gain nothing.
-func fetchQuery(t plan.Table, s plan.Slice) string { return selection(t, s) }
+func fetchQuery(t plan.Table, s plan.Slice) string { return prologue(t) + selection(t, s) }
 
 // selection is the table filtered to a slice.
 func selection(t plan.Table, s plan.Slice) string {

@@ -28,6 +28,12 @@ func TestQueries_AreWhatTheServiceIsAsked(t *testing.T) {
 	text := plan.Table{Source: "DeviceTvmSoftwareEvidenceBeta", WatermarkColumn: "LastSeenTime"}
 	dated := plan.Table{Source: "DeviceTvmBrowserExtensions", WatermarkColumn: "InstallationTime"}
 	unknown := plan.Table{Source: "NewTable"}
+	saved := plan.Table{Source: "query/Late", WatermarkColumn: "At", Query: plan.SavedQuery{
+		Lets: "let late = 1d;\n", Result: "DeviceInfo\n| project DeviceId, At = Timestamp + late", Key: []string{"DeviceId"},
+	}}
+	keyless := plan.Table{Source: "query/All", Load: plan.Snapshot, Query: plan.SavedQuery{Result: "DeviceInfo"}}
+	const lateQuery = "let late = 1d;\nlet d2a_query = (DeviceInfo\n| project DeviceId, At = Timestamp + late);\n"
+	const lateBucket = `hash(strcat(tostring(column_ifexists("DeviceId", ''))), 65536)`
 	const deviceBucket = `hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("Timestamp", '')), '|', tostring(column_ifexists("ReportId", ''))), 65536)`
 	const tvmBucket = `hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("SoftwareVendor", '')), '|', tostring(column_ifexists("SoftwareName", '')), '|', tostring(column_ifexists("SoftwareVersion", '')), '|', tostring(column_ifexists("CveId", ''))), 65536)`
 	tests := []struct{ name, got, want string }{
@@ -86,6 +92,31 @@ print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2
 		{
 			"fetch a window without a beginning, time as text", fetchQuery(text, plan.Slice{Part: plan.PartWindow, Window: opened, Hi: plan.Buckets}),
 			`['DeviceTvmSoftwareEvidenceBeta'] | where todatetime(['LastSeenTime']) <= datetime(2026-03-02T00:00:00.0000001Z)`,
+		},
+		{
+			"window of a saved query",
+			countWindowQuery(plan.CountQuery{Table: saved, Window: march, Settle: time.Hour, Bin: time.Hour}),
+			lateQuery + `let d2a_from = datetime(2026-03-01T00:00:00.0000000Z);
+let d2a_to = min_of(datetime(2026-03-02T00:00:00.0000001Z), now() - 3600s);
+print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2a_to
+| union (d2a_query | where isnull(['At']) or ['At'] > d2a_from | summarize Rows = count() by Kind = case(isnull(['At']), 'null', ['At'] > d2a_to, 'later', 'window'), Bin = iff(['At'] > d2a_to, datetime(null), bin(['At'] - 1tick, 3600s)))`,
+		},
+		{
+			"snapshot of a saved query without a key",
+			countSnapshotQuery(keyless, false),
+			`let d2a_query = (DeviceInfo);
+print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''
+| union (d2a_query | summarize Rows = count(), Checksum = tostring(sum(hash(tostring(pack_all()), 2147483647))) by Bucket = hash(tostring(pack_all()), 65536) / 256)`,
+		},
+		{
+			"parts of a saved query",
+			bucketsQuery(saved, []plan.Slice{{Part: plan.PartAll, Lo: 0, Hi: 512}, {Part: plan.PartNull, Hi: plan.Buckets}}, 256),
+			lateQuery + `d2a_query | where ` + lateBucket + ` between (0 .. 511) | summarize Rows = count() by Bucket = ` + lateBucket + ` / 256 | extend Part = long(0)
+| union (d2a_query | where isnull(['At']) | summarize Rows = count() by Bucket = ` + lateBucket + ` / 256 | extend Part = long(1))`,
+		},
+		{
+			"fetch a window of a saved query", fetchQuery(saved, plan.Slice{Part: plan.PartWindow, Window: march, Hi: plan.Buckets}),
+			lateQuery + `d2a_query | where ['At'] > datetime(2026-03-01T00:00:00.0000000Z) and ['At'] <= datetime(2026-03-02T00:00:00.0000001Z)`,
 		},
 		{
 			"fetch rows without a watermark", fetchQuery(dated, plan.Slice{Part: plan.PartNull, Hi: plan.Buckets}),

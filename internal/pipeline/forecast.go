@@ -186,6 +186,9 @@ func (m *migration) lastDay(ctx context.Context, t plan.Table) (rows int64, aske
 	if t.Load == plan.Snapshot {
 		return 0, 0, nil
 	}
+	if t, err = t.ForRun(); err != nil {
+		return 0, 0, err
+	}
 	t.Filters = nil // what was copied before is of that day, too
 	to := plan.Ticks(m.ports.Clock.Now().Add(-m.cfg.Settle))
 	w := plan.Window{From: to.Add(-24 * time.Hour), To: to}
@@ -205,7 +208,10 @@ func (p *Pipeline) CopiedAfter(ctx context.Context, states Reader, key plan.Key,
 	if err != nil || state == nil {
 		return 0, err
 	}
-	table := state.Table
+	table, err := state.Table.ForRun()
+	if err != nil {
+		return 0, err
+	}
 	if held := plan.Ticks(p.ports.Clock.Now().Add(-p.cfg.LookBack)); table.ArrivalTime() && from.Before(held) {
 		from = held
 	}

@@ -26,10 +26,14 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	if err := m.checkOwner(ctx); err != nil {
 		return nil, nil, err
 	}
+	table, err := m.inForce.ForRun()
+	if err != nil {
+		return nil, nil, err
+	}
 	now := m.ports.Clock.Now()
 	l = &plan.Ledger{
 		RunID:      plan.RunID(m.cfg.AppID, now, randomID(8)),
-		Generation: m.state.Generation, Instance: m.req.Key.Instance, Table: m.inForce,
+		Generation: m.state.Generation, Instance: m.req.Key.Instance, Table: table,
 		Started: now, Next: 1, Attempts: 1, Restarts: m.state.Restarts, Rewind: m.state.Rewind,
 	}
 	call := m.callerFor(l.Table)
@@ -144,7 +148,7 @@ type planner struct {
 
 func (p *planner) plan(ctx context.Context) error {
 	switch kind := p.ledger.Table.Kind(); kind {
-	case plan.KindHunting:
+	case plan.KindHunting, plan.KindQuery:
 	case plan.KindFiles:
 		return p.files(ctx)
 	default:
@@ -246,6 +250,9 @@ func stampOrNone(t time.Time) string {
 func (p *planner) nulls(ctx context.Context, counts plan.Counts) (int64, error) {
 	l := p.ledger
 	l.Nulls = counts.Nulls
+	if err := l.Table.CheckArrival(counts.Nulls); err != nil {
+		return 0, err
+	}
 	column := l.Table.WatermarkColumn
 	if column == "" {
 		column = "ingestion_time()"

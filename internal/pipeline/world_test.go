@@ -298,6 +298,9 @@ func (p *process) Count(ctx context.Context, call plan.Caller, q plan.CountQuery
 				return err
 			}
 		}
+		if err := textless(q.Table); err != nil {
+			return err
+		}
 		c = plan.Counts{Now: p.now, To: q.Window.To}
 		if settled := plan.Ticks(p.now.Add(-q.Settle)); settled.Before(c.To) {
 			c.To = settled
@@ -375,9 +378,20 @@ func (p *process) Fetch(ctx context.Context, call plan.Caller, t plan.Table, s p
 	return got, err
 }
 
+// textless refuses a saved query of which only the name is sent, as the service does.
+func textless(t plan.Table) error {
+	if t.Kind() == plan.KindQuery && t.Query.Result == "" {
+		return fault.As(fault.Permanent, fmt.Errorf("failed to resolve table '%s'", t.Source))
+	}
+	return nil
+}
+
 // answer writes the rows of one hunting answer.
 func (p *process) answer(t plan.Table, s plan.Slice, w io.Writer) (got plan.Received, err error) {
 	err = p.chances("fetch", func() error {
+		if err := textless(t); err != nil {
+			return err
+		}
 		var rows []record
 		for _, r := range p.rows {
 			if p.match(t, s, r) {

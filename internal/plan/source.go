@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/defender2adx/defender2adx/internal/savedquery"
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
@@ -31,10 +32,13 @@ func (k Key) Full() Key { return Key{Instance: k.Instance, Source: schema.FullNa
 // is written there.
 func CheckSource(what, name string) error {
 	if query, ok := strings.CutPrefix(name, schema.QueryPrefix); ok {
-		if tableName.MatchString(query) {
-			return nil
+		if !tableName.MatchString(query) {
+			return fmt.Errorf("%s: want %s and the name of a saved query in letters, digits and underscores, got %q", what, schema.QueryPrefix, clip(name, 80))
 		}
-		return fmt.Errorf("%s: want %s and the name of a saved query in letters, digits and underscores, got %q", what, schema.QueryPrefix, clip(name, 80))
+		if _, _, err := savedquery.Named(name); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
 	}
 	s, known := schema.LookupSource(name)
 	switch {
@@ -56,13 +60,7 @@ func CheckSource(what, name string) error {
 func checkLoad(source string, load LoadType, column string) error {
 	switch schema.KindOf(source) {
 	case schema.Query:
-		if load == Snapshot {
-			return nil
-		}
-		if load == Incr && column != "" {
-			return nil
-		}
-		return fmt.Errorf("LoadType: a saved query is copied as %s, or as %s by a datetime column of its result as WatermarkColumn; got %s by %s", Snapshot, Incr, load, WrittenColumn(column))
+		return checkSaved(source, load, column)
 	case schema.List, schema.Files:
 		s, _ := schema.SourceNamed(source)
 		var errs []error
@@ -84,22 +82,22 @@ func checkLoad(source string, load LoadType, column string) error {
 // checkDestination refuses a raw table by the name of a typed view.
 func checkDestination(name string) error {
 	_, view := schema.Lookup(name)
-	view = view || slices.ContainsFunc(schema.Sources(), func(s schema.Source) bool { return s.View == name })
+	view = view || slices.ContainsFunc(slices.Concat(schema.Sources(), schema.SavedQueries()), func(s schema.Source) bool { return s.View == name })
 	if !view {
 		return nil
 	}
-	return fmt.Errorf("DestinationTable: %s is the name of a hunting table or list, which the typed view needs; want another, such as %[1]sRaw", name)
+	return fmt.Errorf("DestinationTable: %s is the name of a hunting table, list or saved query, which the typed view needs; want another, such as %[1]sRaw", name)
 }
 
-// DefaultRow is a row for a source that nobody has configured yet and that is neither a
-// hunting table nor a saved query; false for those.
+// DefaultRow is a row for a source that nobody has configured yet and that is no hunting
+// table; false for those.
 func DefaultRow(source string) (Row, bool) {
 	s, ok := schema.SourceNamed(source)
 	if !ok {
 		return Row{}, false
 	}
 	row := Row{SourceTable: s.Name, DestinationTable: s.Destination, WatermarkColumn: noColumn, LoadType: s.Loads[0]}
-	if len(s.Watermarks) > 0 {
+	if len(s.Watermarks) > 0 && (s.Kind != schema.Query || s.Loads[0] != string(Snapshot)) {
 		row.WatermarkColumn = s.Watermarks[0]
 	}
 	return row, true

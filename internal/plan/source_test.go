@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,10 +28,14 @@ func TestRow_ChecksSourcesBesideHuntingTables(t *testing.T) {
 		{"file export", "api/machines/SoftwareVulnerabilitiesExport", "ExportRaw", "None", "Snapshot", ""},
 		{"file export in parts", "api/machines/SoftwareVulnerabilitiesExport", "ExportRaw", "None", "Full", "is copied as Snapshot, not as Full"},
 		{"list of Graph", "security/alerts_v2", "SecurityAlertsRaw", "lastUpdateDateTime", "Incr", ""},
-		{"saved query", "query/SignIns", "QuerySignInsRaw", "None", "Snapshot", ""},
-		{"saved query by a column", "query/SignIns", "QuerySignInsRaw", "Timestamp", "Incr", ""},
-		{"saved query by arrival", "query/SignIns", "QuerySignInsRaw", "None", "Incr", "datetime column of its result"},
-		{"saved query first whole", "query/SignIns", "QuerySignInsRaw", "Timestamp", "Full", "datetime column of its result"},
+		{"saved query", "query/Hosts", "QueryHostsRaw", "None", "Snapshot", ""},
+		{"saved query by a column", "query/HostLogons", "QueryHostLogonsRaw", "Timestamp", "Incr", ""},
+		{"saved query by arrival, for the count to decide", "query/HostLogons", "QueryHostLogonsRaw", "None", "Incr", ""},
+		{"saved query by a column that is no time", "query/HostLogons", "QueryHostLogonsRaw", "DeviceName", "Incr", "WatermarkColumn: DeviceName is no datetime column of the result; want Timestamp"},
+		{"saved query by a column that it lacks", "query/Hosts", "QueryHostsRaw", "Timestamp", "Incr", "want LastSeen"},
+		{"saved query that is not there", "query/SignIns", "QuerySignInsRaw", "None", "Snapshot", "no saved query \"SignIns\" is shipped with this app, which has AlertEntities, "},
+		{"name of a query's view", "query/Hosts", "QueryHosts", "None", "Snapshot", "want another, such as QueryHostsRaw"},
+		{"saved query first whole", "query/HostLogons", "QueryHostLogonsRaw", "Timestamp", "Full", "datetime column of its result"},
 		{"saved query without a name", "query/", "QueryRaw", "None", "Snapshot", "name of a saved query"},
 		{"saved query outside its folder", "query/../x", "QueryRaw", "None", "Snapshot", "name of a saved query"},
 		{"another case", "api/Machines", "MachinesRaw", "lastSeen", "Incr", `SourceTable: "api/Machines" is written api/machines`},
@@ -51,12 +56,15 @@ func TestRow_ChecksSourcesBesideHuntingTables(t *testing.T) {
 }
 
 func TestDefaultRow_IsOneThatMayBe(t *testing.T) {
-	for _, s := range schema.Sources() {
+	for _, s := range slices.Concat(schema.Sources(), schema.SavedQueries()) {
 		row, ok := plan.DefaultRow(s.Name)
 		table, err := row.Table()
 		if !ok || err != nil || table.Kind() != s.Kind {
 			t.Errorf("%s: %v, kind %s, %v", s.Name, ok, table.Kind(), err)
 		}
+	}
+	if row, _ := plan.DefaultRow("query/FailedLogons"); row.LoadType != "Incr" || row.WatermarkColumn != "HourEnd" || row.DestinationTable != "QueryFailedLogonsRaw" {
+		t.Errorf("a saved query has the row %v, want the one that its file recommends", row)
 	}
 	if row, ok := plan.DefaultRow("DeviceInfo"); ok {
 		t.Errorf("a hunting table has the row %v", row)

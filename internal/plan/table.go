@@ -59,6 +59,9 @@ type Table struct {
 	// bytes a row of its destination may be; both of a run's table only.
 	Filters  []Filter `json:"Filters,omitempty"`
 	RowLimit int64    `json:"RowLimit,omitzero"`
+
+	// Query is the text of a saved query; of a run's table only, see ForRun.
+	Query SavedQuery `json:"Query,omitzero"`
 }
 
 // Row is MigrationConfiguration as it is stored, before any check.

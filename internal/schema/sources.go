@@ -47,7 +47,7 @@ type Source struct {
 	Short       string // in routes, names of blobs, messages and on the command line: no slash, lower case
 	Destination string // raw table in ADX that is meant for it
 	View        string // typed view
-	Kind        Kind   // List or Files
+	Kind        Kind   // List, Files or Query
 	API         string // APIGraph or APIMDE
 	Bucket      string // sources of one bucket share PerMinute and PerHour, in a quota blob of its own
 	Path        string // of the request, below the API's base URL
@@ -98,28 +98,25 @@ var sources = sync.OnceValue(func() []Source {
 	return all
 })
 
-// Sources returns all sources beside the hunting tables, by name. The caller owns the
+// Sources returns the lists and file exports, by name. The caller owns the
 // slice but not what its sources share.
 func Sources() []Source { return slices.Clone(sources()) }
 
 // LookupSource returns the source that a person means by its name, short name or
 // destination, in any letter case.
 func LookupSource(name string) (Source, bool) {
-	for _, s := range sources() {
-		if strings.EqualFold(name, s.Name) || strings.EqualFold(name, s.Short) || strings.EqualFold(name, s.Destination) {
-			return s, true
-		}
+	if i := slices.IndexFunc(sources(), func(s Source) bool { return s.isMeant(name) }); i >= 0 {
+		return sources()[i], true
 	}
-	return Source{}, false
+	return lookupSaved(func(s Source) bool { return s.isMeant(name) })
 }
 
 // SourceNamed returns the source of that exact name.
 func SourceNamed(name string) (Source, bool) {
-	i := slices.IndexFunc(sources(), func(s Source) bool { return s.Name == name })
-	if i < 0 {
-		return Source{}, false
+	if i := slices.IndexFunc(sources(), func(s Source) bool { return s.Name == name }); i >= 0 {
+		return sources()[i], true
 	}
-	return sources()[i], true
+	return lookupSaved(func(s Source) bool { return s.Name == name })
 }
 
 // KindOf tells how a SourceTable is read. What is neither catalogued nor a saved query

@@ -73,7 +73,9 @@ func TestPackage_IsReproducibleAndRuns(t *testing.T) {
 	}
 
 	root := filepath.Join(t.TempDir(), "wwwroot")
-	want := []string{"LICENSE", "THIRD-PARTY-NOTICES.txt", "deadletter/function.json", "handler", "host.json", "migrate/function.json", "schedule/function.json", "setup/function.json", "tables/function.json"}
+	want := []string{"LICENSE", "THIRD-PARTY-NOTICES.txt", "deadletter/function.json", "handler", "host.json", "migrate/function.json", "queries/AlertEntities.kql", "queries/EmailThreats.kql",
+		"queries/ExploitableSoftware.kql", "queries/FailedLogons.kql", "queries/FileHashes.kql", "queries/HostLogons.kql", "queries/Hosts.kql", "queries/PublicConnections.kql",
+		"queries/ScriptDownloads.kql", "queries/Users.kql", "schedule/function.json", "setup/function.json", "tables/function.json"}
 	if names := unpack(t, one, root); !slices.Equal(names, want) {
 		t.Errorf("the package holds %v, want %v", names, want)
 	}
