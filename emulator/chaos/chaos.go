@@ -33,7 +33,7 @@ type Options struct {
 	Seed      uint64 // of the first schedule; the others follow
 	HostEvery int    // every n-th schedule runs under the Functions host; 0: none
 	HostOnly  bool   // all do
-	Instances int    // of every schedule, 1 or 2; 0: two in every third
+	Instances int    // of every schedule, 1 or 2; 0: two in every third and in every second under the host
 	App       stack.App
 	Parallel  int // schedules at a time; zero is 8
 	Verbose   bool
@@ -45,7 +45,7 @@ type Options struct {
 // Report is the outcome of a run.
 type Report struct {
 	Schedules, Hosted, Failed, Stalled int
-	Shared                             int // with two instances
+	Shared, HostedShared               int // with two instances; of them under the host
 	Kills                              int
 	Faults                             map[string]int
 	Total                              Verdict
@@ -103,13 +103,9 @@ func Run(ctx context.Context, e *Env, o Options) (Report, error) {
 			break
 		}
 		seed := o.Seed + uint64(i)
-		hosted := o.HostOnly || o.HostEvery > 0 && seed%uint64(o.HostEvery) == 0
 		wait.Go(func() {
 			defer func() { <-seats }()
-			s := scriptOf(seed, hosted)
-			if o.Instances == 2 || o.Instances == 0 && seed%3 == 0 {
-				s = s.shared()
-			}
+			s := o.script(seed)
 			one, err := play(ctx, e, s, o)
 			mu.Lock()
 			defer mu.Unlock()
@@ -130,6 +126,17 @@ func Run(ctx context.Context, e *Env, o Options) (Report, error) {
 		firstErr = ctx.Err()
 	}
 	return report, firstErr
+}
+
+// script is the schedule of a seed as the options want it.
+func (o Options) script(seed uint64) script {
+	hosted := o.HostOnly || o.HostEvery > 0 && seed%uint64(o.HostEvery) == 0
+	s := scriptOf(seed, hosted)
+	alternate := hosted && !o.HostOnly && seed/uint64(o.HostEvery)%2 == 1
+	if o.Instances == 2 || o.Instances == 0 && (seed%3 == 0 || alternate) {
+		s = s.shared()
+	}
+	return s
 }
 
 // played is one schedule's outcome.
@@ -198,6 +205,9 @@ func (r *Report) add(p played) {
 	}
 	if p.plan.instances() > 1 {
 		r.Shared++
+		if p.plan.hosted {
+			r.HostedShared++
+		}
 	}
 	for name, n := range p.faults {
 		r.Faults[name] += n
@@ -252,7 +262,7 @@ func (r Report) Table() string {
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, "%8d  %s\n", r.Faults[name], name)
 	}
-	fmt.Fprintf(&b, "%d schedules (%d under the Functions host, %d with two instances, %d undecided because the machine stood still), %d runs ended with success, %d promises judged, %d rows, %d null in ADX, surplus %d (%d removed by the command of a Surplus row), %.0f s\n",
-		r.Schedules, r.Hosted, r.Shared, r.Stalled, r.Total.Runs, r.Total.Promises, r.Total.Rows, r.Total.Nulls, r.Total.Surplus, r.Total.Reported, r.Took.Seconds())
+	fmt.Fprintf(&b, "%d schedules (%d under the Functions host, %d with two instances, %d of them under the host, %d undecided because the machine stood still), %d runs ended with success, %d promises judged, %d rows, %d null in ADX, surplus %d (%d removed by the command of a Surplus row), %.0f s\n",
+		r.Schedules, r.Hosted, r.Shared, r.HostedShared, r.Stalled, r.Total.Runs, r.Total.Promises, r.Total.Rows, r.Total.Nulls, r.Total.Surplus, r.Total.Reported, r.Took.Seconds())
 	return b.String()
 }

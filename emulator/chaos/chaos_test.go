@@ -82,8 +82,23 @@ func TestSchedules_UnderTheFunctionsHost(t *testing.T) {
 	}
 	r, err := Run(t.Context(), e, Options{Schedules: n, Seed: 21, HostOnly: true, App: app})
 	report(t, r, err)
-	if r.Kills == 0 {
-		t.Error("no handler was killed")
+	if r.Kills == 0 || r.HostedShared != n {
+		t.Errorf("%d handlers were killed, %d schedules had two instances; want some, and all", r.Kills, r.HostedShared)
+	}
+}
+
+// Of a few schedules already some are under the host with two instances, some with one.
+func TestOptions_ScriptsOfEveryKind(t *testing.T) {
+	met := map[string]int{}
+	for seed := uint64(1); seed <= 40; seed++ {
+		s := (Options{HostEvery: 20}).script(seed)
+		met[fmt.Sprintf("hosted %v, instances %d", s.hosted, s.instances())]++
+		if two := (Options{HostEvery: 20, Instances: 2}).script(seed).instances(); two != 2 {
+			t.Errorf("seed %d has %d instances, want 2", seed, two)
+		}
+	}
+	if len(met) != 4 {
+		t.Errorf("kinds of schedules: %v, want all four", met)
 	}
 }
 

@@ -44,3 +44,44 @@ func TestOwnIdentity_SignsInWhereTheClusterIs(t *testing.T) {
 		}
 	}
 }
+
+// Every cloud as a person writes it, by every API: where the handler asks, and what for,
+// through the settings. docs/config.md has the same table.
+func TestSettings_EveryCloudByEveryAPI(t *testing.T) {
+	const global = "https://api.securitycenter.microsoft.com"
+	for _, tt := range []struct{ cloud, authority, graph, mde, audience string }{
+		{"", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://api.security.microsoft.com", global},
+		{"Global", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://api.security.microsoft.com", global},
+		{"us", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://us.api.security.microsoft.com", global},
+		{"EU", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://eu.api.security.microsoft.com", global},
+		{"uk", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://uk.api.security.microsoft.com", global},
+		{"au", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://au.api.security.microsoft.com", global},
+		{"swa", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://swa.api.security.microsoft.com", global},
+		{"ina", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://ina.api.security.microsoft.com", global},
+		{"aea", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://aea.api.security.microsoft.com", global},
+		{"gcc", "https://login.microsoftonline.com/", "https://graph.microsoft.com", "https://api-gcc.securitycenter.microsoft.us", "https://api-gcc.securitycenter.microsoft.us"},
+		{"gcc-high", "https://login.microsoftonline.us/", "https://graph.microsoft.us", "https://api-gov.securitycenter.microsoft.us", "https://api-gov.securitycenter.microsoft.us"},
+		{"dod", "https://login.microsoftonline.us/", "https://dod-graph.microsoft.us", "https://api-gov.securitycenter.microsoft.us", "https://api-gov.securitycenter.microsoft.us"},
+	} {
+		for _, api := range []string{"graph", "mde", "auto"} {
+			env := map[string]string{
+				"DEFENDER_CLOUD": tt.cloud, "DEFENDER_API": api, "DEFENDER_TENANT_ID": "11111111-2222-3333-4444-555555555555", "DEFENDER_CREDENTIAL": "managed-identity",
+				"ADX_CLUSTER_URL": "https://c.westeurope.kusto.windows.net", "ADX_DATABASE": "d", "MIGRATION_QUEUE": "migrations", "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+			}
+			cfg, err := config.Read(func(name string) string { return env[name] })
+			if err != nil {
+				t.Fatalf("%s by %s: %v", tt.cloud, api, err)
+			}
+			d := cfg.Defender
+			for _, used := range apis(d) {
+				base, audience := tt.graph, tt.graph
+				if used == defender.MDE {
+					base, audience = tt.mde, tt.audience
+				}
+				if e := endpoint(d, used); e.BaseURL != base || e.Scope != audience+"/.default" || place(d).Authority() != tt.authority {
+					t.Errorf("%s by %s: %s is asked with %s of %s; want %s with %s of %s", tt.cloud, used, e.BaseURL, e.Scope, place(d).Authority(), base, audience, tt.authority)
+				}
+			}
+		}
+	}
+}
