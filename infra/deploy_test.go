@@ -10,7 +10,7 @@ import (
 // The page names every choice that azd or the template offers, and no other.
 func TestDeployPage_NamesEveryChoice(t *testing.T) {
 	page := read(t, "../docs/deploy.md")
-	offered := map[string]bool{"SETUP_LOAD": true, "ADX_READERS": true} // of the hooks
+	offered := map[string]bool{"SETUP_LOAD": true, "ADX_READERS": true, "DEFENDER_SOURCES": true} // of the hooks
 	for _, m := range regexp.MustCompile(`\$\{([A-Z_]+)`).FindAllStringSubmatch(read(t, "main.parameters.json"), -1) {
 		offered[m[1]] = true
 		if !strings.Contains(page, "`"+m[1]+"`") {
@@ -37,7 +37,7 @@ func TestDeployPage_NamesEveryChoice(t *testing.T) {
 		}
 	}
 	hooks := read(t, "hooks/postprovision.sh")
-	for _, name := range []string{"SETUP_LOAD", "ADX_READERS"} {
+	for _, name := range []string{"SETUP_LOAD", "ADX_READERS", "DEFENDER_SOURCES"} {
 		if !strings.Contains(hooks, "${"+name) {
 			t.Errorf("docs/deploy.md names %s, which no hook reads", name)
 		}

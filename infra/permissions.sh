@@ -20,6 +20,7 @@ usage: sh infra/permissions.sh COMMAND [OPTION VALUE]...
                        Values of DEFENDER_API are taken, too: auto is graph and mde
   --cloud CLOUD        global (default), gcc, gcc-high or dod
   --vault NAME         Key Vault of the secret or certificate; without it both wait for one
+  --secret-name NAME   the secret in the vault; default defender-client-secret
   --name NAME          display name of the application; default Defender2ADX
   --client-id ID       application that is there already
   --principal-id ID    object id of the managed identity (managed-identity, federated)
@@ -61,6 +62,7 @@ while [ $# -gt 0 ]; do
 	--sources) sources=$2 ;;
 	--cloud) cloud=$2 ;;
 	--vault) vault=$2 ;;
+	--secret-name) secret_name=$2 ;;
 	--name) name=$2 ;;
 	--client-id) client_id=$2 ;;
 	--principal-id) principal_id=$2 ;;
@@ -75,6 +77,9 @@ done
 case $credential in secret | certificate | federated | managed-identity) ;; *) die "--credential: want secret, certificate, federated or managed-identity, got $credential" ;; esac
 case $days in '' | *[!0-9]* | ????*) die "--days: want 1 to 365, got $days" ;; esac
 [ "$days" -ge 1 ] && [ "$days" -le 365 ] || die "--days: want 1 to 365, got $days"
+case $secret_name in '' | *[!A-Za-z0-9-]*) die "--secret-name: want letters, digits and hyphens, got $secret_name" ;; esac
+named=''
+[ "$secret_name" = defender-client-secret ] || named=" --secret-name $secret_name"
 case $name in *[!A-Za-z0-9._\ -]*) die "--name: want letters, digits, blanks, dots, hyphens and underscores" ;; esac
 
 # wanted: the lines of the list for the sources, each an API and a role.
@@ -421,7 +426,7 @@ rotate)
 	case $credential in
 	secret)
 		new_secret
-		say next "the handler takes the new secret when the old one is refused; then run: sh infra/permissions.sh retire --client-id $client_id --vault $vault"
+		say next "the handler takes the new secret when the old one is refused; then run: sh infra/permissions.sh retire --client-id $client_id --vault $vault$named"
 		;;
 	certificate)
 		new_certificate

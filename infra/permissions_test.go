@@ -336,6 +336,10 @@ func TestPermissions_RotateAndRetire(t *testing.T) {
 		keys := a.Applications[0]["keyCredentials"].([]any)
 		a.Applications[0]["keyCredentials"] = append(keys, map[string]any{"displayName": "another", "key": "eA=="})
 	})
+	w.permissions("grant", "--vault", "kv", "--secret-name", "mine")
+	if a := w.load(); len(a.Secrets) != 2 || a.Secrets[1]["name"] != "mine" {
+		t.Errorf("stored %v, want a secret of the given name", a.Secrets)
+	}
 	for range 2 {
 		w.permissions("retire", "--vault", "kv", "--credential", "certificate")
 		a := w.load()

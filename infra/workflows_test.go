@@ -115,3 +115,29 @@ func TestPages_LinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// A version that is none, or of which the changelog says nothing, is not cut.
+func TestRelease_WantsAVersionThatTheChangelogHas(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{
+		"": "want a version", "1.2": "want a version", "v1.2.3": "want a version", "1.2.3; rm x": "want a version", "99.98.97": `CHANGELOG.md has no section "## 99.98.97"`,
+	} {
+		cmd := exec.CommandContext(t.Context(), "sh", "../tools/release.sh")
+		cmd.Env = append(os.Environ(), "VERSION="+version, "MAKE=false", "GO=false")
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%q: %v\n%s\nwant %q", version, err, out, want)
+		}
+	}
+	// The workflow publishes what the script builds, and describes every handler of it.
+	script, workflow := read(t, "../tools/release.sh"), read(t, "../.github/workflows/release.yml")
+	for _, platform := range []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64"} {
+		if !strings.Contains(script, platform) {
+			t.Errorf("there is no handler for %s in a release", platform)
+		}
+	}
+	for _, line := range []string{"path: build/release\n", "subject-path: build/release/handler-*\n", "subject-path: build/release/*\n"} {
+		if !strings.Contains(workflow, line) {
+			t.Errorf("release.yml lacks %q", line)
+		}
+	}
+}

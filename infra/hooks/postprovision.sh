@@ -76,6 +76,10 @@ federated)
 		say "left, for a Privileged Role Administrator of the tenant of Defender: sh infra/permissions.sh consent --client-id ${DEFENDER_CLIENT_ID-} $common$login"
 	fi
 	;;
-*) say "left, unless it was done before: sh infra/permissions.sh grant --credential $credential --client-id ${DEFENDER_CLIENT_ID-} --vault $vault $common$login$open" ;;
+*)
+	named=''
+	case ${DEFENDER_SECRET_NAME:-defender-client-secret} in defender-client-secret) ;; *) named=" --secret-name $DEFENDER_SECRET_NAME" ;; esac
+	say "left, unless it was done before: sh infra/permissions.sh grant --credential $credential --client-id ${DEFENDER_CLIENT_ID-} --vault $vault$named $common$login$open"
+	;;
 esac
 say "if the first deployment is refused with InaccessibleStorageException, the roles are too young: azd deploy again in some minutes"
