@@ -23,7 +23,7 @@ const (
 // catalogue returns every mutant. Most are what other collectors of the same
 // data do, or did until it lost rows.
 func catalogue() []mutant {
-	return slices.Concat(windowMutants(), countMutants(), sendMutants(), fenceMutants(), endMutants(), answerMutants(), scheduleMutants(), storedMutants(), processMutants(), accountMutants(), adxMutants(), answerTableMutants(), idleMutants(), signInMutants(), viewMutants(), commandMutants(), instanceMutants(), sourceMutants(), savedMutants())
+	return slices.Concat(windowMutants(), countMutants(), sendMutants(), fenceMutants(), endMutants(), answerMutants(), scheduleMutants(), storedMutants(), processMutants(), accountMutants(), adxMutants(), answerTableMutants(), idleMutants(), signInMutants(), viewMutants(), commandMutants(), instanceMutants(), sourceMutants(), savedMutants(), exportMutants())
 }
 
 // pipelineTests are tests of the pipeline against a world in memory.

@@ -13,12 +13,9 @@ import (
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
-// wireExports gives the instance its file exports, where its cloud has them.
+// wireExports gives the instance its file exports.
 func (i *instance) wireExports(cred azcore.TokenCredential, calls *quota.Quota, o Options) error {
 	at := restEndpoint(i.Defender, defender.MDE)
-	if at.BaseURL == "" {
-		return nil
-	}
 	exports, err := defender.NewExports(defender.Config{
 		BaseURL: at.BaseURL, Scope: at.Scope, Credential: cred, Transport: o.Transport,
 		AnswerTimeout: o.Waits.Answer, IdleTimeout: o.Waits.Idle, Now: o.Clock.Now, Logger: o.Log,

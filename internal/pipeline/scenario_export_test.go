@@ -24,6 +24,9 @@ func TestScenario_X1_ExportIsCopiedOncePerGeneration(t *testing.T) {
 	}
 	sent, said := len(w.sent), len(w.audits)
 	w.run(5 * time.Hour)
+	if s := w.state(t, exportKey); w.now.Sub(s.LastStarted) > time.Hour || w.now.Sub(s.Served) > time.Hour {
+		t.Errorf("looked at last %v, by the state", s.LastStarted)
+	}
 	if len(w.sent) != sent || len(w.audits) != said || len(w.config) != 2 || w.tried["export"] != 6 {
 		t.Errorf("an unchanged export: %d files sent again, %d calls:%s", len(w.sent)-sent, w.tried["export"], w.story())
 	}
@@ -337,4 +340,36 @@ func TestScenario_X12_ExportIsRefused(t *testing.T) {
 	w.mend()
 	w.run(time.Hour)
 	w.current(t)
+}
+
+// ADX shows a part of a file while its ingestion goes on, and reports the end between
+// two looks: the rows that count are those of a look after the report.
+func TestScenario_X13_RowsSeenBeforeTheReport(t *testing.T) {
+	w := newExportWorld(14, 4)
+	var whole [][]int
+	w.repeatedly(1, 0, "landed", func(*process) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.land()
+		for i := range w.extents {
+			if len(w.extents) == 4 && len(whole) < 4 {
+				whole = append(whole, w.extents[i].ids)
+				w.extents[i].ids = w.extents[i].ids[:1]
+			}
+		}
+		return nil
+	})
+	w.before(1, "status", func(*process) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i := range w.extents {
+			w.extents[i].ids = whole[i]
+		}
+		return nil
+	})
+	w.run(time.Hour)
+	w.current(t)
+	if len(whole) != 4 || len(w.voids) != 0 || w.count(exportKey.Source, plan.Surplus) != 0 {
+		t.Errorf("%d files, %d hidden:%s", len(whole), len(w.voids), w.story())
+	}
 }

@@ -1,0 +1,45 @@
+package mutants
+
+// exportMutants lose files of exports, double them, or tell their addresses.
+func exportMutants() []mutant {
+	const (
+		exportFile = "internal/pipeline/export.go"
+		ofExports  = "internal/defender/export.go"
+	)
+	return []mutant{
+		one("address-used-for-ever", "a file is sent again by the address that did not work",
+			exportFile, " || !o.asked.After(o.stale) {", " {", pipelineTests("^TestScenario_X2_")),
+		one("address-for-each-file", "new addresses are asked for once for each file that failed",
+			exportFile, "	if before.After(o.stale) {\n		o.stale = before\n", "	if !before.IsZero() {\n		o.stale = o.asked\n", pipelineTests("^TestScenario_X2_")),
+		one("generations-mixed", "files of a newer export are sent for an older one",
+			exportFile, "	if !o.Generated.Equal(r.ledger.SnapshotTime) {", "	if false {", pipelineTests("^TestScenario_X5_")),
+		one("export-torn-for-ever", "an export that is made anew all the time is begun again without end",
+			"internal/pipeline/finish.go", "	if r.table.IsExport() && r.m.state.Restarts >= maxRestarts {", "	if false {", pipelineTests("^TestScenario_X5_NewGenerationEachTime$")),
+		one("part-of-an-export-shown", "the audit row of an export that lacks files names its run",
+			exportFile, "	row.Calls = l.Calls + r.calls.taken()\n", "	row = ofRun(row, l)\n", pipelineTests("^TestScenario_X5_NewGenerationEachTime$")),
+		one("export-copied-each-tick", "an unchanged export is copied again",
+			exportFile, "	case len(l.Slices) > 0 && generated.After(mark):", "	case len(l.Slices) > 0:", pipelineTests("^TestScenario_X1_")),
+		one("export-asked-for-each-tick", "an unchanged export counts as never looked at",
+			exportFile, "	m.state.LookedAt(l.Started, m.lease.ServiceNow())\n", "", pipelineTests("^TestScenario_X1_")),
+		one("export-of-nothing-shown", "an export without files is a snapshot of nothing",
+			exportFile, "	case len(l.Slices) > 0 && generated.After(mark):", "	case generated.After(mark):", pipelineTests("^TestScenario_X7_")),
+		one("part-of-a-file-counts", "a file that ADX took in in part counts as whole",
+			exportFile, "	case report.State == plan.IngestPartial, report", "	case report", pipelineTests("^TestScenario_X3_")),
+		one("part-of-a-file-succeeds", "a report of a part is read as one of success",
+			"internal/adx/ingeststatus.go", "		s.State = plan.IngestPartial\n", "		s.State = plan.IngestSucceeded\n", suite{"internal/adx", "^TestVerdict_"}),
+		one("rows-from-before-the-report", "a file's rows are those of a look before its ingestion had ended",
+			"internal/pipeline/confirm.go", "		if succeeded {\n", "		if false {\n", pipelineTests("^TestScenario_X13_")),
+		one("address-in-the-ledger", "the ledger keeps the signed address of a file",
+			"internal/plan/export.go", "Blob{Path: f.Name,", "Blob{Path: f.URL.Reveal(),", pipelineTests("^TestScenario_X1_")),
+		one("exports-take-hunting-calls", "exports are counted by the quota of hunting",
+			"internal/pipeline/calls.go", "	of.ready, of.quota = ports.Exports.Ready, ports.ExportQuota\n", "	of.ready = ports.Exports.Ready\n", pipelineTests("^TestScenario_X10_")),
+		one("export-by-plain-http", "files are fetched from an address that anybody can listen to",
+			ofExports, "err != nil || !address.Trusted(u) || u", "err != nil || u", suite{"internal/defender", "^TestExports_FailuresHaveAKind"}),
+		one("files-of-one-name", "of two files of one name one is dropped",
+			ofExports, "		case twice && host == u.Host:\n", "		case twice:\n", suite{"internal/defender", "^TestExports_FailuresHaveAKind"}),
+		one("file-read-as-somebody-else", "an address may have the cluster read as another identity",
+			"internal/adx/ingest.go", " || strings.Contains(signed, \";\") {", " {", suite{"internal/adx", "^TestEnqueue_RefusesAFile"}),
+		one("export-at-the-hunting-address", "exports are asked for where the address of another API points",
+			"handler/app/exports.go", "			d.BaseURL = \"\"\n", "", suite{"handler/app", "^TestRestEndpoint_"}),
+	}
+}
