@@ -60,6 +60,23 @@ func TestScenario_X2_AddressesExpire(t *testing.T) {
 	}
 }
 
+// The same while one invocation looks on.
+func TestScenario_X2_AddressesExpireAtOnce(t *testing.T) {
+	w := newExportWorld(2, 8)
+	w.exports.signedFor = 3 * time.Second
+	w.after(8, "enqueue", func(*process) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.delay, w.exports.signedFor = time.Second, time.Hour
+		return nil
+	})
+	w.run(time.Hour)
+	w.current(t)
+	if w.tried["acquire"] != 1 || w.tried["export"] != 2 || len(w.sent) != 16 {
+		t.Errorf("%d invocations, %d calls, %d files sent; want 1, 2 and 16:%s", w.tried["acquire"], w.tried["export"], len(w.sent), w.story())
+	}
+}
+
 // A file is taken in in part: what is there is hidden and the file sent once more.
 func TestScenario_X3_FileTakenInInPart(t *testing.T) {
 	w := newExportWorld(3, 6)
@@ -141,18 +158,23 @@ func TestScenario_X4_RowsThatGrow(t *testing.T) {
 // The export is made anew while files must be asked for again: the snapshot starts
 // again, and nothing of the old one is shown.
 func TestScenario_X5_NewGenerationInMidRun(t *testing.T) {
-	w := newExportWorld(6, 6)
-	w.exports.signedFor, w.delay = time.Minute, 2*time.Minute
-	if err := w.wakeExport(plan.Scheduled); err != nil {
-		t.Fatal(err)
-	}
-	w.deliverDue(3 * time.Minute)
-	w.generate(8)
-	w.delay, w.exports.signedFor = 5*time.Second, time.Hour
-	w.run(time.Hour)
-	w.current(t)
-	if w.count(exportKey.Source, plan.Torn) != 0 || !strings.Contains(w.last().Note, "begun again 1 times") {
-		t.Errorf("audit:%s", w.story())
+	for _, renamed := range []bool{true, false} {
+		w := newExportWorld(6, 6)
+		w.exports.renamed = renamed
+		w.now = w.now.Add(time.Minute)
+		w.generate(6)
+		w.exports.signedFor, w.delay = time.Minute, 2*time.Minute
+		if err := w.wakeExport(plan.Scheduled); err != nil {
+			t.Fatal(err)
+		}
+		w.deliverDue(3 * time.Minute)
+		w.generate(8)
+		w.delay, w.exports.signedFor = 5*time.Second, time.Hour
+		w.run(time.Hour)
+		w.current(t)
+		if w.count(exportKey.Source, plan.Torn) != 0 || !strings.Contains(w.last().Note, "begun again 1 times") {
+			t.Errorf("audit:%s", w.story())
+		}
 	}
 }
 

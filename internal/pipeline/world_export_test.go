@@ -25,6 +25,7 @@ type exports struct {
 	of        map[time.Time][]int // rows of every generation
 	signedFor time.Duration
 	silent    bool // no status of an ingestion is ever reported
+	renamed   bool // the files of each generation have names of their own
 	ids       int
 	taken     []time.Time // calls
 }
@@ -37,7 +38,7 @@ func newExportWorld(seed uint64, files int) *world {
 	w := newWorld(seed)
 	w.config = []plan.Row{{SourceTable: exportKey.Source, DestinationTable: "SoftwareVulnerabilitiesExportRaw", WatermarkColumn: "None", LoadType: "Snapshot", IsActive: true,
 		LastRefreshedTime: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC), Ingested: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}}
-	w.exports = exports{files: map[string][]int{}, of: map[time.Time][]int{}, signedFor: time.Hour}
+	w.exports = exports{files: map[string][]int{}, of: map[time.Time][]int{}, signedFor: time.Hour, renamed: true}
 	w.generate(files)
 	return w
 }
@@ -48,7 +49,10 @@ func (w *world) generate(files int) {
 	e.generated, e.names = w.now.Truncate(time.Second), nil
 	for i := range files {
 		name := fmt.Sprintf("/tvm-export/%s/part-%05d.json.gz", e.generated.Format("2006-01-02/150405"), i)
-		e.names = append(e.names, name)
+		if !e.renamed {
+			name = fmt.Sprintf("/tvm-export/part-%05d.json.gz", i)
+		}
+		e.names, e.files[name] = append(e.names, name), nil
 		for range i + 1 {
 			e.files[name] = append(e.files[name], e.ids)
 			e.of[e.generated] = append(e.of[e.generated], e.ids)
