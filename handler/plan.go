@@ -24,7 +24,8 @@ type planCommand struct {
 func (planCommand) Help() string {
 	return `Counts as the run will, plans as the run will, and writes nothing but the calls
 into the quota. Where the width of a table's rows is not known yet, about 2,000
-rows are fetched and dropped. Bytes are of uncompressed JSON.
+rows are fetched and dropped. Bytes are of uncompressed JSON. Of a file export its
+files and when they were made: nobody knows their rows beforehand.
 
 Example:
 
@@ -48,7 +49,9 @@ type planned struct {
 	BytesPerYear    int64      `json:"bytesPerYear"`
 	CallsPerDay     int64      `json:"callsPerDay"`
 	AllowancePerDay int64      `json:"allowancePerDay"`
-	Asked           int        `json:"callsMade"` // by the plan itself
+	Asked           int        `json:"callsMade"`               // by the plan itself
+	Files           int        `json:"files,omitempty"`         // of a file export
+	Generated       *time.Time `json:"generatedTime,omitempty"` // of a file export
 	Notes           []string   `json:"notes,omitempty"`
 	Problem         string     `json:"problem,omitempty"`
 }
@@ -94,7 +97,11 @@ func (c planCommand) Run(p *process) error {
 func printPlans(p *process, all []planned, sum planned) {
 	g := &grid{head: []string{"TABLE", "ROWS", "SLICES", "CALLS", "MINUTES", "A DAY", "A YEAR"}}
 	add := func(name string, one planned) {
-		g.add(name, fmt.Sprint(one.Rows), fmt.Sprint(one.Slices), fmt.Sprint(one.Calls), fmt.Sprintf("%.1f", one.Minutes),
+		rows := fmt.Sprint(one.Rows)
+		if one.Generated != nil {
+			rows = "?"
+		}
+		g.add(name, rows, fmt.Sprint(one.Slices), fmt.Sprint(one.Calls), fmt.Sprintf("%.1f", one.Minutes),
 			size(float64(one.BytesPerDay)), size(float64(one.BytesPerYear)))
 	}
 	for _, one := range all {
@@ -125,7 +132,11 @@ func (g *program) planOne(ctx context.Context, row plan.Candidate) (planned, err
 	if err != nil {
 		return one, err
 	}
-	one.tell(f, allowance, g.RunsPerDay(f.Table))
+	if f.Table.IsExport() {
+		one.tellExport(f)
+	} else {
+		one.tell(f, allowance, g.RunsPerDay(f.Table))
+	}
 	if !row.IsActive {
 		one.Notes = append(one.Notes, "the table is switched off: `handler on "+row.SourceTable+"` switches it on")
 	}
@@ -161,4 +172,20 @@ func (one *planned) tell(f pipeline.Forecast, allowance app.Allowance, runsPerDa
 	if int64(math.Ceil(fetches)) > one.AllowancePerDay {
 		one.Notes = append(one.Notes, fmt.Sprintf("exceeds your quota: stream this one; a day brings %.0f rows, which take %.0f calls of the %d that a day allows", perDay, math.Ceil(fetches), one.AllowancePerDay))
 	}
+}
+
+// tellExport fills in what the forecast of a file export says.
+func (one *planned) tellExport(f pipeline.Forecast) {
+	one.OpenRun, one.Slices, one.Runs, one.Calls, one.Notes = f.OpenRun, f.Slices, f.Runs, f.Calls, f.Notes
+	one.Files, one.Generated = len(f.Export.Files), instant(f.Export.Generated)
+	about := fmt.Sprintf("%d files, made %s; ADX will tell how many rows they hold", one.Files, plan.Stamp(f.Export.Generated))
+	switch {
+	case f.OpenRun != "":
+		about += "; run " + f.OpenRun + " is open and will be gone on with"
+	case one.Files == 0:
+		about = "the export of " + plan.Stamp(f.Export.Generated) + " holds no file: nothing will be copied"
+	case f.Runs == 0:
+		about += ": copied before"
+	}
+	one.Notes = append(one.Notes, about)
 }

@@ -78,7 +78,8 @@ func TestExport_ArrivesOncePerGeneration(t *testing.T) {
 	s.setup("none")
 	s.configureExport(source, raw)
 	// The quota of exports by a shorter clock: 5 calls a minute would keep the test waiting.
-	s.serve(map[string]string{"DEFENDER_QUOTA_MINUTE": "1s", "DEFENDER_QUOTA_HOUR": "1s"}, funchost.Options{})
+	quick := map[string]string{"DEFENDER_QUOTA_MINUTE": "1s", "DEFENDER_QUOTA_HOUR": "1s"}
+	s.serve(quick, funchost.Options{})
 
 	s.tick()
 	first := s.successes(source, 1)[0]
@@ -96,7 +97,17 @@ func TestExport_ArrivesOncePerGeneration(t *testing.T) {
 		t.Errorf("%d Success rows", n)
 	}
 
+	if said, code := s.says(s.commandLine(quick, "plan", source, "--output", "json")); code != 0 || !strings.Contains(said, `"generatedTime":"`) || !strings.Contains(said, "copied before") {
+		t.Errorf("plan: %d\n%s", code, said)
+	}
+
 	s.Hunting.Regenerate()
+	if said, code := s.says(s.commandLine(quick, "plan", "softwarevulnerabilities")); code != 0 || !strings.Contains(said, "7 files, made ") || strings.Contains(said, "copied before") {
+		t.Errorf("plan of a new generation: %d\n%s", code, said)
+	}
+	if n := s.Cluster.Count(stack.Database, raw); n != rows {
+		t.Errorf("after the plans there are %d rows", n)
+	}
 	s.tick()
 	second := s.successes(source, 2)[1]
 	if second.RecordCount != rows || second.RunID == first.RunID || s.shot(raw, second.RunID) != (shot{rows, rows, 7, 1}) {

@@ -29,6 +29,7 @@ type Forecast struct {
 	Width   float64     // bytes a row, of uncompressed JSON; 0: no row was there to tell
 	Target  int64       // rows that a slice holds at most
 	PerDay  int64       // rows that the last day brought, as far as it has settled; of a snapshot all rows
+	Export  plan.Export // of a file export: what is offered now; its rows are not known
 	Notes   []string    // what the run's audit row would say
 }
 
@@ -70,6 +71,9 @@ func (m *migration) forecast(ctx context.Context) (Forecast, error) {
 		ledger = nil
 	}
 	f := Forecast{Table: m.inForce}
+	if f.Table.IsExport() {
+		return m.forecastExport(ctx, f, ledger)
+	}
 	var cells []plan.Slice
 	if ledger != nil {
 		f.OpenRun = ledger.RunID
@@ -118,6 +122,32 @@ func (m *migration) forecast(ctx context.Context) (Forecast, error) {
 		slices := int((rows + f.Target - 1) / f.Target)
 		runs := (slices + plan.MaxSlices - 1) / plan.MaxSlices
 		f.Slices, f.Runs, f.Calls = f.Slices+slices, f.Runs+runs, f.Calls+slices+runs
+	}
+	return f, nil
+}
+
+// forecastExport is forecast for a file export: its slices are files, of which nobody
+// knows the rows. open is the run that would be gone on with; nil: a new one.
+func (m *migration) forecastExport(ctx context.Context, f Forecast, open *plan.Ledger) (Forecast, error) {
+	if open != nil {
+		f.OpenRun = open.RunID
+		call := m.callerFor(f.Table)
+		export, err := m.ports.Exports.Export(ctx, call, f.Table)
+		if f.Asked = call.taken(); err != nil {
+			return f, err
+		}
+		m.offer.take(export, m.ports.Clock.Now())
+	} else {
+		ledger, _, err := m.open(ctx)
+		if f.Asked = 1; err != nil {
+			return f, err
+		}
+		open = ledger
+	}
+	f.Export = m.offer.Export
+	if open != nil {
+		f.Runs, f.Calls, f.Notes = 1, 1, open.Notes
+		f.Slices = open.Count(plan.Planned) + open.Unconfirmed()
 	}
 	return f, nil
 }

@@ -324,5 +324,12 @@ func (p *planner) snapshot(ctx context.Context) error {
 	}
 	l.Add(plan.Pack(cells, p.width.PackTarget(plan.SumRows(cells)), l.Next)...)
 	l.Open(l.Total, time.Time{})
+	if export := l.Table.ExportTwin(); export != "" && len(l.Slices) > manyScans {
+		l.Note(fmt.Sprintf("each of the %d slices of this snapshot scans the table once: %s carries the same data without hunting calls, under other names; see docs/config.md, File exports", len(l.Slices), export))
+	}
 	return nil
 }
+
+// manyScans is how many times a snapshot may scan its table before the export of the same
+// data is recommended: a slice is a range of hashes, which no index finds.
+const manyScans = 50

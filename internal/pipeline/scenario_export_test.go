@@ -3,12 +3,16 @@ package pipeline_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -393,5 +397,72 @@ func TestScenario_X13_RowsSeenBeforeTheReport(t *testing.T) {
 	w.current(t)
 	if len(whole) != 4 || len(w.voids) != 0 || w.count(exportKey.Source, plan.Surplus) != 0 {
 		t.Errorf("%d files, %d hidden:%s", len(whole), len(w.voids), w.story())
+	}
+}
+
+// A forecast of an export names its files and when they were made, and leaves nothing
+// behind: of one that is new, one that was copied, one under way and one without files.
+func TestForecast_OfAnExport(t *testing.T) {
+	forecast := func(w *world) pipeline.Forecast {
+		t.Helper()
+		p := &process{world: w}
+		before := w.written()
+		f, err := pipeline.New(w.cfg, p.ports(), slog.New(slog.DiscardHandler)).Forecast(t.Context(), reader{p}, exportKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, w.written()); diff != "" {
+			t.Errorf("the forecast left something behind:\n%s", diff)
+		}
+		if f.Asked != 1 || !f.Export.Generated.Equal(w.exports.generated) || len(f.Export.Files) != len(w.exports.names) {
+			t.Errorf("%d calls, %d files of %v", f.Asked, len(f.Export.Files), f.Export.Generated)
+		}
+		return f
+	}
+	w := newExportWorld(15, 5)
+	if f := forecast(w); f.Runs != 1 || f.Slices != 5 || f.Calls != 1 || f.OpenRun != "" {
+		t.Errorf("a new one: %+v", f)
+	}
+	w.before(3, "landed", kill)
+	if err := w.wakeExport(plan.Manual); !errors.Is(err, errDead) {
+		t.Fatal(err)
+	}
+	if f := forecast(w); f.OpenRun == "" || f.Slices != 5 {
+		t.Errorf("one under way: %+v", f)
+	}
+	w.run(time.Hour)
+	w.current(t)
+	if f := forecast(w); f.Runs != 0 || f.Slices != 0 || f.Calls != 0 {
+		t.Errorf("one that was copied: %+v", f)
+	}
+	w.now = w.now.Add(time.Hour)
+	w.generate(0)
+	if f := forecast(w); f.Runs != 0 {
+		t.Errorf("one without files: %+v", f)
+	}
+}
+
+// A snapshot by hunting that scans its table many times names the export of the same
+// data; few scans, and tables without one, do not.
+func TestMigrate_ManyScansRecommendTheExport(t *testing.T) {
+	for _, tt := range []struct {
+		source string
+		rows   int
+		want   string
+	}{
+		{"DeviceTvmSoftwareVulnerabilities", 1_200, "api/machines/SoftwareVulnerabilitiesExport"},
+		{"DeviceTvmSoftwareVulnerabilities", 100, ""},
+		{"DeviceInfo", 1_200, ""},
+	} {
+		w := newWorld(16)
+		w.config[0].SourceTable, w.config[0].LoadType = tt.source, "Snapshot"
+		for range tt.rows {
+			w.add(w.now.Add(-time.Hour)).source = tt.source
+		}
+		w.run(time.Minute)
+		got := w.last()
+		if found := strings.Contains(got.Note, "carries the same data"); found != (tt.want != "") || !strings.Contains(got.Note, tt.want) || got.Status != plan.Success {
+			t.Errorf("%s, %d rows: %+v", tt.source, tt.rows, got)
+		}
 	}
 }

@@ -19,6 +19,13 @@ type ExportFile struct {
 	URL  secret.String // its address, signed for a time
 }
 
+// ExportTwin returns the file export that carries the same data as a hunting table; ""
+// where there is none.
+func (t Table) ExportTwin() string {
+	s, _ := schema.ExportOf(t.Source)
+	return s.Name
+}
+
 // IsExport reports whether the table is a file export.
 func (t Table) IsExport() bool { return t.Kind() == schema.Files }
 

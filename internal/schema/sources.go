@@ -119,6 +119,15 @@ func SourceNamed(name string) (Source, bool) {
 	return lookupSaved(func(s Source) bool { return s.Name == name })
 }
 
+// ExportOf returns the file export that carries the same data as a hunting table.
+func ExportOf(hunting string) (Source, bool) {
+	i := slices.IndexFunc(sources(), func(s Source) bool { return s.Kind == Files && s.Twin != "" && s.Twin == hunting })
+	if i < 0 {
+		return Source{}, false
+	}
+	return sources()[i], true
+}
+
 // KindOf tells how a SourceTable is read. What is neither catalogued nor a saved query
 // is taken for a hunting table, which the service may know and we do not.
 func KindOf(source string) Kind {
