@@ -109,9 +109,19 @@ const (
 // large returns a world with pages of 10,000 rows, as the published incidents
 // have them, and rows of the last hours, each at an instant of its own.
 func large(seed uint64, rows int, hours float64) *world {
+	return inPages(seed, rows, hours, 10_000)
+}
+
+// paged is large with a tenth of the rows in pages of 1,000: as many slices, each of
+// them sooner done.
+func paged(seed uint64, rows int, hours float64) *world {
+	return inPages(seed, rows, hours, 1_000)
+}
+
+func inPages(seed uint64, rows int, hours float64, page int) *world {
 	w := newWorld(seed)
-	w.cap = 10_000
-	w.cfg.Limits.Rows = 9_500
+	w.cap = page
+	w.cfg.Limits.Rows = int64(page) * 95 / 100
 	step := time.Duration(hours * float64(time.Hour) / float64(rows))
 	for i := range rows {
 		w.add(w.now.Add(-w.cfg.Settle - time.Duration(i+1)*step).Truncate(plan.Tick))

@@ -34,7 +34,7 @@ func (w *world) spoken(t *testing.T, runs int) {
 
 // ADX took a row and the answer was lost: delivered again, it is not added again.
 func TestMigrate_ALostReplyToARowAddsItOnce(t *testing.T) {
-	w := large(61, 20_000, 20)
+	w := paged(61, 2_000, 20)
 	for n := range 6 {
 		w.after(1+2*n, "deliver", func(*process) error { return fault.As(fault.Retry, errNet) })
 	}
@@ -49,7 +49,7 @@ func TestMigrate_ALostReplyToARowAddsItOnce(t *testing.T) {
 // The state carries what must still be said: a kill between the checkpoint and
 // the rows that speak of it neither loses nor doubles them.
 func TestMigrate_KilledRightAfterTheCheckpoint(t *testing.T) {
-	w := large(62, 20_000, 20)
+	w := paged(62, 2_000, 20)
 	killed := false
 	w.ill = append(w.ill, &mishap{call: "save state", after: true, do: func(*process) error {
 		var s plan.TableState

@@ -43,7 +43,7 @@ func (w *world) complete() {
 }
 
 func TestMigrate_KilledRightAfterHidingASlice(t *testing.T) {
-	w := large(201, 20_000, 20)
+	w := paged(201, 2_000, 20)
 	halfFirst(w)
 	w.after(1, "void", func(*process) error { w.complete(); return errDead })
 	w.run(4 * hour)
@@ -51,7 +51,7 @@ func TestMigrate_KilledRightAfterHidingASlice(t *testing.T) {
 }
 
 func TestMigrate_FrozenBeforeHidingASlice(t *testing.T) {
-	w := large(202, 20_000, 20)
+	w := paged(202, 2_000, 20)
 	halfFirst(w)
 	// Its last call before it looks whether the lease is still its own.
 	w.after(1, "staged", func(*process) error {

@@ -140,7 +140,7 @@ func TestScenario_P12_TwoStarts(t *testing.T) {
 }
 
 func TestScenario_P7_HostStopsHalfWay(t *testing.T) {
-	w := large(6, 95_000, 20)
+	w := paged(6, 9_500, 20)
 	w.before(7, "fetch", kill)
 	if err := w.wake(plan.Scheduled); err != errDead {
 		t.Fatalf("the process was not killed: %v", err)
@@ -150,7 +150,7 @@ func TestScenario_P7_HostStopsHalfWay(t *testing.T) {
 	if got := w.tried["fetch"]; got != 11 {
 		t.Errorf("%d fetches for 10 slices and one kill, want 11", got)
 	}
-	if w.copied(key.Source) != 95_000 {
+	if w.copied(key.Source) != 9_500 {
 		t.Errorf("the audit row of the run must count what both processes copied:%s", w.story())
 	}
 }
@@ -184,7 +184,7 @@ func TestScenario_S2_ErrorInTheMiddleOfASnapshot(t *testing.T) {
 func TestScenario_F1_TimedOutInvocationKeepsRunning(t *testing.T) {
 	for at, n := range map[string]int{"count": 1, "fetch": 2, "stage": 2, "save ledger": 3, "enqueue": 2, "landed": 1, "save state": 2, "deliver": 1} {
 		t.Run(at, func(t *testing.T) {
-			w := large(8, 30_000, 20)
+			w := paged(8, 3_000, 20)
 			w.before(n, at, func(p *process) error {
 				w.mu.Lock()
 				w.now = w.now.Add(2 * lease)
@@ -207,7 +207,7 @@ func TestScenario_F1_TimedOutInvocationKeepsRunning(t *testing.T) {
 // so a slice that was promised is only ever sent as the same blob.
 func TestScenario_K3_RetryKeepsThePartition(t *testing.T) {
 	for _, call := range []string{"enqueue", "landed", "save ledger"} {
-		w := large(9, 50_000, 20)
+		w := paged(9, 5_000, 20)
 		for n := range 3 {
 			w.before(2+2*n, call, kill)
 		}

@@ -48,7 +48,7 @@ func (w *world) numbered(t *testing.T) {
 // As long as nothing sent later has arrived, ADX may only be slow: however often
 // the run is taken up meanwhile, nothing is sent again.
 func TestMigrate_ABlobOnItsWayIsNotSentAgainWhileADXShowsNothing(t *testing.T) {
-	w := large(41, 30_000, 20)
+	w := paged(41, 3_000, 20)
 	w.delay = 10 * hour
 	w.run(8 * hour)
 	w.sentOnce(t)
@@ -65,7 +65,7 @@ func TestMigrate_ABlobOnItsWayIsNotSentAgainWhileADXShowsNothing(t *testing.T) {
 // Even if something sent later has arrived, one that is a few minutes late is
 // waited for.
 func TestMigrate_ABlobOnItsWayIsNotSentAgainWithinTheGraceTime(t *testing.T) {
-	w := large(42, 30_000, 20)
+	w := paged(42, 3_000, 20)
 	w.after(1, "enqueue", func(*process) error {
 		w.pending[0].at = w.now.Add(w.cfg.Grace - time.Minute)
 		return nil
@@ -79,7 +79,7 @@ func TestMigrate_ABlobOnItsWayIsNotSentAgainWithinTheGraceTime(t *testing.T) {
 // very blob or finds it in ADX, and does not ask the source again.
 func TestMigrate_KilledAroundSendingFetchesNothingAgain(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		w := large(43, 50_000, 20)
+		w := paged(43, 5_000, 20)
 		w.ill = append(w.ill, &mishap{call: "enqueue", after: after, skip: 2, last: 1, do: kill})
 		if err := w.wake(plan.Scheduled); err != errDead {
 			t.Fatalf("the process was not killed: %v", err)
@@ -109,7 +109,7 @@ func TestMigrate_PartOfASliceIsHiddenBeforeItComesAgain(t *testing.T) {
 				return well
 			}
 		},
-		"one row is null": func(w *world) { w.huge[w.rows[15_000].id] = 1 },
+		"one row is null": func(w *world) { w.huge[w.rows[1_500].id] = 1 },
 	}
 	kills := map[string]func(w *world){
 		"never":           func(*world) {},
@@ -125,7 +125,7 @@ func TestMigrate_PartOfASliceIsHiddenBeforeItComesAgain(t *testing.T) {
 	for harmed, harm := range harms {
 		for killed, kill := range kills {
 			t.Run(harmed+", killed "+killed, func(t *testing.T) {
-				w := large(44, 30_000, 20)
+				w := paged(44, 3_000, 20)
 				harm(w)
 				kill(w)
 				w.run(2 * hour)

@@ -31,7 +31,7 @@ func TestMigrate_FrozenProcessChangesNothingAfterATakeover(t *testing.T) {
 	}
 	for name, freeze := range freezes {
 		t.Run(name, func(t *testing.T) {
-			w := large(31, 30_000, 20)
+			w := paged(31, 3_000, 20)
 			var state, ledger []byte
 			sent := 0
 			freeze.last = 1
@@ -70,7 +70,7 @@ func TestMigrate_FrozenProcessChangesNothingAfterATakeover(t *testing.T) {
 }
 
 func TestMigrate_StateBlobGoneInTheMiddleOfARun(t *testing.T) {
-	w := large(32, 50_000, 20)
+	w := paged(32, 5_000, 20)
 	w.before(4, "fetch", kill)
 	if err := w.wake(plan.Scheduled); err != errDead {
 		t.Fatalf("the process was not killed: %v", err)

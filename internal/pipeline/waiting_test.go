@@ -14,7 +14,7 @@ func TestMigrate_ALongWaitIsSpentByTheMessage(t *testing.T) {
 	for _, wait := range []time.Duration{20 * time.Minute, 3 * hour} {
 		for call, n := range map[string]int{"count": 1, "fetch": 2} {
 			t.Run(call+" "+wait.String(), func(t *testing.T) {
-				w := large(81, 30_000, 20)
+				w := paged(81, 3_000, 20)
 				w.before(n, call, throttled(wait))
 				began := w.now
 				if err := w.wake(plan.Scheduled); err != nil {
