@@ -160,6 +160,10 @@ func (one *planned) tell(f pipeline.Forecast, allowance app.Allowance, runsPerDa
 	// Each run counts at least once; rows that come in little by little fill no slice.
 	fetches := perDay / float64(max(1, f.Target))
 	one.CallsPerDay = int64(math.Ceil(fetches + runs))
+	if f.Table.Kind() == plan.KindList {
+		fetches = runs * float64(f.Calls) // each run reads from its first page to its last
+		one.CallsPerDay = int64(math.Ceil(fetches))
+	}
 	if f.OpenRun != "" {
 		one.Notes = append(one.Notes, "run "+f.OpenRun+" is open and will be gone on with: the figures are of what is left of it")
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/defender2adx/defender2adx/internal/adx"
@@ -73,6 +74,9 @@ func Repository(c *Checker, r *Report, root string) error {
 	if err := Deploy(c, r, "setup with instances", other); err != nil {
 		return err
 	}
+	if err := Deploy(c, r, "setup with lists and exports", withSources()); err != nil {
+		return err
+	}
 	if err := Deploy(c, r, "setup", adx.Deployment(nil, adx.Options{})); err != nil {
 		return err
 	}
@@ -83,6 +87,32 @@ func Repository(c *Checker, r *Report, root string) error {
 		return err
 	}
 	return sent(c, r, root)
+}
+
+// withSources is what setup makes beside the hunting tables where every list and file
+// export is configured, and some lists as a snapshot.
+func withSources() []adx.Command {
+	var rows []plan.Row
+	for _, s := range schema.Sources() {
+		row, _ := plan.DefaultRow(s.Name)
+		if slices.Contains(s.Loads, string(plan.Snapshot)) && s.API == schema.APIGraph {
+			row.LoadType = string(plan.Snapshot)
+		}
+		rows = append(rows, row)
+	}
+	plain := map[string]bool{}
+	for _, command := range adx.Deployment(nil, adx.Options{}) {
+		plain[command.Text] = true
+	}
+	own := only(adx.Deployment(nil, adx.Options{}), "Migration") // what the views read
+	for _, command := range adx.Deployment(rows, adx.Options{}) {
+		if !plain[command.Text] {
+			own = append(own, command)
+		}
+	}
+	return slices.DeleteFunc(own, func(c adx.Command) bool {
+		return strings.Contains(c.Text, " MigrationStorage(") || strings.Contains(c.Text, " MigrationForget(") // those read all tables
+	})
 }
 
 // bracketed is a name as the program writes those of tables and columns.

@@ -15,6 +15,7 @@ const (
 	repackFile    = "internal/pipeline/repack.go"
 	finishFile    = "internal/pipeline/finish.go"
 	lifeFile      = "internal/plan/slicelife.go"
+	listFile      = "internal/pipeline/list.go"
 	accountFile   = "internal/plan/account.go"
 	verdictFile   = "internal/plan/verdict.go"
 	queryFile     = "internal/defender/query.go"
@@ -23,7 +24,7 @@ const (
 // catalogue returns every mutant. Most are what other collectors of the same
 // data do, or did until it lost rows.
 func catalogue() []mutant {
-	return slices.Concat(windowMutants(), countMutants(), sendMutants(), fenceMutants(), endMutants(), answerMutants(), scheduleMutants(), storedMutants(), processMutants(), accountMutants(), adxMutants(), answerTableMutants(), idleMutants(), signInMutants(), viewMutants(), commandMutants(), instanceMutants(), sourceMutants(), savedMutants(), exportMutants())
+	return slices.Concat(windowMutants(), countMutants(), sendMutants(), fenceMutants(), endMutants(), answerMutants(), scheduleMutants(), storedMutants(), processMutants(), accountMutants(), adxMutants(), answerTableMutants(), idleMutants(), signInMutants(), viewMutants(), commandMutants(), instanceMutants(), sourceMutants(), listMutants(), savedMutants(), exportMutants())
 }
 
 // pipelineTests are tests of the pipeline against a world in memory.

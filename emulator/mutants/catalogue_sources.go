@@ -21,3 +21,41 @@ func sourceMutants() []mutant {
 			"internal/plan/source.go", "!slices.Contains(s.Loads, string(load))", "false", row),
 	}
 }
+
+// listMutants are the rules of lists.
+func listMutants() []mutant {
+	adapter := suite{"internal/defender", "^TestLists_|^TestScenario_Y"}
+	lists := pipelineTests("^TestList_|^TestScenario_Y")
+	return []mutant{
+		one("list-read-once", "a list is read once, and what moved between its pages is missed",
+			listFile, "const listReads = 2", "const listReads = 1", lists),
+		one("list-overlap-copied-again", "the overlap of a list is copied again by each run",
+			listFile, "		q.From, q.Known = s.Window.From, known\n", "		q.From = s.Window.From\n", lists),
+		one("list-without-overlap", "a version that comes late is missed",
+			"internal/plan/source.go", "		from = from.Add(-s.Overlap)\n", "", lists),
+		one("list-record-forgotten-early", "what a list has shown is forgotten while the overlap can show it again",
+			listFile, "answer.Shown.Since(begin, known)", "answer.Shown.Since(mark, known)", lists),
+		one("list-record-of-one-run", "a version that one run's reads missed is copied again by the next",
+			listFile, "answer.Shown.Since(begin, known)", "answer.Shown.Since(begin, nil)", lists),
+		one("list-record-dropped-early", "the record of what a list has shown is dropped while the state names it",
+			finishFile, "l.Known != \"\" && l.Known != l.Shown", "l.Known != \"\"", lists),
+		one("list-before-the-users-watermark", "an overlap reaches before the watermark that the user set",
+			listFile, "	if begin.Before(l.Floor) {", "	if false {", lists),
+		one("list-guessed-without-record", "the overlap is copied again where nobody knows what was shown",
+			listFile, "known == nil && r.table.Load != plan.Snapshot {", "false {", lists),
+		one("list-by-our-clock", "rows that the service's clock has not settled are passed over",
+			"internal/plan/ledger.go", "		if to := Ticks(now.Add(-settle)); to.Before(l.Window.To) {", "		if to := Ticks(now.Add(-settle)); to.IsZero() {", lists),
+		one("list-link-anywhere", "the token goes to whatever host a link names",
+			"internal/defender/list.go", "	if !own || !address.Trusted(at)", "	if !address.Trusted(at)", adapter),
+		one("list-twin-by-id", "a new version of a thing is taken for a twin",
+			"internal/defender/version.go", "append(append([]string{}, source.Key...), source.Version)", "source.Key", adapter),
+		one("list-cut-page-is-the-end", "a page that the service cut below what was asked for ends the list",
+			"internal/defender/list.go", " || page.Read%roundCap == 0", "", adapter),
+		one("list-wrong-address-is-empty", "a wrong address passes for a list without rows",
+			"internal/defender/list.go", "	if r.status != http.StatusNotFound {\n		return false\n	}\n", "	if r.status == http.StatusNotFound {\n		return true\n	}\n", adapter),
+		one("list-order-of-members", "a row whose members come in another order is another row",
+			"internal/defender/version.go", "	if decoder.Decode(&value) == nil {", "	if decoder.Decode(&value) != nil {", adapter),
+		one("list-half-page-lost", "rows of a page that broke off are lost when it is asked for again",
+			"internal/rowpath/copy.go", "		if opt.Keep != nil {\n			if failed", "		if opt.Keep == nil {\n			if failed", suite{"internal/rowpath", "^TestCopy_WritesWhatWasKept"}),
+	}
+}

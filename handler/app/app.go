@@ -199,25 +199,6 @@ type hunter interface {
 	Offered(ctx context.Context, call plan.Caller, names []string) (map[string]defender.Offer, error)
 }
 
-func newSource(i config.Instance, cred azcore.TokenCredential, o Options) (hunter, error) {
-	var clients []*defender.Client
-	for _, api := range apis(i.Defender) {
-		e := endpoint(i.Defender, api)
-		client, err := defender.New(defender.Config{
-			API: api, BaseURL: e.BaseURL, Version: i.Defender.GraphVersion, Scope: e.Scope, Credential: cred, Transport: o.Transport,
-			AnswerTimeout: o.Waits.Answer, IdleTimeout: o.Waits.Idle, Now: o.Clock.Now, Logger: o.Log,
-		})
-		if err != nil {
-			return nil, err
-		}
-		clients = append(clients, client)
-	}
-	if len(clients) == 2 {
-		return defender.NewAuto(clients[0], clients[1]), nil
-	}
-	return clients[0], nil
-}
-
 func newSender(cfg config.Config, cred azcore.TokenCredential, name string, o Options) (*queue.Sender, error) {
 	options := queue.Options{Transport: o.transporter()}
 	if !cfg.Storage.ConnectionString.IsZero() {

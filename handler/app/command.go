@@ -129,6 +129,9 @@ func (a *App) Forecast(ctx context.Context, key plan.Key) (pipeline.Forecast, Al
 		return pipeline.Forecast{}, Allowance{}, err
 	}
 	f, err := i.whole.Forecast(ctx, a.store, key)
+	if allowance, ok := listAllowance(i.Defender, key.Source); ok {
+		return f, allowance, err
+	}
 	return f, i.allowance, err
 }
 

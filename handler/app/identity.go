@@ -82,8 +82,8 @@ func OwnIdentity(cfg config.Config) credential.Config {
 
 func place(d config.Defender) cloud.Cloud { return cloud.Cloud{Name: d.Cloud, Region: d.Region} }
 
-// endpoint returns where a hunting API of d is: as the cloud's table says, but for what
-// a setting overrides.
+// endpoint returns where an API of d is: as the cloud's table says, but for what a
+// setting overrides.
 func endpoint(d config.Defender, api defender.API) cloud.Endpoint {
 	at, own := place(d).Graph(), d.Graph
 	if api == defender.MDE {

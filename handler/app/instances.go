@@ -82,13 +82,15 @@ func (i *instance) wire(cfg config.Config, w wiring, tenant tenantQuota, places 
 	if err != nil {
 		return err
 	}
-	source, err := newSource(i.Instance, cred, w.options)
+	clients, err := newClients(i.Instance, cred, w.options)
 	if err != nil {
 		return err
 	}
+	source := clients.hunter(i.Defender)
 	data := w.databases.of(i.Defender.Database)
 	i.ports = w.ports
 	i.ports.Source, i.ports.Quota, i.ports.Stager, i.ports.Ingester, i.ports.Verifier = source, tenant.Quota, data, data, data
+	i.ports.Lists = clients.lists(tenant.lists)
 	if err := i.wireExports(cred, tenant.exports, w.options); err != nil {
 		return err
 	}
@@ -112,6 +114,7 @@ type tenantQuota struct {
 	*quota.Quota
 	allowance Allowance
 	exports   *quota.Quota
+	lists     map[string]*quota.Quota // by schema.Source.Bucket
 }
 
 // newQuotas makes the quota of each tenant. Instances that name one tenant share
@@ -142,10 +145,11 @@ func newQuotas(cfg config.Config, w wiring) (map[string]tenantQuota, error) {
 			Minute: d.QuotaMinute, Hour: d.QuotaHour, Clock: w.options.Clock.Now, Sleep: w.options.Clock.Sleep,
 		}
 		calls, err := quota.New(limited)
+		lists, listErr := newListQuotas(limited)
 		limited.Bucket, limited.PerMinute, limited.PerHour = exportLimits()
 		exports, exportErr := quota.New(limited)
-		out[tenant] = tenantQuota{calls, NewAllowance(d), exports}
-		errs = append(errs, err, exportErr)
+		out[tenant] = tenantQuota{calls, NewAllowance(d), exports, lists}
+		errs = append(errs, err, listErr, exportErr)
 	}
 	return out, errors.Join(errs...)
 }

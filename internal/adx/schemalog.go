@@ -64,7 +64,7 @@ func (v *view) learn(seen []seenColumn) {
 		}
 		columns := slices.Clone(v.table.Columns)
 		switch base, numbered := strings.CutSuffix(s.ColumnName, "1"); {
-		case s.SourceTable != v.table.Name || plan.CheckName("", s.ColumnName) != nil || !slices.Contains(viewTypes, s.NewType):
+		case s.SourceTable != v.sourceTable() || plan.CheckName("", s.ColumnName) != nil || !slices.Contains(viewTypes, s.NewType):
 			continue
 		case slices.Contains(reservedColumns, s.ColumnName):
 			continue

@@ -83,6 +83,9 @@ func typedRows(t schema.Table, kept ...string) string {
 	return b.String()
 }
 
+// sourceTable is what configuration and audit log call the source.
+func (v view) sourceTable() string { return cmp.Or(v.source, v.table.Name) }
+
 // name is the name of a function of the view.
 func (v view) name(suffix string) string { return v.prefix + v.table.Name + suffix }
 
@@ -127,7 +130,7 @@ func (v view) events() string { return v.rows() + "\n" + v.project(instanceColum
 // many as there are, and what came in by a watermark since. Where none was ever made,
 // all rows: the table is copied by a watermark.
 func (v view) newest() string {
-	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", cmp.Or(v.source, v.table.Name)) + v.rows(" | extend CameIn = ingestion_time()") +
+	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.sourceTable()) + v.rows(" | extend CameIn = ingestion_time()") +
 		"\n    | lookup kind=leftouter (Shown | project Instance, ShownAt = SnapshotTime) on Instance" +
 		"\n    | where RunId in (Shown | project RunId) or isnull(SnapshotTime) and (isnull(ShownAt) or CameIn > ShownAt)\n" +
 		v.project(instanceColumn, shotColumn, tornColumn+" = RunId in (Shown | where Torn | project RunId)")
@@ -140,7 +143,7 @@ func (v view) asOf() string {
 	if t := v.table.TimeColumn; t != "" {
 		last = "strcat(tostring(" + v.value(t) + "), ' ', " + last + ")"
 	}
-	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', at);\n", cmp.Or(v.source, v.table.Name)) + v.rows() + "\n" +
+	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', at);\n", v.sourceTable()) + v.rows() + "\n" +
 		"    | where RunId in (Shown | project RunId)\n" +
 		"    | extend Thing = " + v.thing() + ", Last = " + last + "\n" +
 		"    | summarize arg_max(Last, *) by Thing\n" +

@@ -118,7 +118,24 @@ func viewsOf(configured []plan.Row, seen []seenColumn, o Options) []view {
 		}
 		out = append(out, v)
 	}
-	return append(out, savedViews(configured, o)...)
+	return slices.Concat(out, sourceViews(configured, o), savedViews(configured, o))
+}
+
+// sourceViews are those of lists and file exports, of which only the configured ones
+// have raw tables.
+func sourceViews(configured []plan.Row, o Options) (out []view) {
+	for _, s := range schema.Sources() {
+		v := view{table: s.Table(), source: s.Name, prefix: o.ViewPrefix}
+		for _, row := range configured {
+			if row.SourceTable == s.Name {
+				v.configure(row, o)
+			}
+		}
+		if len(v.origins) > 0 {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // configure takes up a row of the view's source.

@@ -161,10 +161,14 @@ func (c *Container) create(ctx context.Context) error {
 	return nil
 }
 
-// Delete removes the version with the ETag. A blob that is gone or has changed
-// is ErrNotFound or ErrConflict.
+// Delete removes the version with the ETag, or whatever is there where it is "". A blob
+// that is gone or has changed is ErrNotFound or ErrConflict.
 func (c *Container) Delete(ctx context.Context, name, ifMatch string) error {
-	_, err := c.client.NewBlobClient(name).Delete(ctx, &blob.DeleteOptions{AccessConditions: conditions(ifMatch, "")})
+	options := &blob.DeleteOptions{}
+	if ifMatch != "" {
+		options.AccessConditions = conditions(ifMatch, "")
+	}
+	_, err := c.client.NewBlobClient(name).Delete(ctx, options)
 	return c.describe(err)
 }
 

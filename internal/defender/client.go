@@ -340,7 +340,9 @@ func (c *Client) read(ctx context.Context, q question, watch *watchdog, reply *h
 		err = fault.As(fault.Permanent, err)
 	case err != nil:
 		err = c.broken(ctx, watch, err)
-	case res.Rows == 0 && res.Columns == nil:
+	case q.source != nil && !res.Found:
+		err = fault.As(fault.Unavailable, errors.New("the answer is no list"))
+	case q.source == nil && res.Rows == 0 && res.Columns == nil:
 		err = fault.As(fault.Unavailable, errors.New("the answer has neither a schema nor rows"))
 	default:
 		return res, nil

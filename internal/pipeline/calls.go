@@ -38,19 +38,11 @@ type calls struct {
 	again  time.Duration // delay of a wake-up that found no place
 }
 
-// newCalls returns the calls to the source and those of file exports, which share the
-// places of the process.
-func newCalls(cfg Config, ports Ports) (source, exports *calls) {
-	source = &calls{
-		ready: ports.Source.Ready, quota: ports.Quota, clock: ports.Clock,
-		places: cfg.places().ofInstance(), nearby: cfg.Nearby, pause: cfg.Pause, again: cfg.Waiting,
+func newCalls(cfg Config, ready func(context.Context) error, quota Quota, clock Clock, places places) *calls {
+	return &calls{
+		ready: ready, quota: quota, clock: clock,
+		places: places, nearby: cfg.Nearby, pause: cfg.Pause, again: cfg.Waiting,
 	}
-	if ports.Exports == nil {
-		return source, nil
-	}
-	of := *source
-	of.ready, of.quota = ports.Exports.Ready, ports.ExportQuota
-	return source, &of
 }
 
 // of returns the calls of one attempt on one table. Urgent ones go first in the

@@ -33,6 +33,27 @@ type Source interface {
 	API() string
 }
 
+// ListSource reads lists, whose rows nobody can count beforehand. Calls and errors are as
+// those of Source; none is of kind Split, since a list cannot be divided.
+type ListSource interface {
+	// Serves reports whether the source table is one of its lists.
+	Serves(source string) bool
+	// Read reads the list as often as q says, page by page, and hands what was shown and
+	// is not known, once, gzip of newline-delimited JSON, to stage. Each try of a page goes
+	// through call; rows that were handed on when a page broke off are not handed on again.
+	// Known versions of an earlier run that the read shows again are among those Shown.
+	Read(ctx context.Context, call plan.Caller, q plan.ListQuery, stage Stage) (plan.ListAnswer, error)
+	// Ready and API are as those of Source.
+	Ready(ctx context.Context) error
+	API() string
+}
+
+// Lists are lists with the quota that their calls are taken from.
+type Lists struct {
+	Source ListSource
+	Quota  Quota
+}
+
 // Stage keeps what produce writes if, and only if, produce returns nil; its error
 // is returned as it is.
 type Stage = func(ctx context.Context, produce func(io.Writer) error) error
@@ -138,6 +159,12 @@ type TableLease interface {
 	// OpenLedger finds an open ledger of the table by listing, for a table whose
 	// state is gone; nil when there is none.
 	OpenLedger(ctx context.Context) (*plan.Ledger, error)
+	// SaveVersions writes what a list has shown under a name that no one has used yet.
+	SaveVersions(ctx context.Context, name string, shown *plan.Versions) error
+	// Versions reads it; nil when it is not there.
+	Versions(ctx context.Context, name string) (*plan.Versions, error)
+	// DropVersions removes it, as far as it is there.
+	DropVersions(ctx context.Context, name string) error
 	// Deadline is the instant until which the lease is surely ours, by a clock
 	// that a frozen process cannot hold back.
 	Deadline() time.Time

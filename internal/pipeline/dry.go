@@ -15,6 +15,8 @@ type Reader interface {
 	ReadLedger(ctx context.Context, runID string) (*plan.Ledger, error)
 	// OpenLedger finds an open ledger of the table by listing; nil when there is none.
 	OpenLedger(ctx context.Context, key plan.Key) (*plan.Ledger, error)
+	// Versions reads what a list has shown, nil when it is not there.
+	Versions(ctx context.Context, name string) (*plan.Versions, error)
 }
 
 // dry are ports through which an attempt reads all that it would read and writes
@@ -42,13 +44,15 @@ type dryLease struct {
 	state *plan.TableState
 }
 
-func (l *dryLease) State() *plan.TableState                           { return l.state }
-func (l *dryLease) SaveState(context.Context, *plan.TableState) error { return nil }
-func (l *dryLease) SaveLedger(context.Context, *plan.Ledger) error    { return nil }
-func (l *dryLease) Deadline() time.Time                               { return time.Time{} }
-func (l *dryLease) ServiceNow() time.Time                             { return time.Time{} }
-func (l *dryLease) Context() context.Context                          { return context.Background() }
-func (l *dryLease) Release(context.Context) error                     { return nil }
+func (l *dryLease) State() *plan.TableState                                    { return l.state }
+func (l *dryLease) SaveState(context.Context, *plan.TableState) error          { return nil }
+func (l *dryLease) SaveLedger(context.Context, *plan.Ledger) error             { return nil }
+func (l *dryLease) SaveVersions(context.Context, string, *plan.Versions) error { return nil }
+func (l *dryLease) DropVersions(context.Context, string) error                 { return nil }
+func (l *dryLease) Deadline() time.Time                                        { return time.Time{} }
+func (l *dryLease) ServiceNow() time.Time                                      { return time.Time{} }
+func (l *dryLease) Context() context.Context                                   { return context.Background() }
+func (l *dryLease) Release(context.Context) error                              { return nil }
 func (l *dryLease) OpenLedger(ctx context.Context) (*plan.Ledger, error) {
 	return l.Reader.OpenLedger(ctx, l.key)
 }

@@ -50,7 +50,8 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 			"the source counted %d rows and %d were copied: nothing explains the difference of %d; append a configuration row with LastRefreshedTime %s to copy the window again",
 			r.ledger.Rows()+gap, r.ledger.Rows(), gap, stampOrNone(r.ledger.Window.From))}
 	}
-	if r.table.Load == plan.Snapshot {
+	// What cannot be counted cannot be seen to change: a list was read twice instead.
+	if r.table.Load == plan.Snapshot && !r.table.Kind().RowsUnknown() {
 		change, err := r.torn(ctx)
 		switch {
 		case err != nil:
@@ -209,6 +210,7 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 	snapshot := r.table.Load == plan.Snapshot
 	r.m.state.RunEnded(l.SourceAt(r.ports.Clock.Now()), snapshot)
 	r.m.state.Turned = ""
+	r.m.state.Shown, r.m.state.Floor = l.Shown, l.Floor
 	if next := r.m.state.Table; next.WatermarkColumn != l.Table.WatermarkColumn || next.Load != l.Table.Load || r.m.state.Rewind != nil {
 		// The user's row came while this run was open: it is taken up now.
 		r.m.state.Table = l.Table
@@ -234,6 +236,11 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 		return err
 	}
 	r.m.req.show(l)
+	if l.Known != "" && l.Known != l.Shown {
+		if err := r.m.lease.DropVersions(ctx, l.Known); err != nil {
+			r.log.Warn("drop what the list had shown before", "error", err.Error()) // it is swept some day
+		}
+	}
 	return nil
 }
 
@@ -255,7 +262,7 @@ func (r *run) notes() {
 	if cut > 0 {
 		l.Note(fmt.Sprintf("%d rows were larger than ADX takes: their longest values were cut, marked _truncated", cut))
 	}
-	if r.table.Load != plan.Snapshot && r.table.WatermarkColumn != "" {
+	if r.table.Load != plan.Snapshot && r.table.WatermarkColumn != "" && r.m.list == nil {
 		l.Note(fmt.Sprintf("%s is no arrival time: rows that appear later with an older value are not copied; set WatermarkColumn to None for events, LoadType to Snapshot for what changes", r.table.WatermarkColumn))
 	}
 	if l.Restarts > 0 {

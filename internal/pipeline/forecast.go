@@ -42,7 +42,7 @@ func (p *Pipeline) Forecast(ctx context.Context, states Reader, key plan.Key) (F
 	if err != nil {
 		return Forecast{}, err
 	}
-	on := &Pipeline{cfg: p.cfg, ports: dry(p.ports), calls: p.calls, exports: p.exports, log: p.log}
+	on := &Pipeline{cfg: p.cfg, ports: dry(p.ports), calls: p.calls, exports: p.exports, lists: p.lists, log: p.log}
 	req := Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Forced}}
 	m := newMigration(on, req, &dryLease{Reader: states, key: key, state: state}, p.log)
 	f, err := m.forecast(ctx)
@@ -83,6 +83,9 @@ func (m *migration) forecast(ctx context.Context) (Forecast, error) {
 		}
 		if ledger == nil {
 			f.Width = m.state.Width
+			if m.list != nil {
+				return f, nil
+			}
 			f.PerDay, f.Asked, err = m.lastDay(ctx, m.inForce)
 			return f, err
 		}
@@ -93,6 +96,9 @@ func (m *migration) forecast(ctx context.Context) (Forecast, error) {
 		before = ledger.Calls
 	}
 	f.Window, f.Notes = ledger.Window, ledger.Notes
+	if m.list != nil {
+		return r.forecastList(ctx, f)
+	}
 	left := func() int64 { return plan.SumRows(cells) - plan.RowsWithin(cells, ledger.Window) } // to further runs
 	f.Rows = ledger.PlannedRows() + left()
 
@@ -248,6 +254,13 @@ func (p *Pipeline) CopiedAfter(ctx context.Context, states Reader, key plan.Key,
 	w := plan.Window{From: from, To: state.Watermark}
 	if w.Empty() {
 		return 0, nil
+	}
+	if by := p.way(key.Source); by.list != nil {
+		answer, err := by.list.Read(ctx, by.calls.of(key.String(), true), plan.ListQuery{Table: table, From: from, Reads: 1}, discard)
+		if err != nil {
+			return 0, fmt.Errorf("read what stands in ADX of %s: %w", key, err)
+		}
+		return answer.Rows, nil
 	}
 	counts, err := p.ports.Source.Count(ctx, p.Caller(key.String()), plan.CountQuery{Table: table, Window: w, Bin: w.Bin()})
 	if err != nil {

@@ -17,7 +17,8 @@ type migration struct {
 	ports    Ports
 	calls    *calls
 	exports  *calls
-	offer    *offer // of the table's export, as it was told last
+	offer    *offer     // of the table's export, as it was told last
+	list     ListSource // nil: the table is hunted
 	req      Request
 	attempt  attempt
 	budget   budget
@@ -34,13 +35,10 @@ type migration struct {
 
 func newMigration(p *Pipeline, req Request, lease TableLease, log *slog.Logger) *migration {
 	now := p.ports.Clock.Now()
-	api := p.ports.Source.API
-	if (plan.Table{Source: req.Key.Source}).IsExport() && p.ports.Exports != nil {
-		api = p.ports.Exports.API
-	}
+	by := p.way(req.Key.Source)
 	return &migration{
-		cfg: p.cfg, ports: p.ports, calls: p.calls, exports: p.exports, offer: &offer{}, req: req, lease: lease, log: log, unstated: log,
-		attempt: attempt{req: req, api: api, started: now},
+		cfg: p.cfg, ports: p.ports, calls: by.calls, exports: p.exports, offer: &offer{}, list: by.list, req: req, lease: lease, log: log, unstated: log,
+		attempt: attempt{req: req, api: by.api, started: now},
 		budget:  budget{clock: p.ports.Clock, end: now.Add(p.cfg.Budget)},
 	}
 }
@@ -186,6 +184,9 @@ func (m *migration) rebuild(ctx context.Context) (*plan.Ledger, error) {
 		return nil, err
 	}
 	if err := m.published(ctx, state, rows); err != nil {
+		return nil, err
+	}
+	if err := m.shownBefore(ctx, state); err != nil {
 		return nil, err
 	}
 	ledger, err := m.lease.OpenLedger(ctx)

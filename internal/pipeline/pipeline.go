@@ -62,6 +62,7 @@ type Ports struct {
 	Quota         Quota
 	Exports       Exporter // of file exports, whose calls ExportQuota guards
 	ExportQuota   Quota
+	Lists         []Lists // beside the hunting tables; none serves what another does
 	Stager        Stager
 	Ingester      Ingester
 	Verifier      Verifier
@@ -76,16 +77,45 @@ type Ports struct {
 type Pipeline struct {
 	cfg     Config
 	ports   Ports
-	calls   *calls
-	exports *calls // of file exports, which have a quota of their own
+	calls   *calls   // of hunting
+	exports *calls   // of file exports; nil: there are none
+	lists   []*calls // of each of ports.Lists
 	log     *slog.Logger
 }
 
 // New returns a Pipeline. It does no I/O.
 func New(cfg Config, ports Ports, log *slog.Logger) *Pipeline {
-	p := &Pipeline{cfg: cfg, ports: ports, log: log}
-	p.calls, p.exports = newCalls(cfg, ports)
+	places := cfg.places().ofInstance()
+	of := func(ready func(context.Context) error, quota Quota) *calls {
+		return newCalls(cfg, ready, quota, ports.Clock, places)
+	}
+	p := &Pipeline{cfg: cfg, ports: ports, log: log, calls: of(ports.Source.Ready, ports.Quota)}
+	if ports.Exports != nil {
+		p.exports = of(ports.Exports.Ready, ports.ExportQuota)
+	}
+	for _, l := range ports.Lists {
+		p.lists = append(p.lists, of(l.Source.Ready, l.Quota))
+	}
 	return p
+}
+
+// way is how a table is asked.
+type way struct {
+	calls *calls
+	api   func() string
+	list  ListSource // nil: it is no list
+}
+
+func (p *Pipeline) way(source string) way {
+	for i, l := range p.ports.Lists {
+		if l.Source.Serves(source) {
+			return way{p.lists[i], l.Source.API, l.Source}
+		}
+	}
+	if (plan.Table{Source: source}).IsExport() && p.ports.Exports != nil {
+		return way{calls: p.calls, api: p.ports.Exports.API}
+	}
+	return way{calls: p.calls, api: p.ports.Source.API}
 }
 
 // Request is one wake-up as it was delivered.

@@ -42,7 +42,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 		counter: &counter{source: m.ports.Source, call: call, table: l.Table, budget: m.budget, ledger: l, log: m.log},
 		save:    func(ctx context.Context) error { return m.lease.SaveState(ctx, m.state) },
 
-		serviceNow: m.serviceNow, exports: m.ports.Exports, offer: m.offer,
+		serviceNow: m.serviceNow, exports: m.ports.Exports, offer: m.offer, list: m.list,
 	}
 	err = p.plan(ctx)
 	l.Calls = call.taken()
@@ -143,10 +143,15 @@ type planner struct {
 	exports    Exporter
 	offer      *offer // takes the export's answer
 
+	list ListSource // nil: by hunting
+
 	cells []plan.Slice // the window's parts as counted
 }
 
 func (p *planner) plan(ctx context.Context) error {
+	if p.list != nil {
+		return p.planList()
+	}
 	switch kind := p.ledger.Table.Kind(); kind {
 	case plan.KindHunting, plan.KindQuery:
 	case plan.KindFiles:
@@ -162,14 +167,7 @@ func (p *planner) plan(ctx context.Context) error {
 
 func (p *planner) window(ctx context.Context) error {
 	l := p.ledger
-	from := p.state.Watermark
-	if p.state.Rewind != nil {
-		from = *p.state.Rewind
-		l.Note(fmt.Sprintf("the watermark was set by the user to %s (ours was %s): rows after it are copied again", stampOrNone(from), stampOrNone(p.state.Watermark)))
-	}
-	if !from.After(beginning) {
-		from = time.Time{}
-	}
+	from := p.from()
 	if p.state.Turned != "" {
 		l.Note(p.state.Turned)
 	}
@@ -208,6 +206,19 @@ func (p *planner) window(ctx context.Context) error {
 	l.Add(packed...)
 	l.Open(plan.RowsWithin(p.cells, window)+nulls, edge)
 	return nil
+}
+
+// from is the watermark that the window begins at; zero: there is none yet.
+func (p *planner) from() time.Time {
+	from := p.state.Watermark
+	if p.state.Rewind != nil {
+		from = *p.state.Rewind
+		p.ledger.Note(fmt.Sprintf("the watermark was set by the user to %s (ours was %s): rows after it are copied again", stampOrNone(from), stampOrNone(p.state.Watermark)))
+	}
+	if !from.After(beginning) {
+		from = time.Time{}
+	}
+	return from
 }
 
 // clockSlack is how far ahead of Defender's our clock may be without a second count: it

@@ -145,7 +145,7 @@ func (r *run) fetchAll(ctx context.Context) error {
 			}
 			return err
 		}
-		if r.width.Learn(alone) {
+		if r.m.list == nil && r.width.Learn(alone) {
 			if err := r.learned(ctx); err != nil {
 				return err
 			}
@@ -222,7 +222,7 @@ func guarded(f func() error) (err error) {
 // plannedNumbers returns the planned slices, or the first alone.
 func (r *run) plannedNumbers(first bool) (numbers []int) {
 	for _, s := range r.planned() {
-		if s.Rows >= 0 {
+		if s.Rows >= 0 || r.table.Kind().RowsUnknown() {
 			numbers = append(numbers, s.No)
 		}
 	}
@@ -236,7 +236,7 @@ func (r *run) plannedNumbers(first bool) (numbers []int) {
 // once more what the first answer puts below what is known of them.
 func (r *run) countUncounted(ctx context.Context) error {
 	parts := slices.DeleteFunc(r.planned(), func(s plan.Slice) bool { return s.Rows >= 0 })
-	if len(parts) == 0 {
+	if len(parts) == 0 || r.table.Kind().RowsUnknown() {
 		return nil
 	}
 	believed, err := r.countOnce(ctx, parts)
@@ -295,6 +295,9 @@ func (r *run) copySlice(ctx context.Context, no int) error {
 	r.mu.Unlock()
 	if s.Rows == 0 {
 		return r.step(ctx, func(l *plan.Ledger) error { return l.Verify(no, 0) })
+	}
+	if r.m.list != nil {
+		return r.copyList(ctx, s.Slice)
 	}
 	began := r.ports.Clock.Now()
 	blob, received, err := r.freeze(ctx, s.Slice)

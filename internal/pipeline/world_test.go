@@ -73,6 +73,9 @@ type world struct {
 	poisoned int // messages that failed too often
 	states   map[plan.Key]*blob
 	ledgers  map[string]*blob
+	list     *listing          // nil: there are hunting tables alone
+	versions map[string][]byte // what lists have shown
+	staging  string            // name of the blob that is being written
 
 	faults map[string]int
 
@@ -180,7 +183,8 @@ type process struct {
 }
 
 func (p *process) ports() pipeline.Ports {
-	return pipeline.Ports{Source: p, Quota: p, Exports: exporter{p}, ExportQuota: exportQuota{p}, Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}
+	return pipeline.Ports{Source: p, Quota: p, Exports: exporter{p}, ExportQuota: exportQuota{p}, Lists: []pipeline.Lists{{Source: lister{p}, Quota: p}},
+		Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}
 }
 
 var (
@@ -459,6 +463,9 @@ func (p *process) PauseUntil(_ context.Context, until time.Time) error {
 
 func (p *process) Stage(_ context.Context, name string, produce func(io.Writer) error) (plan.Blob, error) {
 	var body bytes.Buffer
+	p.mu.Lock()
+	p.staging = name
+	p.mu.Unlock()
 	if err := produce(&body); err != nil {
 		return plan.Blob{}, err
 	}

@@ -113,6 +113,15 @@ type Ledger struct {
 	// PartsNow are the parts' rows as the closing calls have counted them so far.
 	PartsNow []int64 `json:"PartsNow,omitempty"`
 
+	// Known names the record of what a list had shown before the run, whose versions are
+	// left out, and Shown that of what it has shown by now, from the moment its slice is
+	// frozen; "": none.
+	Known string `json:"Known,omitzero"`
+	Shown string `json:"Shown,omitzero"`
+	// Floor is a watermark that the user set, before which a list is not read: without a
+	// record of what it has shown an overlap would copy rows twice. Zero: none.
+	Floor time.Time `json:"Floor,omitzero"`
+
 	Account Account `json:"Account,omitzero"` // why the rows verified are not those planned
 }
 
@@ -140,6 +149,23 @@ func (l *Ledger) Add(planned ...Slice) {
 	for _, s := range planned {
 		l.Slices = append(l.Slices, LedgerSlice{Slice: s, State: Planned})
 		l.Next = max(l.Next, s.No+1)
+	}
+}
+
+// ListRead takes in the service's clock before a list was read, zero where it was not
+// told: nothing later than it has settled, and a snapshot is of that instant.
+func (l *Ledger) ListRead(now time.Time, settle time.Duration) {
+	switch {
+	case now.IsZero():
+	case l.Table.Load == Snapshot:
+		l.SnapshotTime = Ticks(now)
+	default:
+		if to := Ticks(now.Add(-settle)); to.Before(l.Window.To) {
+			l.Window.To = to
+		}
+		if l.Window.To.Before(l.Window.From) {
+			l.Window.To = l.Window.From
+		}
 	}
 }
 

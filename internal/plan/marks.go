@@ -122,6 +122,7 @@ func (s *TableState) Adopt(l *Ledger, settle time.Duration) {
 	s.Turn(l.Table, l.Rewind != nil, settle)
 	s.OpenRun, s.Table, s.Rebuilt, s.Turned = l.RunID, l.Table, false, ""
 	s.Table.Filters, s.Table.RowLimit = nil, 0
+	s.Shown, s.Floor = l.Known, l.Floor
 	if l.Table.Load != Snapshot {
 		s.Watermark = l.Window.From
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/defender2adx/defender2adx/internal/savedquery"
 	"github.com/defender2adx/defender2adx/internal/schema"
@@ -54,6 +55,35 @@ func CheckSource(what, name string) error {
 		return fmt.Errorf("%s: %q is no source that is known; there are %s, %sNAME and the hunting tables", what, clip(name, 80), strings.Join(names, ", "), schema.QueryPrefix)
 	}
 	return CheckName(what, name)
+}
+
+// listMargin is how much younger than a list's reach its reading begins, which takes time.
+const listMargin = time.Hour
+
+// ListBegin is where a read of a list begins that goes on from a watermark, which is zero
+// for everything: an overlap before it, so that what came late is seen, where overlap
+// says that what was shown before is known; and no earlier than the list reaches.
+func (t Table) ListBegin(from, now time.Time, overlap bool) time.Time {
+	s, ok := schema.SourceNamed(t.Source)
+	if !ok {
+		return from
+	}
+	if overlap && !from.IsZero() {
+		from = from.Add(-s.Overlap)
+	}
+	if s.Reach > 0 {
+		if reached := Ticks(now.Add(listMargin - s.Reach)); from.Before(reached) {
+			return reached
+		}
+	}
+	return from
+}
+
+// KeepsVersions reports whether a list's rows tell the instant of their version, by which
+// what was shown can be remembered for as long as it may be shown again.
+func (t Table) KeepsVersions() bool {
+	s, ok := schema.SourceNamed(t.Source)
+	return ok && s.Kind == schema.List && s.Version != ""
 }
 
 // checkLoad refuses what a source cannot be copied by. column is "" for None.

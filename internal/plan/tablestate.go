@@ -103,6 +103,10 @@ type TableState struct {
 	// Tenant is the one whose rows the runs have copied, in lower case; "": not known.
 	// Watermark, marks and learned sizes are of it alone.
 	Tenant string `json:"Tenant,omitzero"`
+	// Shown names the record of what a list has shown lately; "": none. Floor is as the
+	// last run's ledger has it.
+	Shown string    `json:"Shown,omitzero"`
+	Floor time.Time `json:"Floor,omitzero"`
 
 	// LastStarted is when the run that ended last started; zero: not known, see Started.
 	LastStarted time.Time `json:"LastStarted,omitzero"`
@@ -210,6 +214,7 @@ func (s *TableState) PublishDue(watermark time.Time) bool {
 func (s *TableState) ChangeTenant(tenant string) {
 	s.Turned = fmt.Sprintf("tenant %s is copied from now on; rows of tenant %s stay in the table", tenant, s.Tenant)
 	s.Tenant, s.OpenRun, s.NotBefore, s.Restarts, s.More, s.LastRows = tenant, "", time.Time{}, 0, false, 0
+	s.Shown, s.Floor = "", time.Time{}
 	s.Marks, s.Looks, s.LastRun, s.Nulls, s.Width, s.RowCap, s.Reach = Marks{}, nil, "", NullsNotCopied, 0, 0, 0
 	s.Schema = nil
 }

@@ -33,6 +33,16 @@ type Options struct {
 	RowLimit int   // bytes of one row, newline not counted; 0: DefaultRowLimit
 	Plain    bool  // write newline-delimited JSON without gzip
 
+	// KeepTypes leaves "@odata.type" in objects, which may be all that tells what they are.
+	KeepTypes bool
+
+	// Member is the answer's member that holds the rows; "": results.
+	Member string
+	// Keep is asked for each row, without white space and before it is cut; false leaves it
+	// out. The slice is valid during the call alone. Where Copy ends with an error, what
+	// was kept has been written, unless it is a *WriteError. nil: all are kept.
+	Keep func(row []byte) bool
+
 	// EmptyIsNull tells, by a row's member name, whether a bare {} is null there, as
 	// Graph writes it. It is asked once for each name; nil: nowhere.
 	EmptyIsNull func(name string) bool
@@ -40,11 +50,15 @@ type Options struct {
 
 // Result counts what was written.
 type Result struct {
-	Rows    int64
+	Rows    int64    // written
+	Read    int64    // of the answer, those included that were not kept
 	Bytes   int64    // uncompressed, with a newline for each row
 	Cut     int64    // rows that were over the limit and are marked "_truncated"
 	Columns []Column // the answer's schema in order; nil when it carried none
 	Capped  bool     // MaxRows rows or more came: the answer is probably cut
+
+	Found bool   // the answer has the member that holds the rows
+	Next  string // "@odata.nextLink": where the answer goes on; "" at its end
 }
 
 // Column is one column of the answer's schema.
@@ -71,9 +85,10 @@ func (e *WriteError) Unwrap() error { return e.Err }
 
 // Copy reads one answer from src to its end and writes its rows to dst. The
 // answer is an object whose members may come in any order and are known
-// whatever their letter case; a byte order mark before it is skipped: "results" (an array of objects; null or absent is
-// no rows), "schema", "error"; others are checked and skipped. After an error
-// dst holds a prefix that the caller must discard.
+// whatever their letter case; a byte order mark before it is skipped: "results", or
+// Member (an array of objects; null or absent is no rows), "schema", "error",
+// "@odata.nextLink"; others are checked and skipped. After an error dst holds a prefix
+// that the caller must discard, or of which Keep knows.
 //
 // Errors: *SyntaxError for anything that is no such object, io.ErrUnexpectedEOF
 // for a body that ends early, *AnswerError, *WriteError, ErrTooLong, and the
@@ -85,12 +100,21 @@ func Copy(dst io.Writer, src io.Reader, opt Options) (Result, error) {
 	c := copiers.Get().(*copier)
 	defer c.release()
 	c.opt, c.dst = opt, dst
+	if c.opt.Member == "" {
+		c.opt.Member = "results"
+	}
 	c.scan.reset(src, opt.EmptyIsNull)
+	c.scan.keepTypes = opt.KeepTypes
 	if !opt.Plain {
 		c.gz.Reset(dst)
 		c.dst = c.gz
 	}
 	if err := c.answer(); err != nil {
+		if opt.Keep != nil {
+			if failed := c.flush(); failed != nil {
+				return c.res, failed
+			}
+		}
 		return c.res, err
 	}
 	if err := c.flush(); err != nil {
@@ -143,7 +167,6 @@ func (c *copier) answer() error {
 	if err := s.expect('{', "want a JSON object"); err != nil {
 		return err
 	}
-	seen := false
 	for first := true; ; first = false {
 		b, err := s.peek()
 		if err != nil {
@@ -163,16 +186,18 @@ func (c *copier) answer() error {
 			return err
 		}
 		switch {
-		case named(name, "results"):
-			if seen {
-				return s.errorf("results stand there twice")
+		case named(name, c.opt.Member):
+			if c.res.Found {
+				return s.errorf("%s stands there twice", c.opt.Member)
 			}
-			seen = true
+			c.res.Found = true
 			err = c.results()
 		case named(name, "schema"):
 			err = c.schema()
 		case named(name, "error"):
 			err = c.failure()
+		case named(name, "@odata.nextLink"):
+			err = c.next()
 		default:
 			_, err = s.value(c.out)
 		}
@@ -228,7 +253,7 @@ func (c *copier) results() error {
 			return err
 		}
 		if b != '{' {
-			return s.errorf("row %d is not an object", c.res.Rows+1)
+			return s.errorf("row %d is not an object", c.res.Read+1)
 		}
 		if err := c.row(); err != nil {
 			return err
@@ -254,14 +279,19 @@ func (c *copier) row() error {
 	if err != nil {
 		var fault *SyntaxError
 		if errors.As(err, &fault) {
-			fault.Row = c.res.Rows + 1
+			fault.Row = c.res.Read + 1
 		}
 		return err
+	}
+	c.res.Read++
+	if c.opt.Keep != nil && !c.opt.Keep(out[start:]) {
+		c.out = out[:start]
+		return nil
 	}
 	if len(out)-start > c.opt.RowLimit {
 		cut, err := cutRow(out[start:], c.opt.RowLimit)
 		if err != nil {
-			return fmt.Errorf("row %d: %w", c.res.Rows+1, err)
+			return fmt.Errorf("row %d: %w", c.res.Read, err)
 		}
 		out = append(out[:start], cut...)
 		c.res.Cut++
@@ -296,6 +326,24 @@ func (c *copier) schema() error {
 		return c.scan.errorf("the schema is no list of columns")
 	}
 	c.res.Columns = columns
+	return nil
+}
+
+// next reads where the answer goes on; null is nowhere.
+func (c *copier) next() error {
+	start := len(c.out)
+	out, err := c.scan.value(c.out)
+	if err != nil {
+		return err
+	}
+	var link *string
+	if json.Unmarshal(out[start:], &link) != nil {
+		return c.scan.errorf("the link to the next page is no text")
+	}
+	c.res.Next = ""
+	if link != nil {
+		c.res.Next = *link
+	}
 	return nil
 }
 

@@ -62,8 +62,10 @@ type scanner struct {
 	eof   bool
 	open  [maxDepth]byte // brackets open around the current position
 	inRow bool           // the value being scanned is a row
-	name  []byte         // the last member name of the answer itself
-	names namePredictor
+	// "@odata.type" is kept: of an object, not of a member beside it.
+	keepTypes bool
+	name      []byte // the last member name of the answer itself
+	names     namePredictor
 }
 
 func (s *scanner) reset(src io.Reader, emptyIsNull func(string) bool) {
@@ -414,7 +416,7 @@ name:
 			goto annotation
 		}
 	}
-	if drop = annotated(p[start:i]); class[p[i]] == space && !drop {
+	if drop = s.dropped(p[start:i]); class[p[i]] == space && !drop {
 		out, i = gap(out, p, from, i)
 		from = i
 	} else {
@@ -460,6 +462,11 @@ fault:
 		return i, out, errShort
 	}
 	return i, out, s.errorAt(i, reason)
+}
+
+// dropped reports whether a member of a raw name is left out.
+func (s *scanner) dropped(raw []byte) bool {
+	return annotated(raw) && !(s.keepTypes && string(plainText(raw)) == "@odata.type")
 }
 
 // annotated reports whether a raw name contains "@odata.", also when it is

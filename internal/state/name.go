@@ -77,6 +77,9 @@ func stateMetadata(s *plan.TableState) map[string]string {
 	if s.OpenRun != "" {
 		m[metaOpenRun] = blobstore.Escape(s.OpenRun)
 	}
+	if s.Shown != "" {
+		m[metaVersions] = blobstore.Escape(s.Shown)
+	}
 	for name, t := range map[string]time.Time{metaWatermark: s.Watermark, metaNotBefore: s.NotBefore} {
 		if !t.IsZero() {
 			m[name] = t.UTC().Format(time.RFC3339Nano)
@@ -90,6 +93,7 @@ func stateMetadata(s *plan.TableState) map[string]string {
 func summary(key plan.Key, it blobstore.Item) Summary {
 	s := Summary{Key: key, Modified: it.Modified, TableLease: it.Leased}
 	s.OpenRun, _ = blobstore.Unescape(it.Metadata[metaOpenRun])
+	s.Versions, _ = blobstore.Unescape(it.Metadata[metaVersions])
 	s.Watermark, _ = time.Parse(time.RFC3339Nano, it.Metadata[metaWatermark])
 	s.NotBefore, _ = time.Parse(time.RFC3339Nano, it.Metadata[metaNotBefore])
 	return s

@@ -7,8 +7,8 @@
 // reply is settled by reading back. The package decides nothing about runs; what
 // a state or a ledger means is package plan's.
 //
-// Blobs: state/<instance>/<source>.json and ledger/<run>.json, name parts
-// escaped (see instancePart for the default instance). Each blob's metadata
+// Blobs: state/<instance>/<source>.json and ledger/<run>.json, and versions/<name>.bin
+// of what lists have shown, name parts escaped (see instancePart for the default instance). Each blob's metadata
 // repeats what a list shows, so that a list reads no blob.
 package state
 
@@ -201,6 +201,7 @@ type Summary struct {
 	NotBefore  time.Time // zero: no wait
 	Modified   time.Time // last save, the storage service's clock
 	TableLease bool      // some worker holds the lease now
+	Versions   string    // record of what a list has shown; "" when none
 }
 
 // List returns every table that has a state, by blob name, in one request for
@@ -234,7 +235,8 @@ func (s *Store) Open(ctx context.Context) ([]plan.Key, error) {
 
 // Sweep deletes the ledgers that were last written before olderThan and that no
 // table state names as its open run, and returns how many. An open one among them
-// was left behind by a kill beside its checkpoint.
+// was left behind by a kill beside its checkpoint. So are records of what lists have
+// shown, which go with them uncounted.
 func (s *Store) Sweep(ctx context.Context, olderThan time.Time) (n int, err error) {
 	tables, err := s.List(ctx)
 	if err != nil {
@@ -261,7 +263,7 @@ func (s *Store) Sweep(ctx context.Context, olderThan time.Time) (n int, err erro
 			return n, fmt.Errorf("delete ledger %s: %w", run, err)
 		}
 	}
-	return n, nil
+	return n, s.sweepVersions(ctx, tables, olderThan)
 }
 
 // OpenLedger finds the newest open ledger of a table by listing, without its lease;

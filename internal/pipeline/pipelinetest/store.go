@@ -56,6 +56,7 @@ func Store(t *testing.T, open func(t *testing.T) StoreWorld) {
 		{"a ledger that was not read is not written over", storeLedgerIsCompared},
 		{"a ledger of an overtaken holder is fenced", storeFencesLedger},
 		{"OpenLedger finds the table's newest open one", storeFindsOpenLedger},
+		{"what a list has shown is kept until it is dropped", storeKeepsVersions},
 		{"a deadline lies ahead while the lease is held", storeDeadline},
 		{"a released lease is free at once and its context ends", storeReleases},
 		{"the storage's clock is told", storeServiceNow},
@@ -291,6 +292,32 @@ func storeFindsOpenLedger(t *testing.T, c storeCase) {
 	l, err = next.OpenLedger(t.Context())
 	must(t, err)
 	wantSame(t, "open ledger after that ended", l, someLedger(table, older))
+}
+
+func storeKeepsVersions(t *testing.T, c storeCase) {
+	const name = "app00120260304120000abcdefgh-7-abcdefgh"
+	h := acquire(t, c.a, table)
+	if shown, err := h.Versions(t.Context(), name); shown != nil || err != nil {
+		t.Errorf("Versions = %v, %v; want none", shown, err)
+	}
+	var shown plan.Versions
+	shown.Add(plan.Version{1, 2, 3}, time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC))
+	must(t, h.SaveVersions(t.Context(), name, &shown))
+	must(t, h.Release(t.Context()))
+	if err := h.SaveVersions(t.Context(), name+"2", &shown); fault.KindOf(err) != fault.Retry {
+		t.Errorf("SaveVersions after release: %v, want a retry", err)
+	}
+	next := acquire(t, c.b, table)
+	got, err := next.Versions(t.Context(), name)
+	must(t, err)
+	if got == nil || got.Len() != 1 || !got.Has(plan.Version{1, 2, 3}) {
+		t.Errorf("the next one's versions are %d, want what was saved", got.Len())
+	}
+	must(t, next.DropVersions(t.Context(), name))
+	must(t, next.DropVersions(t.Context(), name))
+	if shown, err := next.Versions(t.Context(), name); shown != nil || err != nil {
+		t.Errorf("Versions after the drop = %v, %v; want none", shown, err)
+	}
 }
 
 func storeDeadline(t *testing.T, c storeCase) {

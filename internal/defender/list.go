@@ -1,0 +1,270 @@
+package defender
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/defender2adx/defender2adx/internal/address"
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/rowpath"
+	"github.com/defender2adx/defender2adx/internal/schema"
+)
+
+// roundCap: a page that ends at a round number of rows below the one asked for may be
+// cut by a limit of the service's that nobody told us, so that the next one is asked for.
+const roundCap = 100
+
+// maxPages bounds one read of a list, against a service whose links lead in a circle.
+const maxPages = 20_000
+
+// Lists reads the lists of one API that share a quota. It is safe for concurrent use.
+type Lists struct {
+	client *Client
+	bucket string // of schema.Source
+}
+
+// NewLists returns a reader of the bucket's lists, which must be of the client's API.
+func NewLists(client *Client, bucket string) *Lists { return &Lists{client, bucket} }
+
+// Serves reports whether the source is one of those lists.
+func (l *Lists) Serves(source string) bool {
+	s, ok := schema.SourceNamed(source)
+	return ok && s.Kind == schema.List && s.Bucket == l.bucket
+}
+
+// API names the interface in use, for the audit row.
+func (l *Lists) API() string { return l.client.API() }
+
+// Ready gets a token, which is kept by the credential.
+func (l *Lists) Ready(ctx context.Context) error { return l.client.Ready(ctx) }
+
+// Read hands what the list shows from q.From on to stage, gzip of newline-delimited
+// JSON: rows of any of its reads whose version is not known and was not shown before,
+// once. Each page is a call, and a page that breaks off is asked for again; it holds one
+// row at a time, and the versions. Errors have the kinds of Fetch but Split.
+func (l *Lists) Read(ctx context.Context, call plan.Caller, q plan.ListQuery, stage func(context.Context, func(io.Writer) error) error) (plan.ListAnswer, error) {
+	source, ok := schema.SourceNamed(q.Table.Source)
+	if !ok || source.Kind != schema.List {
+		return plan.ListAnswer{}, fault.As(fault.Permanent, fmt.Errorf("internal error: %s is no list", q.Table.Source))
+	}
+	var out plan.ListAnswer
+	err := stage(ctx, func(w io.Writer) error {
+		r := &listRead{client: l.client, source: source, query: q, call: call}
+		r.out.Shown = &plan.Versions{}
+		err := r.all(ctx, w)
+		out = r.out
+		return err
+	})
+	if fault.KindOf(err) == fault.Split {
+		err = fault.As(fault.Unavailable, err) // there is nothing to divide
+	}
+	if err != nil {
+		return plan.ListAnswer{}, err
+	}
+	return out, nil
+}
+
+// listRead is the work of one Read.
+type listRead struct {
+	client *Client
+	source schema.Source
+	query  plan.ListQuery
+	call   plan.Caller
+	out    plan.ListAnswer
+}
+
+func (r *listRead) all(ctx context.Context, w io.Writer) error {
+	gz, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	for range max(1, r.query.Reads) {
+		if err := r.once(ctx, gz); err != nil {
+			return err
+		}
+	}
+	if err := gz.Close(); err != nil {
+		return &rowpath.WriteError{Err: err}
+	}
+	return nil
+}
+
+// once reads the chain of pages from its beginning to its end.
+func (r *listRead) once(ctx context.Context, w io.Writer) error {
+	at, skipped := r.first(), 0
+	for pages := 1; at != nil; pages++ {
+		if pages > maxPages {
+			return r.client.named(fault.As(fault.Permanent, fmt.Errorf("%s has no end after %d pages", r.source.Name, maxPages)))
+		}
+		var page rowpath.Result
+		err := r.client.do(ctx, r.call, func(ctx context.Context) (err error) {
+			r.out.Pages++
+			page, err = r.page(ctx, at, w)
+			// Kept rows are written, also those of a page that broke off.
+			r.out.Rows, r.out.Bytes, r.out.Cut = r.out.Rows+page.Rows, r.out.Bytes+page.Bytes, r.out.Cut+page.Cut
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		skipped += int(page.Read)
+		if at, err = r.next(page, skipped); err != nil {
+			return r.client.named(err)
+		}
+	}
+	return nil
+}
+
+// first is the address of the first page.
+func (r *listRead) first() *url.URL {
+	parts := []string{}
+	add := func(name, value string) {
+		// Blanks as %20: not every service reads a plus as one.
+		parts = append(parts, name+"="+strings.ReplaceAll(url.QueryEscape(value), "+", "%20"))
+	}
+	if r.source.Query != "" {
+		parts = append(parts, r.source.Query)
+	}
+	switch begin := r.query.From.UTC().Format("2006-01-02T15:04:05Z"); {
+	case r.query.From.IsZero():
+	case r.source.Since != "":
+		add(r.source.Since, begin)
+	default:
+		add("$filter", r.query.Table.WatermarkColumn+" ge "+begin)
+	}
+	if r.source.SizeParameter != "" {
+		add(r.source.SizeParameter, strconv.Itoa(r.source.PageSize))
+	}
+	at := r.client.base.JoinPath(r.source.Path)
+	at.RawQuery = strings.Join(parts, "&")
+	return at
+}
+
+// next is the address of the page after one, skipped rows after the first; nil where
+// there is none.
+func (r *listRead) next(page rowpath.Result, skipped int) (*url.URL, error) {
+	if page.Next != "" {
+		return r.follow(page.Next)
+	}
+	full := page.Read >= int64(r.source.PageSize) || page.Read%roundCap == 0
+	if r.source.SizeParameter != "$top" || page.Read == 0 || !full {
+		return nil, nil //nolint:nilnil // the end, and no fault
+	}
+	at := r.first()
+	at.RawQuery += "&$skip=" + strconv.Itoa(skipped)
+	return at, nil
+}
+
+// follow checks a link that the service gave: the token goes along, so that it must
+// lead to whom the token is for.
+func (r *listRead) follow(link string) (*url.URL, error) {
+	at, err := r.client.base.Parse(link)
+	if err != nil {
+		return nil, fault.As(fault.Unavailable, errors.New("the link to the next page cannot be read"))
+	}
+	audience, err := url.Parse(strings.TrimSuffix(r.client.cfg.Scope, "/.default"))
+	own := strings.EqualFold(at.Host, r.client.base.Host) || err == nil && strings.EqualFold(at.Host, audience.Host)
+	if !own || !address.Trusted(at) || at.User != nil {
+		return nil, fault.As(fault.Permanent, fmt.Errorf("the link to the next page leads to %s, which is not followed, since the token would go along; calls go to %s: check the base URL",
+			clip(at.Host, 100), r.client.base.Host))
+	}
+	return at, nil
+}
+
+// page asks for one page and writes its new rows.
+func (r *listRead) page(ctx context.Context, at *url.URL, w io.Writer) (rowpath.Result, error) {
+	c, q := r.client, question{table: r.query.Table, source: &r.source}
+	sent, err := c.tokens.get(ctx)
+	if err != nil {
+		return rowpath.Result{}, err
+	}
+	ctx, watch := newWatchdog(ctx)
+	defer watch.stop()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		return rowpath.Result{}, fault.As(fault.Permanent, errors.New("make request for a page of "+r.source.Name))
+	}
+	reply, err := c.send(ctx, watch, request, sent)
+	if err != nil {
+		return rowpath.Result{}, c.named(err)
+	}
+	if reply.StatusCode != http.StatusUnauthorized {
+		c.tokens.passed(sent)
+	}
+	if reply.StatusCode != http.StatusOK {
+		refused := c.readRefusal(watch, reply)
+		if refused.nothingThere() {
+			return rowpath.Result{}, nil
+		}
+		return rowpath.Result{}, c.named(c.failure(q, refused, sent))
+	}
+	defer reply.Body.Close()
+	if r.out.Now.IsZero() {
+		r.out.Now, _ = http.ParseTime(reply.Header.Get("Date"))
+	}
+	opt := rowpath.Options{Plain: true, Member: "value", Keep: r.keep, KeepTypes: true}
+	if limit := r.query.Table.RowLimit; limit > 0 {
+		opt.RowLimit = int(plan.CutAt(limit))
+	}
+	if r.source.Single {
+		if err := wrap(watch.body(reply.Body, c.cfg.IdleTimeout), reply); err != nil {
+			return rowpath.Result{}, c.named(fault.As(fault.Unavailable, err))
+		}
+	}
+	return c.read(ctx, q, watch, reply, w, opt)
+}
+
+// wrap makes an answer that is one row look like a list of it.
+func wrap(body io.ReadCloser, reply *http.Response) error {
+	body, err := unpacked(body, reply.Header)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(body, maxErrorBytes))
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	reply.Header.Del("Content-Encoding")
+	reply.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(strings.NewReader(`{"value":[`), bytes.NewReader(text), strings.NewReader("]}")), reply.Body}
+	return nil
+}
+
+// nothingThere: a list without rows is answered with 404, by the service and not by
+// whatever else lives at a wrong address. Source: Defender for Endpoint, get-machines.
+func (r refusal) nothingThere() bool {
+	if r.status != http.StatusNotFound {
+		return false
+	}
+	return r.code == "" && r.message == "" && !strings.Contains(strings.ToLower(r.header.Get("Content-Type")), "html") ||
+		strings.EqualFold(r.code, "NotFound") || strings.EqualFold(r.code, "ResourceNotFound")
+}
+
+// keep remembers the version of a row and tells whether it is new.
+func (r *listRead) keep(row []byte) bool {
+	version, at := r.version(row)
+	if at.IsZero() {
+		at = cmp.Or(r.out.Now, r.client.cfg.Now()) // remembered as long as the youngest
+	}
+	return r.out.Shown.Add(version, at) && !r.query.Known.Has(version)
+}
+
+// version tells a row's version, and the instant that it bears; zero where it has none.
+func (r *listRead) version(row []byte) (plan.Version, time.Time) {
+	return versionOf(r.source, row)
+}

@@ -1,0 +1,222 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// listReads is how often a list is read for one slice: pages shift while they are read,
+// and what one read misses the other shows.
+const listReads = 2
+
+// planList plans a run of a list: one slice, which is read from its first page to its
+// last. Nothing is asked beforehand.
+func (p *planner) planList() error {
+	l, now := p.ledger, p.clock.Now()
+	s := plan.Slice{No: l.Next, Part: plan.PartAll, Hi: plan.Buckets, Rows: plan.RowsUnknown}
+	l.Known = p.state.Shown
+	if l.Table.Load == plan.Snapshot {
+		l.SnapshotTime = plan.Ticks(now)
+		l.Add(s)
+		return nil
+	}
+	from := p.from()
+	if p.state.Rewind != nil {
+		l.Known = "" // what comes after the watermark is wanted once more
+	}
+	if from.IsZero() {
+		// The column was left for a snapshot that never ran: it goes on from where it was.
+		for _, m := range p.state.Marks.Older {
+			if m.Column == l.Table.WatermarkColumn && p.state.Rewind == nil {
+				from = m.Through
+			}
+		}
+	}
+	if !from.IsZero() && l.Known == "" && p.state.Rebuilt && len(p.state.Published) > 0 && p.state.Rewind == nil {
+		return fault.As(fault.Permanent, errors.New("the state of the table is gone, and with it what of the list was copied lately: "+rewindRemedy(from)))
+	}
+	if l.Floor = p.state.Floor; l.Known == "" {
+		l.Floor = from
+	}
+	l.Window = plan.Window{From: from, To: plan.Ticks(now.Add(-p.cfg.Settle))}
+	if l.Window.Empty() {
+		return nil
+	}
+	begin := l.Table.ListBegin(from, now, l.Known != "")
+	if begin.Before(l.Floor) {
+		begin = l.Floor
+	}
+	if begin.After(from) && !from.IsZero() {
+		l.Note(fmt.Sprintf("the list holds nothing before %s: what changed between the watermark %s and then could not be copied", plan.Stamp(begin), plan.Stamp(from)))
+	}
+	s.Part, s.Window = plan.PartWindow, plan.Window{From: begin, To: l.Window.To}
+	l.Add(s)
+	return nil
+}
+
+func rewindRemedy(mark time.Time) string {
+	return fmt.Sprintf("append a configuration row with another LastRefreshedTime than %s, from which on everything is copied again, twice where it stands in ADX already; or set LoadType to Snapshot", plan.Stamp(mark))
+}
+
+// copyList reads a list into one blob, freezes it and sends it. What the list has shown
+// by then is written down before the ledger says that the blob is the slice's: the two
+// belong together, and an earlier record, left by a killed process, is never read.
+func (r *run) copyList(ctx context.Context, s plan.Slice) error {
+	began := r.ports.Clock.Now()
+	known, err := r.known(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.ports.Stager.Ready(ctx); err != nil {
+		return err
+	}
+	var blob plan.Blob
+	stage := func(ctx context.Context, produce func(io.Writer) error) (err error) {
+		blob, err = r.ports.Stager.Stage(ctx, r.blobName(s), produce)
+		return err
+	}
+	answer, err := r.m.list.Read(ctx, r.calls.while(r.open), r.listQuery(s, known), stage)
+	switch {
+	case errors.Is(err, errClosed) && began.Sub(r.m.attempt.started) < r.m.cfg.Budget/10:
+		return fault.As(fault.Permanent, fmt.Errorf("the list was not read to its end within the time budget of %v: raise MIGRATION_TIME_BUDGET", r.m.cfg.Budget))
+	case errors.Is(err, errClosed):
+		return nil // the next invocation has more time
+	case fault.KindOf(err) == fault.Unavailable:
+		return fault.As(fault.Retry, fmt.Errorf("read the list: %w", err))
+	case err != nil:
+		return fmt.Errorf("read the list: %w", err)
+	}
+	shown, err := r.remember(ctx, answer, known)
+	if err != nil {
+		return err
+	}
+	// Frozen and promised before it is sent, as any slice.
+	err = r.step(ctx, func(l *plan.Ledger) error {
+		l.Shown = shown
+		l.Bytes += answer.Bytes
+		l.ListRead(answer.Now, r.m.cfg.Settle)
+		servedBy(l, r.m.attempt.api())
+		if answer.Rows == 0 {
+			return l.Verify(s.No, 0)
+		}
+		blob.Rows, blob.Bytes = answer.Rows, answer.Bytes
+		return l.Freeze(s.No, blob, answer.Cut, r.ports.Clock.Now())
+	})
+	if err != nil || answer.Rows == 0 {
+		return err
+	}
+	if err := r.send(ctx, s.No); err != nil {
+		return err
+	}
+	if err := r.checkDestination(ctx); err != nil {
+		return err
+	}
+	r.log.Info("list sent", "slice", s.No, "rows", answer.Rows, "bytes", answer.Bytes, "pages", answer.Pages, "dur_ms", r.ports.Clock.Now().Sub(began).Milliseconds())
+	return nil
+}
+
+func (r *run) listQuery(s plan.Slice, known *plan.Versions) plan.ListQuery {
+	q := plan.ListQuery{Table: r.table, Reads: listReads}
+	if r.table.Load != plan.Snapshot {
+		q.From, q.Known = s.Window.From, known
+	}
+	return q
+}
+
+// known reads what the list had shown before the run. A window without it would copy
+// the overlap twice; a snapshot copies everything in any case.
+func (r *run) known(ctx context.Context) (*plan.Versions, error) {
+	if r.ledger.Known == "" {
+		return nil, nil //nolint:nilnil // nothing is known
+	}
+	known, err := r.m.lease.Versions(ctx, r.ledger.Known)
+	if err == nil && known == nil && r.table.Load != plan.Snapshot {
+		err = fault.As(fault.Permanent, errors.New("the record of what of the list was copied lately is gone: "+rewindRemedy(r.ledger.Window.From)))
+	}
+	return known, err
+}
+
+// remember writes down what a later read can show again, and returns its name. Where
+// nothing new was shown the record of before holds it all.
+func (r *run) remember(ctx context.Context, answer plan.ListAnswer, known *plan.Versions) (string, error) {
+	if !r.table.KeepsVersions() {
+		return "", nil
+	}
+	if answer.Rows == 0 && known != nil {
+		return r.ledger.Known, nil
+	}
+	mark := r.ledger.Window.To
+	if r.table.Load == plan.Snapshot {
+		mark = r.ledger.SnapshotTime
+	}
+	if now := answer.Now; !now.IsZero() && now.Before(mark) {
+		mark = now
+	}
+	// After a snapshot the window begins a settle time before it.
+	begin := r.table.ListBegin(mark.Add(-2*r.m.cfg.Settle), time.Time{}, true)
+	name := fmt.Sprintf("%s-%d-%s", r.ledger.RunID, r.m.state.Generation, randomID(8))
+	if err := r.m.lease.SaveVersions(ctx, name, answer.Shown.Since(begin, known)); err != nil {
+		return "", fmt.Errorf("write down what the list has shown: %w", err)
+	}
+	return name, nil
+}
+
+// shownBefore finds, for a state that is made again, the record that the last published
+// run left. A run that is not published has shown nothing that was not in it.
+func (m *migration) shownBefore(ctx context.Context, state *plan.TableState) error {
+	n := len(state.Published)
+	if m.list == nil || n == 0 {
+		return nil
+	}
+	l, err := m.lease.Ledger(ctx, state.Published[n-1].RunID)
+	if err != nil && fault.KindOf(err) != fault.Permanent {
+		return err
+	}
+	if err == nil && l != nil {
+		state.Shown, state.Floor = l.Shown, l.Floor
+	}
+	return nil
+}
+
+// rehearseList reads a list once, as a forecast may, and drops what it shows.
+func (r *run) rehearseList(ctx context.Context) (plan.ListAnswer, error) {
+	known, err := r.known(ctx)
+	if err != nil {
+		return plan.ListAnswer{}, err
+	}
+	for _, s := range r.planned() {
+		q := r.listQuery(s, known)
+		q.Reads = 1
+		return r.m.list.Read(ctx, r.calls, q, discard)
+	}
+	return plan.ListAnswer{}, nil
+}
+
+func discard(_ context.Context, produce func(io.Writer) error) error { return produce(io.Discard) }
+
+// forecastList fills in what a run of a list takes. It is read twice as often as now, and
+// may have grown by a page until then.
+func (r *run) forecastList(ctx context.Context, f Forecast) (Forecast, error) {
+	answer, err := r.rehearseList(ctx)
+	f.Asked = answer.Pages
+	if err != nil {
+		return f, err
+	}
+	f.Rows, f.Slices, f.Runs, f.Calls = answer.Rows, 1, 1, listReads*(answer.Pages+1)
+	f.Target = max(1, answer.Rows)
+	if answer.Rows > 0 {
+		f.Width = float64(answer.Bytes) / float64(answer.Rows)
+	}
+	f.PerDay = answer.Rows
+	if r.table.Load != plan.Snapshot {
+		f.PerDay = int64(answer.Shown.Since(r.ports.Clock.Now().Add(-24*time.Hour), nil).Len())
+	}
+	f.Notes = append(f.Notes, "calls of a list are at most so many: it is read page by page, twice")
+	return f, nil
+}
