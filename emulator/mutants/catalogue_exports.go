@@ -36,7 +36,7 @@ func exportMutants() []mutant {
 		one("address-in-the-ledger", "the ledger keeps the signed address of a file",
 			"internal/plan/export.go", "Blob{Path: f.Name,", "Blob{Path: f.URL.Reveal(),", pipelineTests("^TestScenario_X1_")),
 		one("exports-take-hunting-calls", "exports are counted by the quota of hunting",
-			"internal/pipeline/calls.go", "	of.ready, of.quota = ports.Exports.Ready, ports.ExportQuota\n", "	of.ready = ports.Exports.Ready\n", pipelineTests("^TestScenario_X10_")),
+			"internal/pipeline/pipeline.go", "p.exports = of(ports.Exports.Ready, ports.ExportQuota)", "p.exports = of(ports.Exports.Ready, ports.Quota)", pipelineTests("^TestScenario_X10_")),
 		one("export-by-plain-http", "files are fetched from an address that anybody can listen to",
 			ofExports, "err != nil || !address.Trusted(u) ||", "err != nil || !address.Trusted(u) && false ||", suite{"internal/defender", "^TestExports_FailuresHaveAKind"}),
 		one("files-of-one-name", "of two files of one name one is dropped",

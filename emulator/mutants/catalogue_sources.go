@@ -29,6 +29,8 @@ func listMutants() []mutant {
 	return []mutant{
 		one("list-read-once", "a list is read once, and what moved between its pages is missed",
 			listFile, "const listReads = 2", "const listReads = 1", lists),
+		one("lists-take-hunting-calls", "lists are counted by the quota of hunting",
+			"internal/pipeline/pipeline.go", "of(l.Source.Ready, l.Quota)", "of(l.Source.Ready, ports.Quota)", pipelineTests("^TestList_TakesCallsOfItsOwn$")),
 		one("list-overlap-copied-again", "the overlap of a list is copied again by each run",
 			listFile, "		q.From, q.Known = s.Window.From, known\n", "		q.From = s.Window.From\n", lists),
 		one("list-without-overlap", "a version that comes late is missed",

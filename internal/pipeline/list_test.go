@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -235,4 +236,28 @@ func TestList_Forecast(t *testing.T) {
 
 func wakeUpOf(k plan.Key) pipeline.Request {
 	return pipeline.Request{WakeUp: plan.WakeUp{Key: k, Trigger: plan.Manual}}
+}
+
+// counted is a quota that counts.
+type counted struct {
+	pipeline.Quota
+	takes int
+}
+
+func (c *counted) Take(ctx context.Context, table string, urgent bool) error {
+	c.takes++
+	return c.Quota.Take(ctx, table, urgent)
+}
+
+func TestList_TakesCallsOfItsOwn(t *testing.T) {
+	w := listWorld(11, 20, "Incr")
+	p := &process{world: w}
+	hunting, lists := &counted{Quota: p}, &counted{Quota: p}
+	pipe := w.pipe(p, func(ports *pipeline.Ports) { ports.Quota, ports.Lists[0].Quota = hunting, lists })
+	if err := pipe.Migrate(t.Context(), wakeUpOf(machinesKey)); err != nil {
+		t.Fatal(err)
+	}
+	if hunting.takes != 0 || lists.takes != 6 {
+		t.Errorf("%d hunting calls, %d of lists; want 0 and 6", hunting.takes, lists.takes)
+	}
 }
