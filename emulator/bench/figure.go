@@ -42,6 +42,7 @@ func All() []Measurement {
 		{"memory", memoryFigures},
 		{"calls", callFigures},
 		{"plan", planFigures},
+		{"export", exportFigure},
 		{"quota", quotaFigures},
 		{"growth", growthFigures},
 		{"coldstart", coldstartFigures},
@@ -49,10 +50,13 @@ func All() []Measurement {
 	}
 }
 
-// figure prints a line; pairs are keys and values in turn.
+// figure prints a line; pairs are keys and values in turn. at "": there is but one case.
 func (b *Bench) figure(name, at string, pairs ...any) {
 	var line strings.Builder
-	fmt.Fprintf(&line, "bench: name=%s case=%s", name, at)
+	fmt.Fprintf(&line, "bench: name=%s", name)
+	if at != "" {
+		fmt.Fprintf(&line, " case=%s", at)
+	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		value := fmt.Sprint(pairs[i+1])
 		if f, ok := pairs[i+1].(float64); ok {

@@ -17,6 +17,7 @@ var keys = map[string][]string{
 	"memory":  {"peak_rss_mib"},
 	"calls":   {"calls", "ideal", "of_ideal"},
 	"quota":   {"processes", "used", "provoked_429"},
+	"export":  {"rows", "handler_bytes"},
 	"plan":    {"planned_calls", "calls", "planned_rows", "rows"},
 	// Of one case.
 	"quota/one-table": {"fetching", "chain", "provoked_429"},
@@ -26,7 +27,7 @@ var keys = map[string][]string{
 }
 
 var (
-	lineText  = regexp.MustCompile(`^bench: name=(\w+) case=(\S+) (.+)$`)
+	lineText  = regexp.MustCompile(`^bench: name=(\w+)(?: case=(\S+))? (.+)$`)
 	valueText = regexp.MustCompile(`^(\w+)=(\d+(?:\.\d+)?)$`)
 )
 

@@ -22,6 +22,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
 	"github.com/defender2adx/defender2adx/emulator/identity"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // App is a built app folder: host.json, function folders and the handler.
@@ -152,6 +153,18 @@ func (e *Emulators) Configure(ctx context.Context, tables []string) error {
 	b.WriteString("] | extend DestinationTable = strcat(SourceTable, 'Raw'), WatermarkColumn = 'None', LastRefreshedTime = datetime(1900-01-01)," +
 		" LastRefreshedTimeInString = '1900-01-01T00:00:00.0000000Z', LoadType = 'Full', IsActive = true, Instance = '', Frequency = '', RunId = '', Generation = long(0))")
 	return wrap("write configuration", e.Command(ctx, b.String()))
+}
+
+// ConfigureSource appends the row of a list or a file export as the catalogue of
+// sources recommends it.
+func (e *Emulators) ConfigureSource(ctx context.Context, source string) error {
+	row, ok := plan.DefaultRow(source)
+	if !ok {
+		return fmt.Errorf("configure %s: no source of that name", source)
+	}
+	return wrap("write configuration", e.Command(ctx, ".set-or-append MigrationConfiguration <| MigrationConfiguration | take 0 | union (print SourceTable = '"+row.SourceTable+
+		"', DestinationTable = '"+row.DestinationTable+"', WatermarkColumn = '"+row.WatermarkColumn+"', LastRefreshedTime = datetime(1900-01-01),"+
+		" LastRefreshedTimeInString = '1900-01-01T00:00:00.0000000Z', LoadType = '"+row.LoadType+"', IsActive = true, Instance = '', Frequency = '', RunId = '', Generation = long(0))"))
 }
 
 // Tick fires the timer through the host's admin endpoint.

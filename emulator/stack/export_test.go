@@ -26,15 +26,6 @@ func vulnerabilities(t *testing.T, n int) *tenant.Tenant {
 	return data
 }
 
-// configureExport configures a file export, and makes its raw table.
-func (s *site) configureExport(source, destination string) {
-	s.t.Helper()
-	s.command(".set-or-append MigrationConfiguration <| MigrationConfiguration | take 0 | union (print SourceTable = '" + source + "', DestinationTable = '" + destination +
-		"', WatermarkColumn = 'None', LastRefreshedTime = datetime(1900-01-01), LastRefreshedTimeInString = '1900-01-01T00:00:00.0000000Z', LoadType = 'Snapshot'," +
-		" IsActive = true, Instance = '', Frequency = '', RunId = '', Generation = long(0))")
-	s.setup("none")
-}
-
 // shot is what a raw table holds of one run.
 type shot struct {
 	rows, different, slices, times int
@@ -76,7 +67,8 @@ func TestExport_ArrivesOncePerGeneration(t *testing.T) {
 	rest.FileRows = 300
 	s := start(t, vulnerabilities(t, rows), stack.Options{Hunting: hunting.Options{Limits: stack.Unhurried(), REST: rest}})
 	s.setup("none")
-	s.configureExport(source, raw)
+	must(t, s.ConfigureSource(t.Context(), source))
+	s.setup("none")
 	// The quota of exports by a shorter clock: 5 calls a minute would keep the test waiting.
 	quick := map[string]string{"DEFENDER_QUOTA_MINUTE": "1s", "DEFENDER_QUOTA_HOUR": "1s"}
 	s.serve(quick, funchost.Options{})

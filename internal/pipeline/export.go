@@ -32,7 +32,7 @@ const (
 	// time for which they are documented to be signed, since ADX may let a file wait.
 	addressLife = 30 * time.Minute
 	// fileBatch is how many files are promised by one write of the ledger.
-	fileBatch = 20
+	fileBatch = 50
 	// emptySaid is how often an export without files is spoken of.
 	emptySaid = 24 * time.Hour
 )
