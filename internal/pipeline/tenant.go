@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // othersRows reports whether the table's runs copied another tenant than the settings
@@ -24,9 +25,13 @@ func (m *migration) checkTenant() error {
 	if !m.othersRows() {
 		return nil
 	}
+	how := fmt.Sprintf(" (`handler rewind %s`)", m.req.Key.Source)
+	if m.inForce.Load == plan.Snapshot {
+		how = ""
+	}
 	return fault.As(fault.Permanent, fmt.Errorf(
-		"%w: %s holds rows of %s, and the settings say %s: make that one an instance of its own (DEFENDER_INSTANCES), or set the old id again; to go on in this table append a configuration row with a LastRefreshedTime of your own to begin at (`handler rewind %s`), and the rows that are there stay",
-		errOtherTenant, m.inForce.Destination, m.state.Tenant, m.cfg.Tenant, m.req.Key.Source))
+		"%w: %s holds rows of %s, and the settings say %s: make that one an instance of its own (DEFENDER_INSTANCES), or set the old id again; to go on in this table append a configuration row with a LastRefreshedTime of your own to begin at%s, and the rows that are there stay",
+		errOtherTenant, m.inForce.Destination, m.state.Tenant, m.cfg.Tenant, how))
 }
 
 // changeTenant begins anew with the tenant of the settings, as the user commands who

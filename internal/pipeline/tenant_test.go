@@ -34,6 +34,7 @@ func TestTenant_AnotherOneIsRefused(t *testing.T) {
 // A watermark that a person writes after the change is the command to begin anew: what
 // was sent of an open run of the tenant before is hidden, its ended runs stay.
 func TestTenant_BeginsAnewOnCommand(t *testing.T) {
+	beginning := time.Date(1800, 1, 1, 0, 0, 0, 0, time.UTC) // as `handler rewind` writes it
 	for _, open := range []bool{false, true} {
 		w := large(402, 100, 20)
 		w.cfg.Tenant = "a"
@@ -57,7 +58,7 @@ func TestTenant_BeginsAnewOnCommand(t *testing.T) {
 		if n := w.count(key.Source, plan.Failed); n != 1 {
 			t.Fatalf("open %v: %d audit rows, want 1:%s", open, n, w.story())
 		}
-		w.edit(func(r *plan.Row) { r.LastRefreshedTime = w.now.Add(-20 * 24 * time.Hour) })
+		w.edit(func(r *plan.Row) { r.LastRefreshedTime, r.RunID, r.Generation = beginning, "", 0 })
 		w.run(3 * time.Hour)
 		ids := w.arrived("")
 		for _, r := range w.rows {
@@ -68,10 +69,15 @@ func TestTenant_BeginsAnewOnCommand(t *testing.T) {
 		if len(ids) != int(ended)+len(w.rows) {
 			t.Errorf("open %v: %d rows are shown, want %d of a and %d of b:%s", open, len(ids), ended, len(w.rows), w.story())
 		}
+		told := false
 		for _, a := range w.audits {
+			told = told || strings.Contains(a.Note, "tenant b is copied from now on; rows of tenant a stay")
 			if a.RunID == run && a.Status == plan.Success {
 				t.Errorf("the run of the tenant before ended with rows of this one:%s", w.story())
 			}
+		}
+		if !told {
+			t.Errorf("open %v: no audit row tells of the change:%s", open, w.story())
 		}
 		if s := w.state(t, key); s.Tenant != "b" || s.Rewind != nil {
 			t.Errorf("open %v: state of tenant %q, rewind %v", open, s.Tenant, s.Rewind)
@@ -105,4 +111,23 @@ func TestTenant_NothingCopiedIsNobodys(t *testing.T) {
 	}
 	w.run(4 * time.Hour)
 	w.whole(t, w.now.Add(-2*time.Hour))
+}
+
+// Snapshots have no watermark, and mixing tenants would be seen in each: the same command
+// lets one go on.
+func TestTenant_OfASnapshot(t *testing.T) {
+	w := large(405, 100, 20)
+	w.config[0].LoadType = "Snapshot"
+	w.cfg.Tenant = "a"
+	w.run(time.Minute)
+	w.cfg.Tenant = "b"
+	w.run(2 * time.Hour)
+	if n := w.count(key.Source, plan.Success); n != 1 || strings.Contains(w.last().FailureReason, "handler rewind") {
+		t.Fatalf("%d snapshots, want the one of a and a remedy that works:%s", n, w.story())
+	}
+	w.edit(func(r *plan.Row) { r.LastRefreshedTime = w.now })
+	w.run(time.Hour)
+	if n := w.count(key.Source, plan.Success); n < 2 || w.state(t, key).Tenant != "b" || w.state(t, key).Rewind != nil {
+		t.Errorf("%d snapshots after the command:%s", n, w.story())
+	}
 }
