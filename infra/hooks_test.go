@@ -159,6 +159,8 @@ func TestPostprovision_MakesTablesAndRoles(t *testing.T) {
 		{"and there", "0", []string{"DEFENDER_CREDENTIAL=federated", "DEFENDER_CLIENT_ID=c", "DEFENDER_TENANT_ID=other"}, "", "consent --client-id c --cloud global --sources 'graph' --directory-login $HOME/.azure-defender\n", false},
 		{"Defender in another cloud", "0", []string{"DEFENDER_CLIENT_ID=c", "DEFENDER_CLOUD=dod", "DEFENDER_TENANT_ID=other", "KEY_VAULT_URL=https://kv.vault.azure.net"}, "",
 			"az cloud set --name AzureUSGovernment && az login --tenant other)\npostprovision: left, unless it was done before: sh infra/permissions.sh grant --credential secret --client-id c --vault kv --cloud dod --sources 'graph' --directory-login $HOME/.azure-defender\n", false},
+		{"further tenants", "0", []string{"DEFENDER_INSTANCES=West, East", "DEFENDER_CREDENTIAL=managed-identity"},
+			"azure-cli setup --load recommended --grant app-id;" + home + "\nazure-cli setup --instance West --load recommended\nazure-cli setup --instance East --load recommended\n", "", false},
 		{"a secret of another name", "0", []string{"DEFENDER_CLIENT_ID=c", "KEY_VAULT_URL=https://kv.vault.azure.net", "DEFENDER_SECRET_NAME=mine"}, "", "--vault kv --secret-name mine --cloud global", false},
 		{"a database that comes late", "1", nil, "", "permissions.sh grant --credential secret", false},
 		{"a database that does not come", "9", nil, "", "azd hooks run postprovision", true},

@@ -34,6 +34,8 @@ if ! az account show --output none 2>/dev/null; then
 fi
 tenant=${AZURE_TENANT_ID:-$(az account show --query tenantId --output tsv)}
 
+# The tenant of the settings without a name, which the template takes from the subscription where it is not given.
+export DEFENDER_TENANT_ID="${DEFENDER_TENANT_ID:-$tenant}"
 set -- setup --load "${SETUP_LOAD:-recommended}" --grant "$APP_CLIENT_ID;$tenant"
 for reader in ${ADX_READERS-}; do
 	set -- "$@" --reader "$reader"
@@ -47,6 +49,13 @@ until ADX_CREDENTIAL=azure-cli "$handler" "$@"; do
 		exit 1
 	fi
 	sleep "${PERMISSIONS_PAUSE-20}"
+done
+# Further tenants have a configuration of their own.
+for instance in $(printf '%s' "${DEFENDER_INSTANCES-}" | tr ',' ' '); do
+	ADX_CREDENTIAL=azure-cli "$handler" setup --instance "$instance" --load "${SETUP_LOAD:-recommended}" || {
+		say "what instance $instance needs is said above. Then: azd hooks run postprovision" >&2
+		exit 1
+	}
 done
 
 vault=$(printf '%s' "${KEY_VAULT_URL-}" | sed 's|^https://||; s|\..*||')
