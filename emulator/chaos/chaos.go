@@ -177,6 +177,9 @@ func play(ctx context.Context, e *Env, s script, o Options) (played, error) {
 		return out, fmt.Errorf("%s: %w\n%s", s, err, strings.Join(w.logTail.last(40), "\n"))
 	}
 	out.faults = w.faults.done()
+	if n := w.Hunting.Stats().Expired; n > 0 {
+		out.faults["export: address no longer good"] = int(n)
+	}
 	out.took = time.Since(began)
 	out.stalled = w.source.stalled >= settle
 	if !out.verdict.OK() {

@@ -54,7 +54,8 @@ func report(t *testing.T, r Report, err error) {
 	t.Logf("%s\n%s", r.Line(), r.Table())
 }
 
-// One schedule that meets every boundary in a round before a change; make check plays
+// One schedule that meets every boundary in a round before a change, with a list and a
+// file export among its tables; make check plays
 // more of them in a step of its own, without the race detector.
 func TestSchedules_EndWithEveryRowOnce(t *testing.T) {
 	if testing.Short() {
@@ -62,7 +63,7 @@ func TestSchedules_EndWithEveryRowOnce(t *testing.T) {
 	}
 	t.Parallel()
 	n := rounds.Of(0, 1, 6)
-	r, err := Run(t.Context(), env(t), Options{Schedules: n, Seed: 9, Parallel: n})
+	r, err := Run(t.Context(), env(t), Options{Schedules: n, Seed: 238, Parallel: n})
 	report(t, r, err)
 	if r.Kills == 0 || len(r.Faults) < 10 || r.Total.Promises == 0 {
 		t.Errorf("%d kills, %d kinds of faults, %d promises judged: the schedules proved little", r.Kills, len(r.Faults), r.Total.Promises)
@@ -108,7 +109,7 @@ func calm(t *testing.T, tables ...table) *world {
 	s := scriptOf(7, false)
 	s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 	s.outage, s.quota, s.skew, s.ticks, s.tables = false, 0, 0, 1, tables
-	s.lies = lies{}
+	s.lies, s.rest = lies{}, rest{pageRows: 40, fileRows: 60}
 	w, err := newWorld(t.Context(), env(t), s)
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +126,8 @@ func TestOracle_SeesWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	events := table{source: "DeviceEvents", kind: arrival, load: "Full", column: "None", rows: 300, largest: 10}
 	whole := table{source: "DeviceTvmSoftwareInventory", kind: snapshot, load: "Snapshot", column: "None", rows: 300, largest: 10}
+	export := table{source: exports[0], kind: exported, load: "Snapshot", column: "None", rows: 300, largest: 10}
+	machines := table{source: lists[0], kind: listed, load: "Incr", column: "lastSeen", rows: 100, largest: 10}
 	const claim = `.append ['MigrationAuditLog'] with (tags = '[]') <| print ['Status'] = "%s", ['SourceTable'] = "%s", ['RunId'] = "%s", ['WindowTo'] = datetime(2999-01-01T00:00:00Z)`
 	tests := []struct {
 		name, do, claim                 string
@@ -138,8 +141,13 @@ func TestOracle_SeesWhatIsWrong(t *testing.T) {
 		{"a Gap that says so", ".delete table DeviceEventsRaw records <| DeviceEventsRaw | where tolong(Records.ReportId) == 7", "DeviceEvents Gap, then Success", 1, 0, 1},
 		{"a null that nobody speaks of", ".set-or-append DeviceEventsRaw <| DeviceEventsRaw | where tolong(Records.ReportId) == 7 | extend Records = dynamic(null)", "", 0, 0, 2},
 		{"Success of a torn snapshot", ".delete table DeviceTvmSoftwareInventoryRaw records <| DeviceTvmSoftwareInventoryRaw | where RunId == 'NEWEST' and tolong(Records.ReportId) == 307", "DeviceTvmSoftwareInventory", 1, 0, 2},
+		{"Success of a torn export", ".delete table HardwareFirmwareExportRaw records <| HardwareFirmwareExportRaw | where RunId == 'NEWEST' and Records.deviceId == 'd000607'", export.source, 1, 0, 2},
+		{"a row of an export twice", ".set-or-append HardwareFirmwareExportRaw <| HardwareFirmwareExportRaw | where RunId == 'NEWEST' and Records.deviceId == 'd000607'", "", 0, 1, 1},
+		{"a version of a list lost", ".delete table MachinesRaw records <| MachinesRaw | where tolong(Records.ReportId) == NUMBER", "", 1, 0, 1},
+		{"a version of a list twice", ".set-or-append MachinesRaw <| MachinesRaw | where tolong(Records.ReportId) == NUMBER", "", 0, 1, 1},
+		{"Success of a list before its versions", ".delete table MachinesRaw records <| MachinesRaw | where tolong(Records.ReportId) == NUMBER", machines.source, 1, 0, 2},
 	}
-	w := calm(t, events, whole)
+	w := calm(t, events, whole, export, machines)
 	audits, err := w.Audits()
 	if err != nil {
 		t.Fatal(err)
@@ -154,18 +162,23 @@ func TestOracle_SeesWhatIsWrong(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, x := range []table{events, whole} {
+	for _, x := range []table{events, whole, export, machines} {
 		do(t, ".set Sound"+x.destination()+" <| "+x.destination())
 	}
+	version, _ := idOf(w.Data.List(machines.list())[0]) // of a machine that has not changed since
 	// One after the other: each finds the tables sound, and asks an oracle of its own.
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, x := range []table{events, whole} {
+			for _, x := range []table{events, whole, export, machines} {
 				do(t, ".set-or-replace "+x.destination()+" <| Sound"+x.destination())
 			}
 			o := newOracle(w)
 			if tt.do != "" {
-				do(t, strings.ReplaceAll(tt.do, "NEWEST", newest[whole.source]))
+				run := newest[whole.source]
+				if strings.Contains(tt.do, export.destination()) {
+					run = newest[export.source]
+				}
+				do(t, strings.NewReplacer("NEWEST", run, "NUMBER", fmt.Sprint(version)).Replace(tt.do))
 			}
 			if tt.claim != "" {
 				source, gap := strings.CutSuffix(tt.claim, " Gap, then Success")
@@ -229,9 +242,13 @@ func TestScriptOf_ReachesEveryKindOfSchedule(t *testing.T) {
 		}
 		for _, x := range s.tables {
 			seen[x.load], seen[x.column] = true, true
+			seen[fmt.Sprint("source ", x.kind)] = true
 		}
+		seen[fmt.Sprint("shift ", s.rest.shift)] = true
+		seen[fmt.Sprint("twin rows ", s.rest.twins)] = true
+		seen[fmt.Sprint("brief addresses ", s.rest.signature > 0)] = true
 	}
-	if len(seen) != 2+2+2+2+2+2+3+2+13*2 {
+	if len(seen) != 2+2+2+2+2+2+3+4+5+3*2+13*2 {
 		t.Errorf("kinds of schedules: %v", seen)
 	}
 }

@@ -49,6 +49,14 @@ func (w *world) living(next http.Handler) http.Handler {
 
 // huntingFault spoils a call.
 func (w *world) huntingFault(c hunting.Call) hunting.Fault {
+	if c.List {
+		if r, ok := w.faults.inject("list", w.plan.hunting); ok {
+			name, f := w.listFault(r)
+			w.faults.count("list or export: " + name)
+			return f
+		}
+		return hunting.Fault{}
+	}
 	if r, ok := w.faults.inject("merge", w.plan.ingestion/10); ok {
 		t := w.plan.tables[r.IntN(len(w.plan.tables))]
 		w.faults.count("ADX: extents merged")
@@ -177,11 +185,18 @@ func (w *world) verdict(d kusto.Delivery) kusto.Verdict {
 		return kusto.Verdict{}
 	}
 	name, v := w.misfortune(r)
-	if v.Twin {
-		for _, tag := range d.Tags {
-			if m := sliceTag.FindStringSubmatch(tag); m != nil {
-				w.oracle.twin(d.Table, m[1], m[2])
-			}
+	file := w.plan.exports(d.Table)
+	if file {
+		v = ofFile(v)
+	}
+	for _, tag := range d.Tags {
+		m := sliceTag.FindStringSubmatch(tag)
+		switch {
+		case m == nil:
+		case v.Twin:
+			w.oracle.twin(d.Table, m[1], m[2])
+		case file && v.Drop != nil:
+			w.oracle.part(m[1], m[2])
 		}
 	}
 	w.faults.count("ingestion: " + name)

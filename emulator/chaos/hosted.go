@@ -72,13 +72,12 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	}
 	stop()
 	<-struck
-	w.faults.rest()
+	w.calm()
 	for _, h := range hosts {
 		if err := h.clock.set(0); err != nil {
 			return Verdict{}, err
 		}
 	}
-	w.log.Info("CHAOS faults end")
 	var stuck []string
 	for range healTicks {
 		if err := sleep.For(ctx, time.Until(w.source.lastChange().Add(settle))); err != nil {

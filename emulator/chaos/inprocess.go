@@ -53,14 +53,16 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 			return Verdict{}, err
 		}
 	}
-	w.faults.rest()
-	w.log.Info("CHAOS faults end")
+	w.calm()
 	// What the last tick began ends first: the next one is an hour later.
 	if err := local.rest(ctx, healPatience); err != nil {
 		return Verdict{}, err
 	}
 	var stuck []string
 	for range healTicks {
+		if err := w.stirAll(); err != nil {
+			return Verdict{}, err
+		}
 		if err := sleep.For(ctx, time.Until(w.source.lastChange().Add(settle+w.plan.skew))); err != nil {
 			return Verdict{}, err
 		}
@@ -90,6 +92,13 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 		}
 	}
 	return w.judgeStuck(ctx, stuck)
+}
+
+// calm ends the faults.
+func (w *world) calm() {
+	w.faults.rest()
+	w.Hunting.SetREST(w.plan.rest.switches(true))
+	w.log.Info("CHAOS faults end")
 }
 
 // judgeStuck judges a schedule whose tables are not all well.

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -120,7 +119,7 @@ var nullsNoted = regexp.MustCompile(`: (\d+) rows are null in ADX`)
 // lastRun is the run that a snapshot's views show; "" for a table that shows all.
 func lastRun(t table, audits []stack.Audit) (run string) {
 	for _, a := range audits {
-		if t.kind == snapshot && a.SourceTable == t.source && a.Status == "Success" {
+		if t.whole() && a.SourceTable == t.source && a.Status == "Success" {
 			run = a.RunID
 		}
 	}
@@ -134,7 +133,7 @@ func (o *oracle) compare(t table, audits []stack.Audit, nulls int) (compare.Resu
 	s.mu.Lock()
 	expired := maps.Clone(s.tables[t.source].expired)
 	s.mu.Unlock()
-	if len(expired) == 0 && nulls == 0 {
+	if t.kind != listed && t.kind != exported && len(expired) == 0 && nulls == 0 {
 		return o.world.Compare(stack.Configured{Instance: strings.ToLower(t.instance), Source: t.source, Destination: t.destination(), Snapshot: t.kind == snapshot, Active: true})
 	}
 	var shown [][]byte
@@ -146,12 +145,9 @@ func (o *oracle) compare(t table, audits []stack.Audit, nulls int) (compare.Resu
 	}); err != nil {
 		return compare.Result{}, err
 	}
-	var held [][]byte
-	for row := range o.world.Data.Rows(t.source) {
-		held = append(held, bytes.Clone(row))
-	}
+	held := s.held(t)
 	for _, record := range shown {
-		if id, ok := idOf(record); ok && expired[id] != "" {
+		if id, ok := idOf(record); ok && !t.whole() && expired[id] != "" {
 			held = append(held, []byte(expired[id]))
 			delete(expired, id) // once
 		}

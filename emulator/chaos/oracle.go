@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
 	"github.com/defender2adx/defender2adx/emulator/stack"
+	"github.com/defender2adx/defender2adx/internal/blobstore"
+	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 // oracle judges a schedule: while it runs, each Success row and each published
@@ -25,13 +29,14 @@ type oracle struct {
 	gaps     map[string]bool           // runs that ended with a Gap
 	given    map[string]map[int64]bool // rows that a Gap has spoken of, by table
 	silent   map[string]bool           // tables whose last run had no rows
+	partial  map[string]bool           // files of exports of which rows were lost on the way, by "run/slice"
 }
 
 // lie is a promise that was not true, of a run where it was one's.
 type lie struct{ run, text string }
 
 func newOracle(w *world) *oracle {
-	return &oracle{world: w, twins: map[string]string{}, gaps: map[string]bool{}, given: map[string]map[int64]bool{}, silent: map[string]bool{}}
+	return &oracle{world: w, twins: map[string]string{}, gaps: map[string]bool{}, given: map[string]map[int64]bool{}, silent: map[string]bool{}, partial: map[string]bool{}}
 }
 
 // twin notes a slice that the service takes in twice.
@@ -40,6 +45,39 @@ func (o *oracle) twin(destination, run, slice string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.twins[fmt.Sprintf("%s/%d", run, n)] = destination
+}
+
+// part notes a file of an export of which ADX takes in only a part, and says so.
+func (o *oracle) part(run, slice string) {
+	n, _ := strconv.Atoi(slice) // six digits
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.partial[fmt.Sprintf("%s/%d", run, n)] = true
+}
+
+// untold reports whether a run has such a file whose status nobody could ask for: the
+// process that sent it did not live to write down by which id. Then the rows that are
+// there are all that the handler can know of.
+func (o *oracle) untold(run string) bool {
+	w := o.world
+	answer, err := w.blobs.NewBlobClient("ledger/"+blobstore.Escape(run)+".json").DownloadStream(context.Background(), nil)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var l plan.Ledger
+	if json.NewDecoder(answer.Body).Decode(&l) != nil {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range l.Slices {
+		if s.State == plan.Verified && s.SourceID == "" && o.partial[fmt.Sprintf("%s/%d", run, s.No)] {
+			w.faults.count("export: part of a file without a status")
+			return true
+		}
+	}
+	return false
 }
 
 func (o *oracle) lie(format string, args ...any) { o.lieOf("", format, args...) }
@@ -116,7 +154,7 @@ func (o *oracle) row(audit bool, says map[string]string) {
 	o.mu.Lock()
 	o.promised++
 	o.mu.Unlock()
-	if t.kind == snapshot {
+	if t.whole() {
 		if audit {
 			o.judgeSnapshot(t, says["RunId"])
 		}
@@ -132,6 +170,9 @@ func (o *oracle) row(audit bool, says map[string]string) {
 		return
 	}
 	lacks, twice := o.faulty(t, mark)
+	if t.kind == listed && !o.steady(t, says["RunId"]) {
+		clear(lacks) // a list that moves may hide a row from two readings
+	}
 	if len(lacks)+twice > 0 {
 		o.lieOf(says["RunId"], "%s: %s up to %s of run %s, while %d rows were not queryable and %d were shown again", t.source, what, stamp, says["RunId"], len(lacks), twice)
 	}
@@ -189,11 +230,22 @@ func (o *oracle) isTwin(r copied) bool {
 	return o.twins[fmt.Sprintf("%s/%d", r.run, r.slice)] != ""
 }
 
+// steady reports whether a list stood still while a run read it.
+func (o *oracle) steady(t *truth, run string) bool {
+	w := o.world
+	began := plan.RunIDTime(run).Add(-w.plan.skew - time.Duration(w.hours.Load())*time.Hour)
+	s := w.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return w.plan.lies.jump == 0 && !w.plan.rest.shift && t.stirred.Before(began)
+}
+
 // judgeSnapshot holds a whole copy against what the table has been.
 func (o *oracle) judgeSnapshot(t *truth, run string) {
 	var got fingerprint
 	nulls := int64(0)
 	seen := map[int64]bool{}
+	twice, strange := 0, 0
 	if err := o.scan(t.destination(), func(r copied) {
 		id, ok := idOf(r.record)
 		switch {
@@ -203,13 +255,32 @@ func (o *oracle) judgeSnapshot(t *truth, run string) {
 		case ok && !seen[id]:
 			seen[id] = true
 			got.add(id)
+		case t.kind == listed && ok && !o.isTwin(r):
+			twice++
 		}
 	}); err != nil {
 		o.lie("%s: %v", t.source, err)
 	}
+	steady := o.steady(t, run)
+	if t.kind == exported && o.untold(run) {
+		return
+	}
 	s := o.world.source
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if t.kind == listed {
+		for id := range seen {
+			if _, now := t.marks[id]; !now && t.expired[id] == "" {
+				strange++
+			}
+		}
+		if twice+strange > 0 {
+			o.lie("%s: Success of list %s with %d rows again and %d that it never had", t.source, run, twice, strange)
+		}
+		if !steady {
+			return // what two readings of a list that moves have shown is no version of it
+		}
+	}
 	for i := len(t.versions) - 1; i >= 0; i-- {
 		if v := t.versions[i].sum; v == got || nulls > 0 && v.rows == got.rows+nulls {
 			return

@@ -64,6 +64,10 @@ func (p *process) wire(local *localQueue) error {
 		if w.plan.quota > 0 {
 			d.CallsPerMinute, d.QuotaMinute = w.plan.quota, quotaWindow
 		}
+		d.QuotaHour = quotaWindow // of lists and exports, which are few
+		if w.plan.quota == 0 {
+			d.QuotaMinute = quotaWindow / 3
+		}
 	}
 	p.app, err = app.New(cfg, app.Options{
 		Version: "chaos", Log: w.log, Transport: p.transport, Clock: p.clock,
@@ -73,7 +77,11 @@ func (p *process) wire(local *localQueue) error {
 			Storage: policy.RetryOptions{MaxRetries: 3, TryTimeout: 10 * time.Second, RetryDelay: 2 * time.Millisecond, MaxRetryDelay: 20 * time.Millisecond},
 		},
 		Ports: func(ports *pipeline.Ports) {
-			ports.Quota, ports.Waker = shortHold{ports.Quota, p.clock}, waker{p, local}
+			ports.Quota, ports.ExportQuota = shortHold{ports.Quota, p.clock}, shortHold{ports.ExportQuota, p.clock}
+			for i := range ports.Lists {
+				ports.Lists[i].Quota = shortHold{ports.Lists[i].Quota, p.clock}
+			}
+			ports.Waker = waker{p, local}
 		},
 	})
 	if err != nil {

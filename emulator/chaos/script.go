@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/hunting"
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 // settle is younger rows' grace in every schedule. Late rows are stamped at most
@@ -23,6 +24,8 @@ const (
 	arrival  kind = iota // incremental on ingestion_time()
 	business             // incremental on a business date
 	snapshot             // whole at each run
+	listed               // a list of the REST APIs, whole or by its watermark
+	exported             // a file export, which ADX fetches itself
 )
 
 // table is one configured table of a schedule.
@@ -40,11 +43,18 @@ type table struct {
 
 // destination is the raw table.
 func (t table) destination() string {
-	if t.instance != "" {
-		return twinPrefix + t.source + "Raw"
+	raw := t.source + "Raw"
+	if s, ok := schema.SourceNamed(t.source); ok {
+		raw = s.Destination
 	}
-	return t.source + "Raw"
+	if t.instance != "" {
+		return twinPrefix + raw
+	}
+	return raw
 }
+
+// whole reports whether each run copies all rows anew.
+func (t table) whole() bool { return t.load == "Snapshot" }
 
 // script is what one seed means.
 type script struct {
@@ -69,6 +79,8 @@ type script struct {
 
 	// Chances of a fault, by boundary.
 	hunting, live, storage, connection, kusto, ingestion, kill, freeze, lease, queue, timeout float64
+
+	rest rest // of lists and file exports
 }
 
 const quotaWindow = 3 * time.Second
@@ -144,6 +156,9 @@ func scriptOf(seed uint64, hosted bool) script {
 		s.budget, s.grace, s.processes, s.quota = 20*time.Second, 4*time.Second, 2, 0
 	}
 	s.tables = planTables(r)
+	if !hosted { // whose quota has real minutes
+		s.rest, s.tables = restOf(seed, s.tables)
+	}
 	// Every boundary is at peace in some schedules, so that the faults of the
 	// others reach further.
 	chance := func(most float64) float64 {
@@ -221,7 +236,7 @@ func (s script) String() string {
 	if s.outage {
 		mode += " outage"
 	}
-	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f connection=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f | %s | %s",
+	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f connection=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f | %s | %s%s",
 		s.seed, mode, s.api, s.rowLimit, s.rowTarget, s.processes, s.parallel, s.budget, s.quota, quotaWindow, s.skew,
-		s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.lies, strings.Join(tables, ", "))
+		s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.lies, s.rest, strings.Join(tables, ", "))
 }

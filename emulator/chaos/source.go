@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -24,7 +25,9 @@ type source struct {
 	nextID  int64
 	tables  map[string]*truth
 	changed time.Time // the last change
-	stalled time.Duration
+
+	regenerate func() // makes the exports anew
+	stalled    time.Duration
 }
 
 // truth is what a table holds.
@@ -33,6 +36,7 @@ type truth struct {
 	marks    map[int64]time.Time // watermark by row id; zero: none
 	versions []version           // of a snapshot, oldest first
 	expired  map[int64]string    // rows that the service holds no longer, by id
+	stirred  time.Time           // a list's last change
 }
 
 // version is the whole of a snapshot table from a moment on.
@@ -56,7 +60,7 @@ func (f *fingerprint) add(id int64) {
 }
 
 func newSource(s script, f *faults) (*source, error) {
-	out := &source{data: tenant.New(time.Now()), faults: f, tables: map[string]*truth{}}
+	out := &source{data: tenant.New(time.Now()), faults: f, tables: map[string]*truth{}, regenerate: func() {}}
 	out.data.Stand(time.Now()) // making the catalogue took a while
 	out.data.Run(time.Now)
 	r := f.roll("source")
@@ -72,6 +76,9 @@ func newSource(s script, f *faults) (*source, error) {
 
 // fill gives a table its first rows, in groups that share an instant.
 func (s *source) fill(r *rand.Rand, t *truth) error {
+	if t.kind == listed {
+		return s.fillList(r, t)
+	}
 	left := t.rows - t.nulls
 	for left > 0 {
 		n := min(left, 1+r.IntN(t.largest))
@@ -98,7 +105,11 @@ func (s *source) add(r *rand.Rand, t *truth, n int, at time.Time) error {
 		rows[i] = row(r, s.nextID, at)
 		t.marks[s.nextID] = at
 	}
-	if err := s.data.Append(t.source, at, rows...); err != nil {
+	into := t.source
+	if t.kind == exported {
+		into = t.beneath()
+	}
+	if err := s.data.Append(into, at, rows...); err != nil {
 		return err
 	}
 	s.changed = time.Now()
@@ -118,7 +129,7 @@ func (s *source) arrive(r *rand.Rand, t *truth, n int, at time.Time) error {
 
 // note remembers what a snapshot table holds now. The caller holds the lock.
 func (s *source) note(t *truth) {
-	if t.kind != snapshot {
+	if !t.whole() {
 		return
 	}
 	v := version{from: time.Now()}
@@ -143,11 +154,23 @@ func row(r *rand.Rand, id int64, at time.Time) string {
 	return b.String()
 }
 
+// names lists the tables in order.
+func (s *source) names() []string { return slices.Sorted(maps.Keys(s.tables)) }
+
 // live changes the source a little, between two calls. Event tables only gain
 // rows; a snapshot table also loses some, with a refresh that stamps it anew.
 func (s *source) live(r *rand.Rand, midRun bool) error {
-	names := slices.Sorted(maps.Keys(s.tables))
+	names := s.names()
 	t := s.tables[names[r.IntN(len(names))]]
+	switch {
+	case t.kind == listed:
+		return s.stir(r, t)
+	case t.kind == exported:
+		if midRun && !s.faults.atMost(3, "source: export changed under way") {
+			return nil
+		}
+		return s.renew(r, t)
+	}
 	if t.kind == snapshot {
 		if midRun && !s.faults.atMost(3, "source: snapshot changed under way") {
 			return nil
@@ -243,6 +266,27 @@ func (s *source) refresh(r *rand.Rand, t *truth) error {
 	return s.data.Restamp(t.source, s.data.Now(), 50*time.Millisecond)
 }
 
+// held gives the rows that a table has now.
+func (s *source) held(t table) (rows [][]byte) {
+	switch t.kind {
+	case listed:
+		return slices.Clone(s.data.List(t.list()))
+	case exported:
+		name := t.source[strings.LastIndexByte(t.source, '/')+1:]
+		if f, ok := s.data.Freeze(name); ok {
+			for row := range f.Rows(0, f.Len()) {
+				rows = append(rows, bytes.Clone(row))
+			}
+		}
+		return rows
+	case arrival, business, snapshot:
+	}
+	for row := range s.data.Rows(t.source) {
+		rows = append(rows, bytes.Clone(row))
+	}
+	return rows
+}
+
 // lastChange is when the source changed last.
 func (s *source) lastChange() time.Time {
 	s.mu.Lock()
@@ -258,23 +302,4 @@ func (s *source) rows() (n int) {
 		n += len(t.marks)
 	}
 	return n
-}
-
-// idOf reads a row's ReportId without decoding the row.
-func idOf(text []byte) (id int64, ok bool) {
-	const key = `"ReportId":`
-	i := strings.Index(string(text), key)
-	if i < 0 {
-		return 0, false
-	}
-	for _, c := range text[i+len(key):] {
-		switch {
-		case c >= '0' && c <= '9':
-			id, ok = id*10+int64(c-'0'), true
-		case c == ' ' && !ok:
-		default:
-			return id, ok
-		}
-	}
-	return id, ok
 }

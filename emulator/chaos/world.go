@@ -22,6 +22,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/infra/kql"
 	"github.com/defender2adx/defender2adx/internal/blobstore"
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 // world is the surroundings of one schedule: a tenant, its hunting API, a
@@ -186,12 +187,13 @@ func (w *world) startHunting() error {
 	}
 	var err error
 	w.Hunting, err = hunting.New(hunting.Options{
-		Tenant: w.Data, Verify: w.tokens.Verify, Limits: map[hunting.API]hunting.Limits{w.plan.api: limits},
+		Tenant: w.Data, Verify: w.tokens.Verify, REST: w.plan.rest.switches(false), Limits: map[hunting.API]hunting.Limits{w.plan.api: limits},
 		Awkward: hunting.Awkward{PlainNulls: l.plainNulls, PascalSchema: l.pascalSchema, NoEmptyResults: l.noEmptyResults, LooseTies: l.loose},
 	})
 	if err != nil {
 		return err
 	}
+	w.source.regenerate = w.Hunting.Regenerate
 	address, end, err := w.env.serve(w.living(w.Hunting))
 	if err != nil {
 		return err
@@ -204,13 +206,13 @@ func (w *world) startHunting() error {
 // prepare makes the schema, as far as the schedule needs it, and configures its
 // tables.
 func (w *world) prepare(ctx context.Context) error {
-	schema, err := kql.Files.ReadFile("schema.kql")
+	text, err := kql.Files.ReadFile("schema.kql")
 	if err != nil {
 		return err
 	}
 	var script strings.Builder
 	script.WriteString(".execute database script with (ThrowOnErrors=true) <|\n")
-	script.Write(schema)
+	script.Write(text)
 	for _, t := range w.plan.tables {
 		d := "['" + t.destination() + "']"
 		script.WriteString("\n.create-merge table " + d + " (Records: dynamic, RunId: string, Slice: int, SnapshotTime: datetime)\n" +
@@ -221,10 +223,10 @@ func (w *world) prepare(ctx context.Context) error {
 	}
 	var rows []string
 	for _, t := range w.plan.tables {
-		rows = append(rows, fmt.Sprintf("'%s', '%s', '%s', '%s'", t.source, t.column, t.load, t.instance))
+		rows = append(rows, fmt.Sprintf("'%s', '%s', '%s', '%s', '%s'", t.source, t.column, t.load, t.instance, strings.TrimPrefix(t.destination(), twinPrefix)))
 	}
-	err = w.mgmt(ctx, ".set-or-append MigrationConfiguration <| MigrationConfiguration | take 0 | union (datatable (SourceTable: string, WatermarkColumn: string, LoadType: string, Instance: string) ["+
-		strings.Join(rows, ", ")+"] | extend DestinationTable = strcat(SourceTable, 'Raw'), LastRefreshedTime = datetime(1900-01-01),"+
+	err = w.mgmt(ctx, ".set-or-append MigrationConfiguration <| MigrationConfiguration | take 0 | union (datatable (SourceTable: string, WatermarkColumn: string, LoadType: string, Instance: string, DestinationTable: string) ["+
+		strings.Join(rows, ", ")+"] | extend LastRefreshedTime = datetime(1900-01-01),"+
 		" LastRefreshedTimeInString = '1900-01-01T00:00:00.0000000Z', IsActive = true, Frequency = '', RunId = '', Generation = long(0))")
 	if err != nil {
 		return fmt.Errorf("configure: %w", err)
@@ -270,7 +272,7 @@ func (w *world) stateBlob(source string) string {
 			instance = strings.ToLower(t.instance)
 		}
 	}
-	return "state/" + instance + "/" + blobstore.Escape(source) + ".json"
+	return "state/" + instance + "/" + blobstore.Escape(schema.ShortName(source)) + ".json"
 }
 
 // breakLease ends the lease on a table's state, as if it had run out.

@@ -288,6 +288,9 @@ func TestExports_SignatureDecidesWhoReadsAFile(t *testing.T) {
 	if diff := cmp.Diff([]int{200, 409, 403, 403, 403, 200, 403}, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
+	if s := w.server.Stats(); s.Files != 6 || s.Expired != 4 {
+		t.Errorf("%d files asked for, %d by bad addresses", s.Files, s.Expired)
+	}
 	for _, bad := range []string{"?sasValidHours=7", "?sasValidHours=0", "?sasValidHours=x", "?$top=1"} {
 		if r := w.get("/api/machines/SoftwareInventoryExport"+bad, identity.AudienceDefender); r.status != 400 {
 			t.Errorf("%s: %d %s", bad, r.status, r.body)

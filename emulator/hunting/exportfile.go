@@ -31,9 +31,11 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request) {
 		storageError(w, r, http.StatusConflict, "PublicAccessNotPermitted", "Public access is not permitted on this storage account.")
 		return
 	case err != nil, q.Get("sig") != s.signature(r.URL.Path, q), !s.o.Wall().Before(expiry):
+		s.counters.file(true)
 		storageError(w, r, http.StatusForbidden, "AuthenticationFailed", "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.")
 		return
 	}
+	s.counters.file(false)
 	g, f, ok := s.file(r.URL.Path)
 	if !ok {
 		storageError(w, r, http.StatusNotFound, "BlobNotFound", "The specified blob does not exist.")

@@ -40,6 +40,9 @@ func (l listing) serve(c *call, o REST) (*document, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
+	if o.PageRows > 0 {
+		p.top, o.Links = min(p.top, o.PageRows), true
+	}
 	all := c.s.listed(l.name, p.skip, o)
 	if p.want != nil {
 		all = slices.DeleteFunc(slices.Clone(all), func(row []byte) bool { return !p.want(row) })

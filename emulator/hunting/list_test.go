@@ -265,6 +265,10 @@ func TestLists_GoByPages(t *testing.T) {
 	if r := w.get("/api/machines?$skip=5", identity.AudienceDefender); r.status != 200 || !strings.Contains(r.body, `"value":[]`) {
 		t.Errorf("no machines, as a list: %d %s", r.status, r.body)
 	}
+	w.server.SetREST(hunting.REST{PageRows: 3})
+	if p := w.list("/api/machines?$top=100"); len(p.Value) != 3 || p.Next == "" {
+		t.Errorf("a page of three: %d rows, next %q", len(p.Value), p.Next)
+	}
 	w.server.SetREST(hunting.REST{Links: true, LinkHost: "elsewhere.example"})
 	if p := w.list("/api/machines?$top=2"); !strings.HasPrefix(p.Next, "https://elsewhere.example/api/machines?") {
 		t.Errorf("a foreign link: %s", p.Next)

@@ -48,6 +48,9 @@ type REST struct {
 	// Touch gives the last machine of each page a new lastSeen and its place at the
 	// end before the next page is read.
 	Touch bool
+	// PageRows is how many rows a page of a list holds at most, whatever is asked for;
+	// then each page names the next. Zero is the list's own.
+	PageRows int
 	// Links carries @odata.nextLink in every list that has a further page, and not
 	// only in those where it was seen.
 	Links bool

@@ -14,6 +14,8 @@ type Stats struct {
 	Log           []Entry
 	REST          []Entry // calls of lists and file exports, which the figures above leave out
 	RESTRefusals  int64   // of these, 429 that a quota brought about
+	Files         int64   // requests for files of exports
+	Expired       int64   // of these, by an address that was good no longer, or never was
 }
 
 // Entry is one call.
@@ -68,6 +70,15 @@ func (c *counters) endREST(e Entry, quotaRefused bool) {
 		r.REST = slices.Clone(r.REST[logged/2:])
 	}
 	r.REST = append(r.REST, e)
+}
+
+func (c *counters) file(expired bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Files++
+	if expired {
+		c.stats.Expired++
+	}
 }
 
 // Stats returns the counters and the log of the last calls.
