@@ -119,7 +119,7 @@ func TestExports_HoldTheRowsOfTheirHuntingTables(t *testing.T) {
 			}
 			ofDevice := map[string]int{}
 			for row := range tn.Rows(e.Table) {
-				var r struct{ DeviceId string } //nolint:revive // as the table spells it
+				var r struct{ DeviceId string }
 				if err := json.Unmarshal(row, &r); err != nil {
 					t.Fatal(err)
 				}
