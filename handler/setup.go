@@ -21,6 +21,8 @@ type setupCommand struct {
 	Grant    []string `placeholder:"APP;TENANT" sep:"none" help:"Give the app's identity its roles in the database, viewers and ingestors: its application (client) id and its tenant id."`
 	Reader   []string `placeholder:"USER" sep:"none" help:"Give a person the role viewers: the user principal name, such as user@example.com."`
 	Prefix   string   `name:"view-prefix" placeholder:"PREFIX" help:"Begin the names of the typed views with this, where tables have the names of the hunting tables."`
+	Typed    []string `placeholder:"TABLE" help:"Views that get a table of columns, each indexed, which ADX fills from the raw table: DeviceProcessEvents. Those that have one keep it."`
+	Streamed bool     `name:"union-streamed" help:"Where a table has the name of a hunting table, such as the Streaming API's, make a view of its rows and ours, each event once."`
 	Verbose  bool     `help:"Print what was there already, too."`
 }
 
@@ -100,6 +102,7 @@ func (c setupCommand) prepare(p *process, target app.Target, instance string, fi
 	if first {
 		options.Index = c.Index
 	}
+	options.Typed, options.Streamed = c.Typed, c.Streamed
 	options.Report = func(s adx.Step) {
 		counts[s.Outcome]++
 		if s.Outcome == adx.Already && !c.Verbose {

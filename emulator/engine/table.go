@@ -81,15 +81,15 @@ func (e *env) namedTable(x *nameRef, op string) (*rel, error) {
 			return e.calledTable(&scope{env: e, op: op}, &call{x.place, x.name, nil})
 		}
 	} else if c := e.eng.query.Catalog; c != nil {
-		if _, ok := c.Table(x.name); ok {
-			return e.scan(x, x.name, op)
-		}
 		fn, err := e.eng.stored(x.name)
 		if err != nil {
 			return nil, err
 		}
-		if fn != nil {
+		if fn != nil { // it wins over a table of its name
 			return e.calledTable(&scope{env: e, op: op}, &call{x.place, x.name, nil})
+		}
+		if _, ok := c.Table(x.name); ok {
+			return e.scan(x, x.name, op)
 		}
 	}
 	return nil, unresolved(x, x.name, op)
@@ -171,6 +171,11 @@ func (e *env) calledTable(s *scope, x *call) (*rel, error) {
 				return nil, s.fail(x, "", "%s(): a name is expected", x.name)
 			}
 			name := args[0].val.(string)
+			if c := e.eng.query.Catalog; c != nil {
+				if _, ok := c.Table(name); ok { // also where a function has its name
+					return e.scan(x, name, s.op)
+				}
+			}
 			return e.namedTable(&nameRef{x.place, name}, s.op)
 		case "materialize":
 			if len(x.args) == 1 {

@@ -68,7 +68,7 @@ class Deployment {
 	// function checks the head as a command, once for each form of it, and the body as
 	// the query that it is: the grammar of commands takes the parser ten times as long.
 	function({ name, parameters, body }, text, apply, columns) {
-		if (this.tables.has(name)) return [problem(text, text.indexOf(name), 'shadow', `function ${name} hides the table of its name`)];
+		if (this.tables.has(name) && !body.includes(`table("${name}")`)) return [problem(text, text.indexOf(name), 'shadow', `function ${name} hides the table of its name`)];
 		if (this.functions.get(name)?.text === parameters + body) return [];
 		const form = `.create-or-alter function with (folder = 'F', docstring = 'D') N(${parameters}) {\n    print X = 1\n}`;
 		if (!this.shapes.has(form)) {

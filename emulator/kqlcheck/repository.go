@@ -69,9 +69,13 @@ func Repository(c *Checker, r *Report, root string) error {
 		row("AlertEvidence", "AlertEvidenceRaw", "", plan.Snapshot), row("AlertEvidence", "Evidence2Raw", "second", plan.Snapshot),
 		{SourceTable: "DeviceInfo", DestinationTable: "DeviceInfo2Raw", Instance: "it's another", LoadType: string(plan.Incr), Retention: "P365D"},
 		row("query/Hosts", "QueryHostsRaw", "", plan.Snapshot), row("query/HostLogons", "QueryHostLogonsRaw", "", plan.Incr),
-	}, adx.Options{ViewPrefix: "Hunting"})
+	}, adx.Options{ViewPrefix: "Hunting", Typed: []string{"AlertEvidence", "DeviceInfo"}})
 	other = only(other, "AlertEvidence", "Evidence2", "DeviceInfo", "QueryHost", "Migration")
-	if err := Deploy(c, r, "setup with instances", other); err != nil {
+	if err := Deploy(c, r, "setup with instances and typed tables", other); err != nil {
+		return err
+	}
+	streamed := adx.Deployment(nil, adx.Options{Streamed: true, Typed: []string{"DeviceEvents"}})
+	if err := Deploy(c, r, "setup beside the Streaming API", only(streamed, "DeviceEvents", "MigrationVoid")); err != nil {
 		return err
 	}
 	if err := Deploy(c, r, "setup with lists and exports", withSources()); err != nil {
@@ -173,17 +177,28 @@ func ownTables(c *Checker, r *Report, examples []string) error {
 	return nil
 }
 
-// only keeps the commands that name one of the words.
+const unitedTables = "union withsource=TableName "
+
+var allTables = regexp.MustCompile(unitedTables + `\['\w+'\](?:,\n        \['\w+'\])*`)
+
+func names(text string, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
+}
+
+// only keeps the commands, and the tables of a union, that name one of the words.
 func only(commands []adx.Command, words ...string) []adx.Command {
 	var out []adx.Command
 	for _, command := range commands {
 		head, _, _ := strings.Cut(command.Text, "{")
-		for _, word := range words {
-			if strings.Contains(head, word) && !strings.Contains(head, " MigrationStorage(") && !strings.Contains(head, " MigrationForget(") { // those read all tables
-				out = append(out, command)
-				break
-			}
+		if !names(head, words) {
+			continue
 		}
+		// The health functions read all tables.
+		command.Text = allTables.ReplaceAllStringFunc(command.Text, func(list string) string {
+			tables := strings.Split(strings.TrimPrefix(list, unitedTables), ",\n        ")
+			return unitedTables + strings.Join(slices.DeleteFunc(tables, func(t string) bool { return !names(t, words) }), ",\n        ")
+		})
+		out = append(out, command)
 	}
 	return out
 }

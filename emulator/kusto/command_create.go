@@ -164,8 +164,9 @@ func (x *execution) createFunction(verb string) (*result, error) {
 	existing := x.db.functions[name]
 	switch {
 	case existing == nil:
-		if err := x.free(name); err != nil {
-			return nil, err
+		// A table may have the name: queries then mean the function, and table() the table.
+		if x.db.views[name] != nil {
+			return nil, alreadyExists("MaterializedView", name)
 		}
 	case verb == "create" && strings.EqualFold(properties["ifnotexists"], "true"):
 		return functionRow(existing), nil

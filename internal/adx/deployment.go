@@ -15,7 +15,8 @@ type Command struct {
 }
 
 // Deployment returns the commands that Setup runs on an empty database, in order, as
-// they are for a configuration. It is what Setup does, for whoever checks it without
+// they are for a configuration. With Streamed there is a table of the Streaming API
+// for each table of events, with all columns but the first, and one more. It is what Setup does, for whoever checks it without
 // a cluster.
 func Deployment(configured []plan.Row, o Options) []Command {
 	var out []Command
@@ -44,7 +45,19 @@ func Deployment(configured []plan.Row, o Options) []Command {
 		add(retentionCommand(table, wanted[table]))
 	}
 	add(scriptOf("functions.kql")...)
-	for _, v := range views {
+	for i := range views {
+		v := &views[i]
+		if slices.Contains(o.Typed, v.table.Name) {
+			v.typed = &typedTable{}
+			add(v.typedCommands(nil)...)
+		}
+		if o.Streamed && !v.table.Snapshot {
+			for _, c := range v.table.Columns[1:] {
+				v.streamed = append(v.streamed, column{c.Name, c.Type})
+			}
+			v.streamed = append(v.streamed, column{"TenantId", "string"})
+			add(mergeCommand(v.table.Name, v.streamed))
+		}
 		for i, text := range v.commands() {
 			add(text)
 			if i == 0 {

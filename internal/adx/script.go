@@ -59,18 +59,26 @@ func rawTableScript(table string) string {
 
 .alter table %[1]s policy extent_tags_retention '[{"TagPrefix": "ingest-by:", "RetentionPeriod": "30.00:00:00"}]'
 
-.create-or-alter function with (folder = 'Defender2ADX/Visible', docstring = 'The rows of %[3]s, hidden slices and runs left out') %[3]sVisible() {
-    let Gone = MigrationVoidSlices
-    | where TableName == '%[3]s'
+%[3]s
+`, name, rawColumns, visibleFunction(table, table))
+}
+
+// visibleFunction makes the function that is a table as readers should see it: less the
+// slices and runs that are hidden in the raw tables.
+func visibleFunction(table string, raws ...string) string {
+	of := "== '" + raws[0] + "'"
+	if len(raws) > 1 {
+		of = "in ('" + strings.Join(raws, "', '") + "')"
+	}
+	return functionCommand("Visible", "The rows of "+table+", hidden slices and runs left out", table+"Visible", "", fmt.Sprintf(`    let Gone = MigrationVoidSlices
+    | where TableName %s
     | extend Said = coalesce(ingestion_time(), Timestamp)
     | summarize arg_max(Said, Hidden) by RunId, Slice
     | where isnull(Hidden) or Hidden
     | project RunId, Slice;
-    %[1]s
+    %s
     | where RunId !in (Gone | project RunId) or strcat(RunId, ' ', Slice) !in (Gone | project strcat(RunId, ' ', Slice))
-    | where RunId !in (Gone | where Slice == -1 | project RunId)
-}
-`, name, rawColumns, table)
+    | where RunId !in (Gone | where Slice == -1 | project RunId)`, of, kql.Name(table)))
 }
 
 // action is what a command does, as far as setup must know.
@@ -99,7 +107,7 @@ var (
 	columnHead   = regexp.MustCompile(`^\.alter column ` + objectName)
 	functionHead = regexp.MustCompile(`(?s)^\.create-or-alter function (?:with \(.*?\) )?(\w+)\([^)]*\) (\{.*\})\s*$`)
 	columnList   = regexp.MustCompile(`(?s)^\.create-merge table [^(]*\((.*)\)\s*$`)
-	columnEntry  = regexp.MustCompile(`^(\w+)\s*:\s*(\w+)$`)
+	columnEntry  = regexp.MustCompile(`^(?:\['(\w+)'\]|(\w+))\s*:\s*(\w+)$`)
 )
 
 // readHead understands the commands of this program's own scripts.
@@ -129,7 +137,7 @@ func readHead(text string) (head, error) {
 		if m == nil {
 			return head{}, fmt.Errorf("read the columns of table %s: want name: type, got %q", h.object, strings.TrimSpace(entry))
 		}
-		h.columns = append(h.columns, column{Name: m[1], Type: m[2]})
+		h.columns = append(h.columns, column{Name: m[1] + m[2], Type: m[3]})
 	}
 	return h, nil
 }
@@ -138,7 +146,7 @@ func readHead(text string) (head, error) {
 func mergeCommand(table string, columns []column) string {
 	entries := make([]string, len(columns))
 	for i, c := range columns {
-		entries[i] = c.Name + ": " + c.Type
+		entries[i] = identifier(c.Name) + ": " + c.Type
 	}
 	return ".create-merge table " + kql.Name(table) + " (" + strings.Join(entries, ", ") + ")"
 }

@@ -55,6 +55,8 @@ type Options struct {
 	Index    []string // destination tables that get the default encoding: an index, and rows of 1 MB
 	// ViewPrefix begins the names of the typed views.
 	ViewPrefix string
+	Typed      []string   // views that get a typed table, fed by an update policy; those that have one keep it
+	Streamed   bool       // views unite tables that have the names of hunting tables
 	Grants     []Grant    // roles that somebody is to have
 	Report     func(Step) // told of each step as it ends; may be nil
 }

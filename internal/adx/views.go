@@ -22,6 +22,11 @@ type view struct {
 	source  string       // SourceTable, where it is not the table's name
 	prefix  string       // before the names of its functions
 	origins []origin     // at least one
+	// typed is the table that an update policy fills with the view's columns; nil: none.
+	typed *typedTable
+	// streamed are the columns of somebody else's table of the view's name whose rows the
+	// view shows as well; nil: none.
+	streamed []column
 }
 
 // Columns that a view has behind those of Defender.
@@ -124,16 +129,42 @@ func (v view) project(kept ...string) string {
 	return typedRows(v.table, kept...)
 }
 
-func (v view) events() string { return v.rows() + "\n" + v.project(instanceColumn) }
+// events are the rows of a table of events, from wherever they are.
+func (v view) events() string {
+	own := v.rows() + "\n" + v.project(instanceColumn)
+	if v.typed != nil {
+		own = v.readsTyped() + "\n    | project-away RunId, Slice, " + shotColumn
+	}
+	if v.streamed != nil {
+		own = v.unite(own)
+	}
+	return own
+}
 
 // newest is the table as Defender shows it: the rows of the newest whole snapshot, as
 // many as there are, and what came in by a watermark since. Where none was ever made,
 // all rows: the table is copied by a watermark.
 func (v view) newest() string {
-	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.sourceTable()) + v.rows(" | extend CameIn = ingestion_time()") +
-		"\n    | lookup kind=leftouter (Shown | project Instance, ShownAt = SnapshotTime) on Instance" +
-		"\n    | where RunId in (Shown | project RunId) or isnull(SnapshotTime) and (isnull(ShownAt) or CameIn > ShownAt)\n" +
+	if v.typed != nil {
+		return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.sourceTable()) + v.readsTyped() + " | extend CameIn = ingestion_time()" +
+			shownNow + "    | extend " + tornColumn + " = RunId in (Shown | where Torn | project RunId)" +
+			"\n    | project " + strings.Join(v.columnNames(), ", ")
+	}
+	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.sourceTable()) + v.rows(" | extend CameIn = ingestion_time()") + shownNow +
 		v.project(instanceColumn, shotColumn, tornColumn+" = RunId in (Shown | where Torn | project RunId)")
+}
+
+// shownNow keeps the rows of the snapshots Shown, and what came in since.
+const shownNow = "\n    | lookup kind=leftouter (Shown | project Instance, ShownAt = SnapshotTime) on Instance" +
+	"\n    | where RunId in (Shown | project RunId) or isnull(SnapshotTime) and (isnull(ShownAt) or CameIn > ShownAt)\n"
+
+// columnNames are the columns that the view shows.
+func (v view) columnNames() []string {
+	var names []string
+	for _, c := range append(slices.Clone(v.table.Columns), v.ownColumns()...) {
+		names = append(names, identifier(c.Name))
+	}
+	return names
 }
 
 // asOf keeps one row of each thing: a device that moved between groups while it was

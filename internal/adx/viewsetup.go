@@ -24,14 +24,28 @@ func (s *setup) views(ctx context.Context, configured []plan.Row, o Options) err
 		s.add(failedStep("columns that Defender has shown since", err))
 	}
 	views := viewsOf(configured, seen, o)
-	for i, v := range views {
-		v.origins = slices.DeleteFunc(v.origins, func(from origin) bool { return s.failed["table "+from.table] })
-		if views[i] = v; len(v.origins) == 0 {
+	for i := range views {
+		views[i].origins = slices.DeleteFunc(views[i].origins, func(from origin) bool { return s.failed["table "+from.table] })
+	}
+	s.typedTables(views, o.Typed)
+	s.streamedTables(views, o.Streamed)
+	for i := range views {
+		v := &views[i]
+		if len(v.origins) == 0 {
 			continue // its table could not be made, which has been said
+		}
+		if v.typed != nil {
+			reads, err := s.makeTyped(ctx, *v)
+			if err != nil || s.refused {
+				return err
+			}
+			if !reads {
+				v.typed = nil
+			}
 		}
 		var commands []string
 		for _, text := range v.commands() {
-			step, stands := s.taken(text)
+			step, stands := s.taken(text, v.streamed != nil)
 			if stands {
 				s.add(step)
 				break // the others read the first
@@ -54,18 +68,22 @@ func storageCommandsIn(c *Client, views []view) []string {
 	return commands
 }
 
-// taken reports whether the name of the function is somebody else's.
-func (s *setup) taken(text string) (Step, bool) {
+// taken reports whether the name of the function is somebody else's. One that unites a
+// table of its name hides none of its rows.
+func (s *setup) taken(text string, unites bool) (Step, bool) {
 	h, err := readHead(text)
 	if err != nil {
 		return failedStep("views", err), true
 	}
 	step := Step{Name: "view " + h.object, Outcome: Note,
-		Remedy: "`handler setup --view-prefix Hunting` makes the views under names that begin so, or rename what has the name"}
+		Remedy: "`handler setup --view-prefix Hunting` makes the views under names that begin so, or rename what has the name; " +
+			"`--union-streamed` makes a view of the rows of a table of the Streaming API and our own"}
 	own, function := s.before.Functions[h.object]
 	_, table := s.before.Tables[h.object]
 	_, materialized := s.before.MaterializedViews[h.object]
 	switch {
+	case unites && table:
+		return Step{}, false
 	case table || s.made[h.object]:
 		step.Detail = "not made: a table of that name stands, and a function would hide it"
 	case materialized:
