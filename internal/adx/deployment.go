@@ -51,7 +51,7 @@ func Deployment(configured []plan.Row, o Options) []Command {
 			v.typed = &typedTable{}
 			add(v.typedCommands(nil)...)
 		}
-		if o.Streamed && !v.table.Snapshot {
+		if o.Streamed && !v.table.Snapshot && v.source == "" {
 			for _, c := range v.table.Columns[1:] {
 				v.streamed = append(v.streamed, column{c.Name, c.Type})
 			}

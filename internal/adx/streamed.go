@@ -65,7 +65,7 @@ func (s *setup) streamedTables(views []view, asked bool) {
 	for i := range views {
 		v := &views[i]
 		stands, known := s.before.Tables[v.table.Name]
-		if !known || v.table.Snapshot {
+		if !known || v.table.Snapshot || v.source != "" { // the Streaming API sends events of hunting tables alone
 			continue
 		}
 		have, made := s.before.Functions[v.name("")]
