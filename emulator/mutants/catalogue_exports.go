@@ -29,6 +29,8 @@ func exportMutants() []mutant {
 			"internal/adx/ingeststatus.go", "		s.State = plan.IngestPartial\n", "		s.State = plan.IngestSucceeded\n", suite{"internal/adx", "^TestVerdict_"}),
 		one("rows-from-before-the-report", "a file's rows are those of a look before its ingestion had ended",
 			"internal/pipeline/confirm.go", "		if succeeded {\n", "		if succeeded && false {\n", pipelineTests("^TestScenario_X13_")),
+		one("changes-of-nothing", "changes that do not reach back far enough have no whole to go on from",
+			"internal/pipeline/changes.go", "!begin.After(r.ledger.Window.From) {", "begin.After(r.ledger.Window.From) {", pipelineTests("^TestScenario_X14_")),
 		one("export-not-recommended", "nobody learns of the export that spares a table hundreds of scans",
 			"internal/pipeline/plan.go", "len(l.Slices) > manyScans {", "len(l.Slices) < 0 {", pipelineTests("^TestMigrate_ManyScans")),
 		one("plan-copies-an-export", "a plan of an export tells nothing of its files",

@@ -73,6 +73,9 @@ func (r *run) copyList(ctx context.Context, s plan.Slice) error {
 	if err != nil {
 		return err
 	}
+	if err := r.wholeFirst(ctx, s.Window.From); err != nil {
+		return err
+	}
 	if err := r.ports.Stager.Ready(ctx); err != nil {
 		return err
 	}

@@ -466,3 +466,45 @@ func TestMigrate_ManyScansRecommendTheExport(t *testing.T) {
 		}
 	}
 }
+
+// A list of changes reaches back 14 days. Where more is wanted, the export of the whole is
+// copied by itself.
+func TestScenario_X14_ChangesGoOnFromAWhole(t *testing.T) {
+	const changes = "api/machines/SoftwareVulnerabilityChangesByMachine"
+	for _, tt := range []struct {
+		name   string
+		change func(w *world)
+		woken  bool
+		note   string
+	}{
+		{"a first run", func(*world) {}, true, "is copied at once"},
+		{"a watermark of last month", func(w *world) { w.config[1].LastRefreshedTime = w.now.AddDate(0, -1, 0) }, true, "is copied at once"},
+		{"a watermark of last week", func(w *world) { w.config[1].LastRefreshedTime = w.now.AddDate(0, 0, -7) }, false, ""},
+		{"a whole that is there", func(w *world) { w.config[0].LastRefreshedTime = w.now.AddDate(0, 0, -2) }, false, "they go on from"},
+		{"a whole that is switched off", func(w *world) { w.config[0].IsActive = false }, false, "append a row for it"},
+		{"a whole that nobody configured", func(w *world) { w.config = w.config[1:] }, false, "append a row for it"},
+	} {
+		w := newExportWorld(17, 4)
+		w.list, w.versions = &listing{page: 7, frozen: map[string]map[int]bool{}, source: changes}, map[string][]byte{}
+		for i := range 20 {
+			w.list.things = append(w.list.things, w.list.version(w.now.Add(-time.Duration(i)*time.Hour)))
+		}
+		row := w.config[0]
+		row.SourceTable, row.DestinationTable, row.LoadType, row.WatermarkColumn = changes, "SoftwareVulnerabilityChangesRaw", "Incr", "eventTimestamp"
+		w.config = append(w.config, row)
+		tt.change(w)
+		if _, err := w.deliver(message{req: pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: changes}, Trigger: plan.Scheduled}}}); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		w.deliverDue(5 * time.Minute)
+		w.deliverDue(5 * time.Minute)
+		if got := w.count(exportKey.Source, plan.Success) == 1; got != tt.woken || w.count(changes, plan.Success) != 1 {
+			t.Errorf("%s: the whole was copied: %v, want %v:%s", tt.name, got, tt.woken, w.story())
+		}
+		for _, a := range w.audits {
+			if a.SourceTable == changes && (!strings.Contains(a.Note, tt.note) || tt.note == "" && strings.Contains(a.Note, "changes")) {
+				t.Errorf("%s: note %q", tt.name, a.Note)
+			}
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -32,6 +33,7 @@ type listing struct {
 	// its reads, by RunId; copied are those that it has handed on.
 	frozen map[string]map[int]bool
 	clock  time.Duration // the service's clock is ahead by
+	source string        // "": machines
 }
 
 type version struct {
@@ -83,8 +85,10 @@ func (w *world) live() {
 // lister reads the world's list as the adapter does.
 type lister struct{ *process }
 
-func (l lister) Serves(source string) bool { return l.list != nil && source == machines }
-func (l lister) API() string               { return "mde" }
+func (l lister) Serves(source string) bool {
+	return l.list != nil && source == cmp.Or(l.list.source, machines)
+}
+func (l lister) API() string { return "mde" }
 
 func (l lister) Read(ctx context.Context, call plan.Caller, q plan.ListQuery, stage pipeline.Stage) (plan.ListAnswer, error) {
 	var out plan.ListAnswer

@@ -26,6 +26,13 @@ func (t Table) ExportTwin() string {
 	return s.Name
 }
 
+// Whole returns the file export of which the table is a list of changes; "" where it is
+// none.
+func (t Table) Whole() string {
+	s, _ := schema.SourceNamed(t.Source)
+	return s.Whole
+}
+
 // IsExport reports whether the table is a file export.
 func (t Table) IsExport() bool { return t.Kind() == schema.Files }
 

@@ -73,6 +73,8 @@ type Source struct {
 	Since string
 	// Reach is how old that beginning may be at most; 0: any age.
 	Reach time.Duration
+	// Whole is the file export of which the list tells the changes; "" for none.
+	Whole string
 
 	PerMinute, PerHour int    // calls of the bucket; PerHour 0: no such limit
 	Role               string // app role, of the API
@@ -175,7 +177,7 @@ func parseSources(text []byte) ([]Source, error) {
 		Kind                                                           Kind
 		Page, PerMinute, PerHour                                       int
 		Single                                                         bool
-		Key, Version, Loads, Watermarks, Overlap, Since, Reach         string
+		Key, Version, Loads, Watermarks, Overlap, Since, Reach, Whole  string
 		Role, Twin, Columns                                            string
 	}
 	if err := json.Unmarshal(text, &entries); err != nil {
@@ -199,7 +201,7 @@ func parseSources(text []byte) ([]Source, error) {
 			Name: e.Name, Short: e.Short, Destination: e.Destination, View: e.View, Kind: e.Kind, API: e.API, Bucket: e.Bucket,
 			Path: e.Path, Query: e.Query, SizeParameter: e.Size, PageSize: e.Page, Single: e.Single,
 			Key: strings.Fields(e.Key), Version: e.Version, Loads: strings.Fields(e.Loads), Watermarks: strings.Fields(e.Watermarks),
-			Overlap: overlap, Since: e.Since, Reach: reach, PerMinute: e.PerMinute, PerHour: e.PerHour,
+			Overlap: overlap, Since: e.Since, Reach: reach, Whole: e.Whole, PerMinute: e.PerMinute, PerHour: e.PerHour,
 			Role: e.Role, Twin: e.Twin, Columns: columns,
 		}
 	}

@@ -63,6 +63,9 @@ func TestSources(t *testing.T) {
 		if _, hunting := schema.Lookup(s.Twin); s.Twin != "" && !hunting {
 			t.Errorf("%s: twin %q is no hunting table", s.Name, s.Twin)
 		}
+		if whole, ok := schema.SourceNamed(s.Whole); s.Whole != "" && (!ok || whole.Kind != schema.Files || s.Reach == 0) {
+			t.Errorf("%s: the changes of %q, which is no export, or reach back for ever", s.Name, s.Whole)
+		}
 		of := limits{s.API, s.PerMinute, s.PerHour}
 		if other, ok := buckets[s.Bucket]; ok && other != of || s.Bucket == "" || s.PerMinute <= 0 {
 			t.Errorf("%s: limits %v, others of bucket %s have %v", s.Name, of, s.Bucket, other)
