@@ -18,7 +18,7 @@ usage: sh infra/permissions.sh COMMAND [OPTION VALUE]...
   --sources LIST       sources in infra/app-roles.tsv, with blanks between; default graph. All
                        that are copied: a role of no source named here is called too many
                        Values of DEFENDER_API are taken, too: auto is graph and mde
-  --cloud CLOUD        global (default), gcc, gcc-high or dod
+  --cloud CLOUD        global (default), gcc, gcc-high or dod, as DEFENDER_CLOUD takes them
   --vault NAME         Key Vault of the secret or certificate; without it both wait for one
   --secret-name NAME   the secret in the vault; default defender-client-secret
   --name NAME          display name of the application; default Defender2ADX
@@ -102,14 +102,15 @@ wanted=$(printf '%s' "$wanted" | sort -u)
 tab=$(printf '\t')
 
 # Where the directory of each cloud is, and what a managed identity's token is exchanged for there.
-azure=AzureCloud login=https://login.microsoftonline.com exchange=api://AzureADTokenExchange
+. "$(dirname "$0")/cloud.sh"
+cloud_of "$cloud" || die "--cloud: $cloud"
+login=https://login.microsoftonline.com exchange=api://AzureADTokenExchange
 case $cloud in
-global | us | eu | uk | au | swa | ina | aea | gcc) graph=https://graph.microsoft.com ;;
-gcc-high | gcchigh) graph=https://graph.microsoft.us ;;
+gcc-high) graph=https://graph.microsoft.us ;;
 dod) graph=https://dod-graph.microsoft.us ;;
-*) die "--cloud: want global, gcc, gcc-high or dod, got $cloud" ;;
+*) graph=https://graph.microsoft.com ;;
 esac
-case $graph in *.us) azure=AzureUSGovernment login=https://login.microsoftonline.us exchange=api://AzureADTokenExchangeUSGov ;; esac
+case $graph in *.us) login=https://login.microsoftonline.us exchange=api://AzureADTokenExchangeUSGov ;; esac
 
 command -v az >/dev/null || die "the Azure CLI (az) is not installed"
 az() { command az "$@" </dev/null; } # it reads no input of ours

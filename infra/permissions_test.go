@@ -386,7 +386,8 @@ func TestPermissions_GrantBeforeTheDeployment(t *testing.T) {
 func TestPermissions_SayWhatMends(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ refuse, args, want string }{
-		{"", "grant --cloud china", "want global, gcc, gcc-high or dod"},
+		{"", "grant --cloud china", "hunting is not offered in China"},
+		{"", "grant --cloud mars", "want global, gcc, gcc-high or dod"},
 		{"", "grant --cloud dod", "az cloud set --name AzureUSGovernment"},
 		{"", "grant --sources everything", "everything is none of alerts alerts_v2"},
 		{"", "grant --credential password", "want secret, certificate, federated or managed-identity"},
@@ -425,6 +426,29 @@ func TestPermissions_Help(t *testing.T) {
 	for _, args := range []string{"--help", "grant --help", "rotate -h", "grant --cloud dod --help"} {
 		if out := w.permissions(strings.Fields(args)...); !strings.HasPrefix(out, "usage: ") {
 			t.Errorf("%s: %s", args, out)
+		}
+	}
+}
+
+// The scripts take every name that the handler takes, and mean the same by it.
+func TestCloudOf_IsTheHandlersReading(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"", "Global", "public", "com", "worldwide", "AzureCloud", "azure-public", "AzurePublicCloud", "us", "EU", "uk", "au", "swa", "ina", "aea", "GCC", "gcc_m", "gcc-moderate",
+		"gcc-high", "GCCHigh", "gcch", "L4", "usgov", "US Government", "AzureUSGovernment", "AzureGovernment", "fairfax", "DoD", "L5", "us-dod",
+		"cn", "china", "21vianet", "mooncake", "azurechina", "AzureChinaCloud", "germany", "mars",
+	} {
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", `. ./cloud.sh; cloud_of "$1" && printf '%s %s' "$cloud" "$azure"`, "sh", name).Output()
+		want := ""
+		if c, fault := cloud.Parse(name); fault == nil {
+			azure := "AzureCloud"
+			if strings.HasSuffix(c.Authority(), ".us/") {
+				azure = "AzureUSGovernment"
+			}
+			want = strings.Replace(c.Name, "gcchigh", "gcc-high", 1) + " " + azure
+		}
+		if string(out) != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q (%v) for the scripts, %q for the handler", name, out, err, want)
 		}
 	}
 }

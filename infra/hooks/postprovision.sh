@@ -62,13 +62,15 @@ vault=$(printf '%s' "${KEY_VAULT_URL-}" | sed 's|^https://||; s|\..*||')
 open=''
 [ "${PRIVATE_NETWORK:-false}" != true ] || open=' --open-vault'
 credential=${DEFENDER_CREDENTIAL:-secret}
-cloud=${DEFENDER_CLOUD:-global}
+. "$(dirname "$0")/../cloud.sh"
+cloud_of "${DEFENDER_CLOUD:-global}" || {
+	say "DEFENDER_CLOUD: $cloud" >&2
+	exit 1
+}
 common="--cloud $cloud --sources '${DEFENDER_API:-graph}${DEFENDER_SOURCES:+ $DEFENDER_SOURCES}'"
 defender=${DEFENDER_TENANT_ID:-$tenant}
 
 # Defender in another cloud or tenant than the app is reached by a second login of the CLI.
-azure=AzureCloud
-case $(printf '%s' "$cloud" | tr '[:upper:]' '[:lower:]') in gcc-high | gcchigh | dod) azure=AzureUSGovernment ;; esac
 login=''
 if [ "$defender" != "$tenant" ] || [ "$(az cloud show --query name --output tsv)" != "$azure" ]; then
 	login=" --directory-login \$HOME/.azure-defender"

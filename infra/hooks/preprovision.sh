@@ -9,7 +9,13 @@ refuse() {
 	printf 'preprovision: %s\n              %s\n' "$1" "$2" >&2
 }
 
-plan=${HOSTING_PLAN:-flex} credential=${DEFENDER_CREDENTIAL:-secret} cloud=${DEFENDER_CLOUD:-global}
+plan=${HOSTING_PLAN:-flex} credential=${DEFENDER_CREDENTIAL:-secret}
+. "$(dirname "$0")/../cloud.sh"
+cloud_of "${DEFENDER_CLOUD:-global}" || {
+	refuse "DEFENDER_CLOUD: $cloud" "azd env set DEFENDER_CLOUD global (or gcc, gcc-high, dod)"
+	cloud=global azure=AzureCloud
+}
+directory=$azure # the Azure cloud that the tenant of Defender is in
 
 case ${ADX_MODE:-new} in
 new) ;;
@@ -57,8 +63,9 @@ if ! command -v az >/dev/null || ! az account show --output none 2>/dev/null; th
 	echo "preprovision: not looked at what Azure knows: az is not there or not signed in (az login)" >&2
 else
 	azure=$(az cloud show --query name --output tsv)
-	case $azure,$cloud,$credential in
-	AzureCloud,gcchigh,managed-identity | AzureCloud,gcc-high,managed-identity | AzureCloud,dod,managed-identity | AzureCloud,gcchigh,federated | AzureCloud,gcc-high,federated | AzureCloud,dod,federated | AzureUSGovernment,global,managed-identity | AzureUSGovernment,global,federated | AzureUSGovernment,gcc,managed-identity | AzureUSGovernment,gcc,federated)
+	case $directory,$credential in
+	"$azure",*) ;;
+	*,managed-identity | *,federated)
 		refuse "an identity of $azure has no token for Defender of the cloud $cloud" "azd env set DEFENDER_CREDENTIAL secret"
 		;;
 	esac
