@@ -49,9 +49,12 @@ func restOf(seed uint64, tables []table) (rest, []table) {
 // The lists and exports of schedules. Neither hunting table behind an export is one of
 // a schedule's.
 var (
-	lists   = []string{"api/machines", "security/alerts_v2"}
+	lists   = []string{"api/machines", "security/alerts_v2", changes}
 	exports = []string{"api/machines/HardwareFirmwareInventoryExport", "api/machines/certificateAssessmentExport"}
 )
+
+// changes is a list that only grows: what happened stays as it is.
+const changes = "api/machines/SoftwareVulnerabilityChangesByMachine"
 
 // String describes what is drawn.
 func (o rest) String() string {
@@ -123,7 +126,7 @@ func entity(r *rand.Rand, t *truth, id string, number int64, at time.Time) strin
 	stamp := at.Format("2006-01-02T15:04:05.0000000Z")
 	s, _ := schema.SourceNamed(t.source)
 	text := []string{`"plain"`, `"Zoë \"quoted\" \\ back"`, `null`, `"日本語 🛡"`, `[]`, `{"a":[1,2.5],"big":9007199254740993}`}[r.IntN(6)]
-	return fmt.Sprintf(`{"id":%q,%q:%q,"ReportId":%d,"more":%s}`, id, s.Version, stamp, number, text)
+	return fmt.Sprintf(`{"id":%q,"status":"New",%q:%q,"ReportId":%d,"more":%s}`, id, s.Version, stamp, number, text)
 }
 
 // list is the name of a list in the tenant.
@@ -161,6 +164,9 @@ func (s *source) stir(r *rand.Rand, t *truth) error {
 	rows := s.data.List(t.list())
 	for range between(r, 1, 8) {
 		id := fmt.Sprintf("e%04d", r.IntN(t.rows+50))
+		if t.source == changes {
+			id = fmt.Sprintf("n%d", s.nextID)
+		}
 		i := slices.IndexFunc(rows, func(row []byte) bool { return tenant.EntityID(row) == id })
 		if i >= 0 {
 			number, _ := idOf(rows[i]) // of ours

@@ -3,6 +3,7 @@ package chaos
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/schema"
@@ -11,8 +12,9 @@ import (
 // restSchedule is a schedule of a hunting table, a list and an export.
 func restSchedule(seed uint64) script {
 	s := scriptOf(seed, false)
+	s.budget = 20 * time.Second // as of every schedule with a list
 	i := int(seed % 6)
-	list := table{source: lists[i%2], kind: listed, rows: 200, largest: 20}
+	list := table{source: lists[i%len(lists)], kind: listed, rows: 200, largest: 20}
 	of, _ := schema.SourceNamed(list.source)
 	list.load, list.column = of.Loads[i/2%len(of.Loads)], of.Watermarks[0]
 	if list.whole() {

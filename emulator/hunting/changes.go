@@ -61,6 +61,9 @@ func changes(c *call, o REST) (*document, *refusal) {
 	case since.Before(now.Add(-changesBack)):
 		return invalid("The parameter sinceTime must be within the last 14 days.")
 	}
+	if o.PageRows > 0 {
+		size = min(size, o.PageRows)
+	}
 	since = since.UTC().Truncate(changesPeriod)
 	var all [][]byte
 	for _, row := range c.s.listed(tenant.Changes, from, o) {
