@@ -105,7 +105,12 @@ func (c tablesCommand) withOffered(p *process, g *program, all []listed) ([]list
 	return all, nil
 }
 
+// tell fills in what the tenant offers of a hunting table. Other sources cannot be asked
+// for without a call for each.
 func (t *listed) tell(offers map[string]defender.Offer) {
+	if schema.KindOf(t.Source) != schema.Hunting {
+		return
+	}
 	offer, offered := offers[t.Source]
 	t.Offered = &offered
 	if known, ok := schema.Lookup(t.Source); ok {

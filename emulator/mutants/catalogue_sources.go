@@ -47,6 +47,8 @@ func listMutants() []mutant {
 			listFile, "known == nil && r.table.Load != plan.Snapshot {", "false {", lists),
 		one("list-by-our-clock", "rows that the service's clock has not settled are passed over",
 			"internal/plan/ledger.go", "		if to := Ticks(now.Add(-settle)); to.Before(l.Window.To) {", "		if to := Ticks(now.Add(-settle)); to.IsZero() {", lists),
+		one("list-record-swept", "the record of what a list has shown is swept away while its state names it",
+			"internal/state/versions.go", "inUse || t.Versions == name || ", "inUse || ", suite{"internal/state", "^TestSweep_DeletesOldRecordsOfLists$"}),
 		one("list-link-anywhere", "the token goes to whatever host a link names",
 			"internal/defender/list.go", "	if !own || !address.Trusted(at)", "	if !address.Trusted(at)", adapter),
 		one("list-twin-by-id", "a new version of a thing is taken for a twin",
