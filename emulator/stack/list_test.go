@@ -128,6 +128,18 @@ func TestList_EveryVersionShownArrivesOnce(t *testing.T) {
 	if n := len(shown.lists[tenant.Machines]); n <= len(machines) {
 		t.Errorf("%d versions of %d machines: none changed while it was read", n, len(machines))
 	}
+	// A plan reads once, and says how many calls a run takes at most.
+	var plans []struct {
+		Table                     string
+		Rows, Slices, Calls, Runs int64
+	}
+	out, code := s.says(s.commandLine(nil, "plan", "machines", "IncidentS", "--output", "json"))
+	if err := json.Unmarshal([]byte("["+strings.ReplaceAll(strings.TrimSpace(out), "}\n{", "},{")+"]"), &plans); err != nil || code != 0 || len(plans) != 2 {
+		t.Fatalf("plan: exit %d, %v\n%s", code, err, out)
+	}
+	if p := plans[0]; p.Table != "api/machines" || p.Slices != 1 || p.Calls < 4 || p.Calls > 8 {
+		t.Errorf("plan of the machines: %+v", p)
+	}
 	if status, body := s.http(http.MethodGet, "/api/tables/machines"); status != http.StatusOK || !strings.Contains(body, "api/machines") {
 		t.Errorf("GET by the short name: %d %s", status, body)
 	}
