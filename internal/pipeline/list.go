@@ -162,7 +162,7 @@ func (r *run) remember(ctx context.Context, answer plan.ListAnswer, known *plan.
 		mark = now
 	}
 	// After a snapshot the window begins a settle time before it.
-	begin := r.table.ListBegin(mark.Add(-2*r.m.cfg.Settle), time.Time{}, true)
+	begin := r.table.ListMemory(mark.Add(-2 * r.m.cfg.Settle))
 	name := fmt.Sprintf("%s-%d-%s", r.ledger.RunID, r.m.state.Generation, randomID(8))
 	if err := r.m.lease.SaveVersions(ctx, name, answer.Shown.Since(begin, known)); err != nil {
 		return "", fmt.Errorf("write down what the list has shown: %w", err)

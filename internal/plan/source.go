@@ -79,6 +79,27 @@ func (t Table) ListBegin(from, now time.Time, overlap bool) time.Time {
 	return from
 }
 
+// sincePeriod is how much before a beginning by Source.Since rows may be that are shown:
+// the period that holds it begins earlier. Source: Defender for Endpoint, export of
+// software vulnerability changes, granularity of 6 hours; doubled.
+const sincePeriod = 12 * time.Hour
+
+// listSlack is for beginnings that are asked for in whole seconds.
+const listSlack = time.Minute
+
+// ListMemory is the instant from which on versions that a list has shown are remembered,
+// where the next read goes on from a watermark: it can show them again.
+func (t Table) ListMemory(mark time.Time) time.Time {
+	s, ok := schema.SourceNamed(t.Source)
+	if !ok {
+		return mark
+	}
+	if s.Since != "" {
+		mark = mark.Add(-sincePeriod)
+	}
+	return mark.Add(-s.Overlap - listSlack)
+}
+
 // KeepsVersions reports whether a list's rows tell the instant of their version, by which
 // what was shown can be remembered for as long as it may be shown again.
 func (t Table) KeepsVersions() bool {

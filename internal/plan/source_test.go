@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/schema"
@@ -86,6 +87,25 @@ func TestStoredFormat_OfAnotherSourceIsTheNewer(t *testing.T) {
 		state, ledger := plan.TableState{Source: source}, plan.Ledger{Table: plan.Table{Source: source}}
 		if state.StoredFormat() != want || ledger.StoredFormat() != want {
 			t.Errorf("%s: state %d, ledger %d, want %d", source, state.StoredFormat(), ledger.StoredFormat(), want)
+		}
+	}
+}
+
+// What a read may show again is remembered: from where it begins, and where the service
+// rounds the beginning down to a period, from there.
+func TestTable_ListMemoryReachesBeforeTheNextRead(t *testing.T) {
+	for _, s := range schema.Sources() {
+		if s.Version == "" {
+			continue
+		}
+		table := plan.Table{Source: s.Name, WatermarkColumn: s.Version}
+		begin := table.ListBegin(day, day, true)
+		if s.Since != "" {
+			begin = begin.Add(-6 * time.Hour)
+		}
+		begin = begin.Add(-time.Second) // it is asked for in whole seconds
+		if memory := table.ListMemory(day); memory.After(begin) || memory.Before(begin.Add(-12*time.Hour)) {
+			t.Errorf("%s: remembered from %v, the next read shows what is from %v", s.Name, memory, begin)
 		}
 	}
 }
