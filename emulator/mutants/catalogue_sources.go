@@ -25,7 +25,6 @@ func sourceMutants() []mutant {
 // listMutants are the rules of lists.
 func listMutants() []mutant {
 	adapter := suite{"internal/defender", "^TestLists_|^TestScenario_Y"}
-	lists := pipelineTests("^TestList_|^TestScenario_Y")
 	return []mutant{
 		one("list-read-once", "a list is read once, and what moved between its pages is missed",
 			listFile, "const listReads = 2", "const listReads = 1", pipelineTests("^TestList_CopiesEachVersionOnce$")),
@@ -38,7 +37,7 @@ func listMutants() []mutant {
 		one("list-record-forgotten-early", "what a list has shown is forgotten while the overlap can show it again",
 			listFile, "	begin := r.table.ListMemory(mark.Add(-2 * r.m.cfg.Settle))\n", "	begin := mark\n", pipelineTests("^TestList_CopiesEachVersionOnce$")),
 		one("list-record-of-one-run", "a version that one run's reads missed is copied again by the next",
-			listFile, "answer.Shown.Since(begin, known)", "answer.Shown.Since(begin, nil)", lists),
+			listFile, "answer.Shown.Since(begin, known)", "answer.Shown.Since(begin, nil)", pipelineTests("^TestList_KnowsWhatOneRunHasMissed$")),
 		one("list-record-dropped-early", "the record of what a list has shown is dropped while the state names it",
 			finishFile, "l.Known != \"\" && l.Known != l.Shown", "l.Known != \"\"", pipelineTests("^TestList_CopiesEachVersionOnce$")),
 		one("list-period-forgotten", "changes of the period in which a read begins are copied twice",

@@ -261,3 +261,21 @@ func TestList_TakesCallsOfItsOwn(t *testing.T) {
 		t.Errorf("%d hunting calls, %d of lists; want 0 and 6", hunting.takes, lists.takes)
 	}
 }
+
+// A version that the reads of one run miss was copied all the same, and the next run
+// knows it still.
+func TestList_KnowsWhatOneRunHasMissed(t *testing.T) {
+	w := listWorld(12, 10, "Incr")
+	w.run(time.Hour)
+	missed := w.list.version(w.now.Add(-2 * time.Hour))
+	w.list.things = append(w.list.things, missed)
+	w.run(time.Hour)
+	w.list.things[len(w.list.things)-1] = w.list.version(w.now.Add(-time.Minute)) // and something new, so that a record is written
+	w.run(time.Hour)
+	w.list.things = append(w.list.things, missed)
+	w.run(time.Hour)
+	w.listed(t)
+	if n := w.arrived(machines)[missed.no]; n != 1 {
+		t.Errorf("the version is there %d times", n)
+	}
+}
