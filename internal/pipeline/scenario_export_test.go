@@ -508,3 +508,21 @@ func TestScenario_X14_ChangesGoOnFromAWhole(t *testing.T) {
 		}
 	}
 }
+
+// A watermark that a person sets back has the same generation copied once more.
+func TestMigrate_ExportSetBackIsCopiedAgain(t *testing.T) {
+	w := newExportWorld(18, 4)
+	w.run(10 * time.Minute)
+	row := w.newest(exportKey.Source)
+	row.LastRefreshedTime, row.Ingested = row.LastRefreshedTime.Add(-time.Hour), w.now
+	w.config = append(w.config, row)
+	w.run(2 * time.Hour)
+	w.current(t)
+	runs := map[string]bool{}
+	for _, e := range w.extents {
+		runs[e.runID] = true
+	}
+	if w.count(exportKey.Source, plan.Success) != 2 || len(runs) != 2 {
+		t.Errorf("%d runs, want two:%s", len(runs), w.story())
+	}
+}
