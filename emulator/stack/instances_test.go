@@ -23,12 +23,14 @@ func TestInstances_EachArrivesInItsOwnPlace(t *testing.T) {
 	}})
 	s.setup("none")
 	s.configure(table)
-	for _, name := range []string{"WEST", "twin", "Broken", "gone"} {
+	for _, name := range []string{"WEST", "twin", "Broken", "gone", "nowhere"} {
 		if err := s.CopyConfiguration(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.serve(nil, funchost.Options{})
+	s.serve(map[string]string{ // an instance whose database there is not
+		"DEFENDER_INSTANCES": "West,Twin,Broken,Nowhere", "DEFENDER_NOWHERE_TENANT_ID": stack.TenantID, "DEFENDER_NOWHERE_DATABASE": "nowhere", "DEFENDER_NOWHERE_TABLE_PREFIX": "N_",
+	}, funchost.Options{})
 	s.tick()
 	of := func(instance, status string) stack.Audit {
 		t.Helper()
@@ -49,6 +51,9 @@ func TestInstances_EachArrivesInItsOwnPlace(t *testing.T) {
 	if a := of("gone", "Failed"); !strings.Contains(a.FailureReason, "want one of default, West, Twin, Broken") {
 		t.Errorf("gone: %s", a.FailureReason)
 	}
+	if a := of("nowhere", "Failed"); !strings.Contains(a.FailureReason, "nowhere") {
+		t.Errorf("nowhere: %s", a.FailureReason)
+	}
 	tables, err := s.Configured()
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +67,7 @@ func TestInstances_EachArrivesInItsOwnPlace(t *testing.T) {
 		}
 	}
 	// A person's wake-up says whose table it means, and goes to no other.
-	if status, body := s.http(http.MethodPost, "/api/tables/"+table+"/migrate"); status != http.StatusConflict || !strings.Contains(body, "default, broken, gone, twin, west") {
+	if status, body := s.http(http.MethodPost, "/api/tables/"+table+"/migrate"); status != http.StatusConflict || !strings.Contains(body, "default, broken, gone, nowhere, twin, west") {
 		t.Errorf("no instance: %d %s", status, body)
 	}
 	before := len(s.audits(1, "of west", func(a stack.Audit) bool { return a.Instance == "west" }))
@@ -70,7 +75,7 @@ func TestInstances_EachArrivesInItsOwnPlace(t *testing.T) {
 		t.Errorf("West: %d %s", status, body)
 	}
 	s.audits(before+1, "of west", func(a stack.Audit) bool { return a.Instance == "west" })
-	if status, body := s.http(http.MethodGet, "/api/setup"); status != http.StatusOK || !strings.Contains(body, `"ready":true`) {
+	if status, body := s.http(http.MethodGet, "/api/setup"); !strings.Contains(body, `"ready":false`) || !strings.Contains(body, "nowhere") {
 		t.Errorf("GET setup: %d %s", status, body)
 	}
 }

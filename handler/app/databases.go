@@ -133,8 +133,12 @@ func (r reporter) Missing(ctx context.Context, rows []plan.Candidate) ([]adx.Ste
 			}
 		}
 		found, err := client.Missing(ctx, here)
-		if err != nil {
+		if err != nil && client == r.databases.control {
 			return nil, err
+		}
+		if err != nil { // of the other instances there is still something to tell
+			steps = append(steps, adx.Step{Name: "database " + name, Outcome: adx.Failed, Detail: err.Error()})
+			continue
 		}
 		for _, step := range found {
 			if client != r.databases.control {
