@@ -72,19 +72,28 @@ func (l *lines) ended(key plan.Key, o outcome) {
 		_ = printJSON(l.out, o) // nobody is left to tell when the pipe is gone
 		return
 	}
-	fmt.Fprintln(l.out, o.line(key))
+	fmt.Fprintln(l.out, o.line(key, columns))
 }
 
 func waiting(key plan.Key, d time.Duration, reason string) string {
 	return fmt.Sprintf("%s waits %v: %s", shown(key), d.Round(time.Second), reason)
 }
 
-// nameWidth is what the longest names of the catalogue need beside the figures.
-const nameWidth = 40
+const (
+	// nameWidth is what the longest names of the catalogue need beside the figures.
+	nameWidth = 40
+	// figuresWidth is what the figures of an end need.
+	figuresWidth = 35
+)
 
-// line is how a table has ended.
-func (o outcome) line(key plan.Key) string {
-	text := fmt.Sprintf("%-*s %-11s %12s %6.1f s", nameWidth, shown(key), o.Status, prose.Counted(o.Rows, "row"), o.Seconds)
+// line is how a table has ended, for a terminal of that width. A name that leaves no
+// room for the figures has a line of its own.
+func (o outcome) line(key plan.Key, width int) string {
+	room, name := min(nameWidth, max(0, width-figuresWidth)), shown(key)
+	if utf8.RuneCountInString(name) > room {
+		name += fmt.Sprintf("\n%-*s", room, "")
+	}
+	text := fmt.Sprintf("%-*s %-11s %12s %6.1f s", room, name, o.Status, prose.Counted(o.Rows, "row"), o.Seconds)
 	if o.Problem != "" {
 		text += "\n" + folded("  "+o.Problem, "  ")
 	}
@@ -107,16 +116,20 @@ type bar struct {
 	reason string
 }
 
-// shortName is the room of a name before its bar.
-const shortName = 30
+// rooms are those of a name before its bar and of the words behind it; the bar needs 14
+// columns between them.
+func (b *bars) rooms() (name, says int) {
+	name = max(12, min(30, b.width-42))
+	return name, max(1, b.width-name-14)
+}
 
 func (b *bars) begun(key plan.Key) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one := &bar{}
-	room := b.width - shortName - 14
+	name, room := b.rooms()
 	one.Bar = b.progress.AddBar(0, mpb.BarRemoveOnComplete(), mpb.BarWidth(12),
-		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-*s ", shortName, shortened(shown(key), shortName)))),
+		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-*s ", name, shortened(shown(key), name)))),
 		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string { return shortened(one.says(s), room) })))
 	b.of[key] = one
 }
@@ -163,7 +176,7 @@ func (b *bars) ended(key plan.Key, o outcome) {
 		one.Abort(true)
 		delete(b.of, key)
 	}
-	fmt.Fprintln(b.progress, o.line(key))
+	fmt.Fprintln(b.progress, o.line(key, b.width))
 }
 
 // close waits until everything is drawn; the bars of tables that did not end go.

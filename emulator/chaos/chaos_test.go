@@ -107,7 +107,7 @@ func TestOptions_ScriptsOfEveryKind(t *testing.T) {
 func calm(t *testing.T, tables ...table) *world {
 	t.Helper()
 	s := scriptOf(7, false)
-	s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+	s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.terminal = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 	s.outage, s.quota, s.skew, s.ticks, s.tables = false, 0, 0, 1, tables
 	s.lies, s.rest = lies{}, rest{pageRows: 40, fileRows: 60}
 	w, err := newWorld(t.Context(), env(t), s)
@@ -232,6 +232,7 @@ func TestScriptOf_ReachesEveryKindOfSchedule(t *testing.T) {
 		seen[fmt.Sprint("processes ", s.processes)] = true
 		seen[fmt.Sprint("brief tokens ", s.shortLived)] = true
 		seen[fmt.Sprint("skew ", s.skew > 0)] = true
+		seen[fmt.Sprint("terminal ", s.terminal > 0)] = true
 		l := s.lies
 		for name, on := range map[string]bool{
 			"skipped": l.skippedAsFailed, "tags": l.refuseTags, "narrow": l.narrow, "capacity": l.capacity > 0, "stale": l.stale > 0,
@@ -248,7 +249,7 @@ func TestScriptOf_ReachesEveryKindOfSchedule(t *testing.T) {
 		seen[fmt.Sprint("twin rows ", s.rest.twins)] = true
 		seen[fmt.Sprint("brief addresses ", s.rest.signature > 0)] = true
 	}
-	if len(seen) != 2+2+2+2+2+2+3+5+5+3*2+13*2 {
+	if len(seen) != 2+2+2+2+2+2+2+3+5+5+3*2+13*2 {
 		t.Errorf("kinds of schedules: %v", seen)
 	}
 }

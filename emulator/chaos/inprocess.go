@@ -37,6 +37,8 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 	go func() { defer close(done); local.serve(serving) }()
 	defer func() { stop(); <-done; local.stop() }()
 
+	people := &terminals{world: w, local: local}
+	defer people.end()
 	w.hook()
 	for i := 0; i < w.plan.ticks || w.calls.Load() < enoughCalls && i < mostTicks && !w.faults.calm(); i++ {
 		if i > 0 && local.idle() {
@@ -46,7 +48,16 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 				}
 			}
 		}
-		if err := local.tick(ctx); err != nil {
+		// In the place of a tick, or beside it.
+		r, person := w.faults.inject("terminal", w.plan.terminal)
+		if person {
+			if err := people.begin(ctx, r); err != nil {
+				return Verdict{}, err
+			}
+		}
+		if person && r.IntN(2) == 0 {
+			people.rest(ctx, pauseOf(r, tickPatience))
+		} else if err := local.tick(ctx); err != nil {
 			w.log.Warn("tick", "error", err.Error())
 		}
 		if err := local.rest(ctx, tickPatience); err != nil {
@@ -54,6 +65,7 @@ func (w *world) runInProcess(ctx context.Context) (Verdict, error) {
 		}
 	}
 	w.calm()
+	people.end()
 	// What the last tick began ends first: the next one is an hour later.
 	if err := local.rest(ctx, healPatience); err != nil {
 		return Verdict{}, err

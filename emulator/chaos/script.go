@@ -81,7 +81,8 @@ type script struct {
 	// Chances of a fault, by boundary.
 	hunting, live, storage, connection, kusto, ingestion, kill, freeze, lease, queue, timeout float64
 
-	rest rest // of lists and file exports
+	rest     rest    // of lists and file exports
+	terminal float64 // that a person copies a table by `handler migrate` at a tick
 }
 
 const quotaWindow = 3 * time.Second
@@ -190,6 +191,7 @@ func scriptOf(seed uint64, hosted bool) script {
 			s.tables[i].rows += 1500
 		}
 	}
+	s.terminal = chance(0.8)
 	return s
 }
 
@@ -240,7 +242,7 @@ func (s script) String() string {
 	if s.outage {
 		mode += " outage"
 	}
-	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f connection=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f | %s | %s%s",
+	return fmt.Sprintf("seed=%d %s %s answers<=%d target=%d processes=%d parallel=%d budget=%v quota=%d/%v skew=%v | hunting=%.2f live=%.2f storage=%.3f connection=%.3f kusto=%.2f ingestion=%.2f kill=%.4f freeze=%.4f lease=%.4f queue=%.2f timeout=%.2f terminal=%.2f | %s | %s%s",
 		s.seed, mode, s.api, s.rowLimit, s.rowTarget, s.processes, s.parallel, s.budget, s.quota, quotaWindow, s.skew,
-		s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.lies, s.rest, strings.Join(tables, ", "))
+		s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.terminal, s.lies, s.rest, strings.Join(tables, ", "))
 }
