@@ -84,7 +84,8 @@ func (b *bench) try(ctx context.Context, m mutant) verdict {
 	if err := b.build(ctx, m.tests.pkg, binary, "-overlay", overlay); err != nil {
 		return end(broken, "does not compile: "+err.Error())
 	}
-	res, err := b.run(ctx, m.tests, binary)
+	// What the tests build themselves has the bug, too.
+	res, err := b.run(ctx, m.tests, binary, "GOFLAGS="+os.Getenv("GOFLAGS")+" '-overlay="+overlay+"'")
 	switch {
 	case err != nil:
 		return end(broken, err.Error())
@@ -164,14 +165,15 @@ type result struct {
 	skipped  string // the first skipped test
 }
 
-// run runs a suite from a binary as `go test -short -failfast` would.
-func (b *bench) run(ctx context.Context, s suite, binary string) (result, error) {
+// run runs a suite from a binary as `go test -short -failfast` would, with variables
+// over the environment.
+func (b *bench) run(ctx context.Context, s suite, binary string, env ...string) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, testTimeout+overtime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.short", "-test.failfast",
 		"-test.run", s.run, "-test.timeout", testTimeout.String())
 	cmd.Dir = filepath.Join(b.root, filepath.FromSlash(s.pkg))
-	cmd.Env = append(os.Environ(), rapidEnv...)
+	cmd.Env = slices.Concat(os.Environ(), rapidEnv, env)
 	cmd.WaitDelay = time.Second // for what a test left behind with our pipe
 	out, err := cmd.CombinedOutput()
 	res := read(string(out))
