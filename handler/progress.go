@@ -129,7 +129,7 @@ func (b *bars) begun(key plan.Key) {
 	one := &bar{}
 	name, room := b.rooms()
 	one.Bar = b.progress.AddBar(0, mpb.BarRemoveOnComplete(), mpb.BarWidth(12),
-		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-*s ", name, shortened(shown(key), name)))),
+		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-*s ", name, gutted(shown(key), name)))),
 		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string { return shortened(one.says(s), room) })))
 	b.of[key] = one
 }
@@ -193,4 +193,15 @@ func shortened(text string, width int) string {
 		return text
 	}
 	return string([]rune(text)[:width-1]) + "…"
+}
+
+// gutted takes the middle out of a name that is longer than width: names of tables begin
+// alike and differ at their ends.
+func gutted(name string, width int) string {
+	letters := []rune(name)
+	if len(letters) <= width || width < 3 {
+		return shortened(name, width)
+	}
+	head := (width - 1) / 3
+	return string(letters[:head]) + "…" + string(letters[len(letters)-(width-1-head):])
 }

@@ -24,7 +24,9 @@ func (tablesCommand) Help() string {
 	return `The tables of the catalogue and of MigrationConfiguration: which of them the tenant
 lets you read (a table without licence or role is not offered), with the rows that
 Defender holds now, and whether each is copied, how its last attempt ended, and
-when it is due next (UTC). Asking Defender takes a few calls of the quota.
+when it is due next (UTC). Asking Defender takes a few calls of the quota. Lists,
+file exports and saved queries are named and not asked for; switched on, each says
+what ` + "`handler plan`" + ` finds.
 
 Example:
 
@@ -34,10 +36,11 @@ Example:
 // listed is a table as it is shown.
 type listed struct {
 	tables.Table
-	Configured bool   `json:"configured"`
-	Offered    *bool  `json:"offered,omitempty"` // absent: Defender was not asked
-	Rows       *int64 `json:"rows,omitempty"`    // that Defender holds; absent: not known
-	Columns    int    `json:"columns,omitempty"`
+	Kind       schema.Kind `json:"kind"`
+	Configured bool        `json:"configured"`
+	Offered    *bool       `json:"offered,omitempty"` // absent: Defender was not asked
+	Rows       *int64      `json:"rows,omitempty"`    // that Defender holds; absent: not known
+	Columns    int         `json:"columns,omitempty"`
 	// CatalogueColumns is how many columns are known of the table; 0: it is not in the
 	// catalogue.
 	CatalogueColumns int `json:"catalogueColumns,omitempty"`
@@ -59,7 +62,7 @@ func (c tablesCommand) Run(p *process) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, listed{Table: t, Configured: true})
+		all = append(all, listed{Table: t, Kind: schema.KindOf(t.Source), Configured: true})
 	}
 	if !c.Configured {
 		if all, err = c.withOffered(p, g, all); err != nil {
@@ -83,14 +86,19 @@ func (c tablesCommand) withOffered(p *process, g *program, all []listed) ([]list
 	}
 	var names []string
 	for _, t := range all {
-		if t.Instance == key && schema.KindOf(t.Source) == schema.Hunting && plan.CheckSource("SourceTable", t.Source) == nil {
+		if t.Instance == key && t.Kind == schema.Hunting && plan.CheckSource("SourceTable", t.Source) == nil {
 			names = append(names, t.Source)
 		}
 	}
 	for _, t := range schema.Catalogue() {
 		if !slices.Contains(names, t.Name) {
 			names = append(names, t.Name)
-			all = append(all, listed{Table: tables.Table{Instance: key, Source: t.Name}})
+			all = append(all, listed{Table: tables.Table{Instance: key, Source: t.Name}, Kind: schema.Hunting})
+		}
+	}
+	for _, s := range slices.Concat(schema.Sources(), schema.SavedQueries()) {
+		if !slices.ContainsFunc(all, func(t listed) bool { return t.Instance == key && t.Source == s.Name }) {
+			all = append(all, listed{Table: tables.Table{Instance: key, Source: s.Name}, Kind: s.Kind})
 		}
 	}
 	offers, err := g.Offered(p.ctx, c.Instance, names)
@@ -98,7 +106,7 @@ func (c tablesCommand) withOffered(p *process, g *program, all []listed) ([]list
 		return nil, fmt.Errorf("ask what the tenant offers: %w", err)
 	}
 	for i := range all {
-		if all[i].Instance == key {
+		if all[i].Instance == key && all[i].Kind == schema.Hunting {
 			all[i].tell(offers)
 		}
 	}
@@ -126,7 +134,7 @@ func printTables(p *process, all []listed, asked bool) {
 	if !asked {
 		g.head[1] = "LAST ROWS"
 	}
-	offered := 0
+	offered, unasked := 0, 0
 	for _, t := range all {
 		rows, last, next := "-", "-", "-"
 		switch {
@@ -144,6 +152,9 @@ func printTables(p *process, all []listed, asked bool) {
 		if t.Offered != nil && *t.Offered {
 			offered++
 		}
+		if t.Kind != schema.Hunting {
+			unasked++
+		}
 		g.add(shown(plan.Key{Instance: t.Instance, Source: t.Source}), rows, t.state(), last, next)
 		if t.Problem != "" {
 			g.note(t.Problem)
@@ -160,13 +171,15 @@ func printTables(p *process, all []listed, asked bool) {
 	}
 	g.print(p.stdout)
 	if asked {
-		fmt.Fprintf(p.stdout, "%s, %d offered\n", prose.Counted(int64(len(all)), "table"), offered)
+		fmt.Fprintf(p.stdout, "%s, %d offered; %s, which the tenant was not asked for\n", prose.Counted(int64(len(all)-unasked), "table"), offered,
+			prose.Counted(int64(unasked), "other source"))
 	} else {
 		fmt.Fprintln(p.stdout, prose.Counted(int64(len(all)), "table"))
 	}
 }
 
-// state is on, off or faulty for a configured table; else whether the tenant has it.
+// state is on, off or faulty for a configured table; else whether the tenant has it, as
+// far as it was asked.
 func (t listed) state() string {
 	switch {
 	case t.Offered != nil && !*t.Offered:
@@ -177,6 +190,8 @@ func (t listed) state() string {
 		return "on"
 	case t.Configured:
 		return "off"
+	case t.Kind != schema.Hunting:
+		return "not asked"
 	default:
 		return "free"
 	}
