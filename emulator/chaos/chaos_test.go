@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -106,19 +107,26 @@ func TestOptions_ScriptsOfEveryKind(t *testing.T) {
 // calm is a world without faults, its tables copied.
 func calm(t *testing.T, tables ...table) *world {
 	t.Helper()
+	w := quiet(t, 0, tables...)
+	if v, err := w.runInProcess(t.Context()); err != nil || !v.OK() {
+		t.Fatalf("without faults: %+v, %v\n%s", v, err, strings.Join(w.logTail.last(50), "\n"))
+	}
+	return w
+}
+
+// quiet is a world without faults in which nothing was copied yet.
+func quiet(t *testing.T, latency time.Duration, tables ...table) *world {
+	t.Helper()
 	s := scriptOf(7, false)
 	s.hunting, s.live, s.storage, s.connection, s.kusto, s.ingestion, s.kill, s.freeze, s.lease, s.queue, s.timeout, s.terminal = 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 	s.outage, s.quota, s.skew, s.ticks, s.tables = false, 0, 0, 1, tables
-	s.lies, s.rest = lies{}, rest{pageRows: 40, fileRows: 60}
+	s.lies, s.rest, s.latency, s.processes = lies{}, rest{pageRows: 40, fileRows: 60}, latency, 1
 	w, err := newWorld(t.Context(), env(t), s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.close)
 	w.faults.rest()
-	if v, err := w.runInProcess(t.Context()); err != nil || !v.OK() {
-		t.Fatalf("without faults: %+v, %v\n%s", v, err, strings.Join(w.logTail.last(50), "\n"))
-	}
 	return w
 }
 

@@ -113,8 +113,8 @@ func (p *process) kill(where string) {
 	w := p.world
 	w.faults.count("process: killed " + where)
 	w.log.Info("CHAOS killed", "where", where)
+	tables := p.tables() // before its work ends
 	p.end()
-	tables := p.tables()
 	wait := pauseOf(w.faults.roll("lease runs out"), 200*time.Millisecond)
 	w.tasks.Go(func() {
 		time.Sleep(wait)

@@ -68,36 +68,40 @@ func (c *command) takePutOff() (*plan.WakeUp, time.Duration) {
 	return off, c.due
 }
 
-// begin starts a command for one of the schedule's tables.
+// begin starts a command for one of the schedule's tables, which in half of the cases is
+// killed some time later.
 func (t *terminals) begin(ctx context.Context, r *rand.Rand) error {
+	c, err := t.start(ctx, t.world.plan.tables[r.IntN(len(t.world.plan.tables))])
+	if err == nil && r.IntN(2) == 0 {
+		time.AfterFunc(pauseOf(r, unkilled), c.interrupt)
+	}
+	return err
+}
+
+// start starts a command for a table.
+func (t *terminals) start(ctx context.Context, of table) (*command, error) {
 	w := t.world
 	p, err := w.newProcess(t.local, w.plan.processes)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	states, err := w.states(ctx)
 	if err != nil {
 		p.stop()
-		return err
+		return nil, err
 	}
-	c := &command{process: p, table: w.plan.tables[r.IntN(len(w.plan.tables))]}
-	c.found = states[c.table.source].OpenRun
+	c := &command{process: p, table: of, found: states[of.source].OpenRun}
 	w.faults.count("terminal: migrate")
 	t.mu.Lock()
 	t.open = append(t.open, c)
 	t.mu.Unlock()
-	killed := time.AfterFunc(pauseOf(r, unkilled), c.interrupt)
-	if r.IntN(2) == 0 {
-		killed.Stop() // nor is every one killed
-	}
+	done := p.working(of.source)
 	t.wait.Go(func() {
 		defer p.stop()
-		defer killed.Stop()
-		done := p.working(c.table.source)
 		defer done()
 		c.work()
 	})
-	return nil
+	return c, nil
 }
 
 // work wakes the table until its run has ended, as the queue would.
@@ -125,16 +129,21 @@ func (c *command) work() {
 	}
 }
 
+// progress is how far the command's run is.
+func (c *command) progress() pipeline.Progress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
 // interrupt kills a command in the middle of its work.
 func (c *command) interrupt() {
 	if len(c.tables()) == 0 || c.dead() {
 		return // it has ended
 	}
-	c.mu.Lock()
-	if c.now.RunID != "" && c.now.Status == "" {
+	if now := c.progress(); now.RunID != "" && now.Status == "" {
 		c.world.faults.count("terminal: leaves a run to the service")
 	}
-	c.mu.Unlock()
 	c.kill("at a terminal")
 }
 
