@@ -58,6 +58,32 @@ func TestSavedQueries_ArriveLikeTables(t *testing.T) {
 	s.holds("HostLogons", "QueryHostLogonsRaw | project Records")
 	s.holds("ExploitableSoftware", "QueryExploitableSoftware() | project Records = bag_remove_keys(pack_all(), dynamic(['_Extra', 'Instance', 'SnapshotTime', '_Torn']))")
 	s.besideTheProgram()
+	s.namesAllSources()
+}
+
+// namesAllSources: `handler tables` shows what can be copied, and asks the tenant for the
+// hunting tables alone.
+func (s *site) namesAllSources() {
+	s.t.Helper()
+	out, code := s.says(s.commandLine(nil, "tables", "--output", "json"))
+	got := map[string]string{}
+	for line := range strings.Lines(out) {
+		var row struct {
+			Source, Kind string
+			Configured   bool
+			Offered      *bool
+		}
+		must(s.t, json.Unmarshal([]byte(line), &row))
+		got[row.Source] = fmt.Sprint(row.Kind, " ", row.Configured, " ", row.Offered != nil)
+	}
+	for source, want := range map[string]string{
+		"query/HostLogons": "query true false", "query/Users": "query false false", "api/machines": "list false false",
+		"api/machines/SoftwareVulnerabilitiesExport": "files false false", "DeviceLogonEvents": "hunting false true",
+	} {
+		if got[source] != want {
+			s.t.Errorf("handler tables: exit code %d, %s is %q (kind, configured, asked for), want %q", code, source, got[source], want)
+		}
+	}
 }
 
 // holds compares the rows of a saved query with those that a query finds in ADX, each in
