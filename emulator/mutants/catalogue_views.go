@@ -29,6 +29,8 @@ func viewMutants() []mutant {
 			viewsFile, "extraColumn, strings.Join(names, \", \"))", "extraColumn, strings.Join(names[:1], \", \"))", forms),
 		one("old-name-shows-nowhere", "what was copied under a name of old shows in no view",
 			"internal/adx/viewsetup.go", "if row.SourceTable == t.Name {", "if row.WrittenName() == t.Name {", views("TestSetup_TakesOverADatabaseOfTheFirstVersion")),
+		one("missing-without-views", "the report of what is missing says nothing of views",
+			"internal/adx/check.go", "	return slices.Concat(steps, kept, views), err\n", "	return slices.Concat(steps, kept, views[:0]), err\n", views("TestMissing_NamesWhatTheViewsOfConfiguredTablesLack")),
 		one("typed-rows-twice", "a view with a typed table shows rows of it from the raw table again",
 			"internal/adx/typedtable.go", `"\n    | where not(" + before + ")\n"`, `"\n    | where not(" + before + ") or true\n"`, views("TestTyped_TheViewHasRowsOfBeforeAndAfterOnce")),
 		one("typed-forgets-before", "a view with a typed table shows nothing that came in before it",

@@ -54,7 +54,11 @@ func (c *Client) Missing(ctx context.Context, configured []plan.Row) ([]Step, er
 	}
 	steps = append(steps, obstacles...)
 	kept, err := c.unlikeRetention(ctx, configured)
-	return append(steps, kept...), err
+	if err != nil {
+		return nil, err
+	}
+	views, err := c.missingViews(ctx, d, configured)
+	return slices.Concat(steps, kept, views), err
 }
 
 // missing looks at what one command makes.
