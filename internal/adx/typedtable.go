@@ -42,7 +42,10 @@ func (v view) typedColumns(have []column) []column {
 
 // typedQuery is the rows of a raw table as the typed table has them.
 func (v view) typedQuery(raw string, have []column) string {
-	known := columnsOfTable(v.table)
+	var known []string
+	for _, c := range v.table.Columns {
+		known = append(known, v.spellings(c.Name)...)
+	}
 	parts := make([]string, 0, len(have))
 	for _, c := range v.typedColumns(have) {
 		value := typedNull(c.Type) // of a column that is gone, or a user's
@@ -55,7 +58,7 @@ func (v view) typedQuery(raw string, have []column) string {
 			value = c.Name
 		default:
 			if _, ok := v.table.Column(c.Name); ok {
-				value = typedValue(c.Type, member(c.Name))
+				value = typedValue(c.Type, v.member(c.Name))
 			}
 		}
 		parts = append(parts, identifier(c.Name)+" = "+value)

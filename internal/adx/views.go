@@ -71,15 +71,16 @@ func typedValue(kind, member string) string {
 	return "tostring(" + member + ")"
 }
 
-// typedRows are the rows of a raw table as columns: those of the table, then _Extra.
-// kept are columns of the raw table that stay as they are.
-func typedRows(t schema.Table, kept ...string) string {
+// project ends with the columns of the view: those of the table, then _Extra. kept are
+// columns of the raw table that stay as they are.
+func (v view) project(kept ...string) string {
+	t := v.table
 	var b strings.Builder
 	b.WriteString("    | project ")
 	names := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
-		names[i] = "'" + c.Name + "'"
-		fmt.Fprintf(&b, "%s = %s,\n        ", identifier(c.Name), typedValue(c.Type, member(c.Name)))
+		names[i] = "'" + strings.Join(v.spellings(c.Name), "', '") + "'"
+		fmt.Fprintf(&b, "%s = %s,\n        ", identifier(c.Name), typedValue(c.Type, v.member(c.Name)))
 	}
 	fmt.Fprintf(&b, "%s = bag_remove_keys(Records, dynamic([%s]))", extraColumn, strings.Join(names, ", "))
 	for _, name := range kept {
@@ -124,11 +125,6 @@ func (v view) rows(more ...string) string {
 	return "    union (" + strings.Join(parts, "),\n        (") + ")"
 }
 
-// project ends with the columns of the view.
-func (v view) project(kept ...string) string {
-	return typedRows(v.table, kept...)
-}
-
 // events are the rows of a table of events, from wherever they are.
 func (v view) events() string {
 	own := v.rows() + "\n" + v.project(instanceColumn)
@@ -143,8 +139,11 @@ func (v view) events() string {
 
 // newest is the table as Defender shows it: the rows of the newest whole snapshot, as
 // many as there are, and what came in by a watermark since. Where none was ever made,
-// all rows: the table is copied by a watermark.
+// all rows: the table is copied by a watermark. Of a list or an export, each thing once.
 func (v view) newest() string {
+	if _, listed := schema.SourceNamed(v.source); listed { // a thing may stand in two files, or in two versions
+		return v.stateAt("now()")
+	}
 	if v.typed != nil {
 		return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', now());\n", v.sourceTable()) + v.readsTyped() + " | extend CameIn = ingestion_time()" +
 			shownNow + "    | extend " + tornColumn + " = RunId in (Shown | where Torn | project RunId)" +
@@ -169,12 +168,15 @@ func (v view) columnNames() []string {
 
 // asOf keeps one row of each thing: a device that moved between groups while it was
 // copied stands twice. The same row is kept each time.
-func (v view) asOf() string {
+func (v view) asOf() string { return v.stateAt("at") }
+
+// stateAt is the state at an instant, an expression.
+func (v view) stateAt(at string) string {
 	last := "tostring(Records)"
 	if t := v.table.TimeColumn; t != "" {
 		last = "strcat(tostring(" + v.value(t) + "), ' ', " + last + ")"
 	}
-	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', at);\n", v.sourceTable()) + v.rows() + "\n" +
+	return fmt.Sprintf("    let Shown = MigrationSnapshot('%s', %s);\n", v.sourceTable(), at) + v.rows() + "\n" +
 		"    | where RunId in (Shown | project RunId)\n" +
 		"    | extend Thing = " + v.thing() + ", Last = " + last + "\n" +
 		"    | summarize arg_max(Last, *) by Thing\n" +
@@ -184,7 +186,7 @@ func (v view) asOf() string {
 // value is the expression of a column before the rows are projected.
 func (v view) value(name string) string {
 	c, _ := v.table.Column(name)
-	return typedValue(c.Type, member(c.Name))
+	return typedValue(c.Type, v.member(c.Name))
 }
 
 // identifier is a column's name as KQL reads it: its keywords begin with a small letter.
@@ -195,12 +197,30 @@ func identifier(name string) string {
 	return name
 }
 
-// member is the member of a record that holds a column.
-func member(name string) string {
-	if quoted := identifier(name); quoted != name {
-		return "Records" + quoted
+// spellings are how the members of a record may write a column. The APIs of lists and
+// exports write them in camel case, and in places, as their documents do, in Pascal
+// case. Source: Defender for Endpoint API, export assessment methods.
+func (v view) spellings(name string) []string {
+	if _, listed := schema.SourceNamed(v.source); !listed {
+		return []string{name}
 	}
-	return "Records." + name
+	return slices.Compact([]string{name, strings.ToUpper(name[:1]) + name[1:]})
+}
+
+// member is the member of a record that holds a column.
+func (v view) member(name string) string {
+	parts := v.spellings(name)
+	for i, spelled := range parts {
+		if quoted := identifier(spelled); quoted != spelled {
+			parts[i] = "Records" + quoted
+		} else {
+			parts[i] = "Records." + spelled
+		}
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return "coalesce(" + strings.Join(parts, ", ") + ")"
 }
 
 // thing identifies what a row tells of, before the rows are projected: the natural
