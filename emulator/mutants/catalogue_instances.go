@@ -66,7 +66,7 @@ func instanceMutants() []mutant {
 		one("misspelled-tenant-stays", "a tenant that could not be asked can never be corrected",
 			"internal/pipeline/migration.go", "	m.state.Generation++\n", "	m.state.Generation++\n	if m.state.Tenant == \"\" {\n		m.state.Tenant = m.cfg.Tenant\n	}\n", suite{"internal/pipeline", "^TestTenant_"}),
 		one("one-database-hides-all", "a database of one instance that cannot be read hides what the others lack",
-			"handler/app/databases.go", "		if err != nil && client == r.databases.control {\n", "		if err != nil {\n", suite{"emulator/stack", "^TestInstances_Each"}),
+			"handler/app/databases.go", "	case err != nil && control:\n", "	case err != nil && name != \"\":\n", suite{"handler/app", "^TestLacking_"}),
 		one("import-prints-a-secret", "a client secret of msticpyconfig.yaml is printed as a setting",
 			imported, "isSecret(key, n.Value):\n		return Value{InFile: n.Value != \"\"}, nil", "isSecret(key, n.Value):\n		return Value{Text: n.Value}, nil",
 			suite{"handler", "^TestImport_"}),

@@ -133,19 +133,26 @@ func (r reporter) Missing(ctx context.Context, rows []plan.Candidate) ([]adx.Ste
 			}
 		}
 		found, err := client.Missing(ctx, here)
-		if err != nil && client == r.databases.control {
+		if found, err = lacking(name, client == r.databases.control, found, err); err != nil {
 			return nil, err
 		}
-		if err != nil { // of the other instances there is still something to tell
-			steps = append(steps, adx.Step{Name: "database " + name, Outcome: adx.Failed, Detail: err.Error()})
-			continue
-		}
-		for _, step := range found {
-			if client != r.databases.control {
-				step.Name += " in database " + name
-			}
-			steps = append(steps, step)
-		}
+		steps = append(steps, found...)
 	}
 	return steps, nil
+}
+
+// lacking is what was found in one database, as the report of all says it: where that of
+// an instance cannot be read, there is still something to tell of the others.
+func lacking(name string, control bool, found []adx.Step, err error) ([]adx.Step, error) {
+	switch {
+	case err != nil && control:
+		return nil, err
+	case err != nil:
+		return []adx.Step{{Name: "database " + name, Outcome: adx.Failed, Detail: err.Error()}}, nil
+	case !control:
+		for i := range found {
+			found[i].Name += " in database " + name
+		}
+	}
+	return found, nil
 }
