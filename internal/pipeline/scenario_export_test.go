@@ -329,7 +329,7 @@ func TestScenario_X10_NoCallOverTheLimit(t *testing.T) {
 // Any schedule of faults and kills: once things work again the newest export is there
 // whole and once, and no Success was untrue.
 func TestScenario_X11_AnyFaultScheduleOfExports(t *testing.T) {
-	for seed := range uint64(rounds.Of(10, 25, 150)) {
+	for seed := range uint64(rounds.Of(5, 25, 150)) {
 		w := newExportWorld(3000+seed, 2+int(seed%7))
 		w.chaos, w.kills = 0.12*w.rng.Float64(), 0.05*w.rng.Float64()
 		w.exports.silent = seed%5 == 4
@@ -450,9 +450,9 @@ func TestMigrate_ManyScansRecommendTheExport(t *testing.T) {
 		rows   int
 		want   string
 	}{
-		{"DeviceTvmSoftwareVulnerabilities", 1_200, "api/machines/SoftwareVulnerabilitiesExport"},
+		{"DeviceTvmSoftwareVulnerabilities", 800, "api/machines/SoftwareVulnerabilitiesExport"},
 		{"DeviceTvmSoftwareVulnerabilities", 100, ""},
-		{"DeviceInfo", 1_200, ""},
+		{"DeviceInfo", 800, ""},
 	} {
 		w := newWorld(16)
 		w.config[0].SourceTable, w.config[0].LoadType = tt.source, "Snapshot"
