@@ -203,6 +203,9 @@ func (r *listRead) page(ctx context.Context, at *url.URL, w io.Writer) (rowpath.
 	if reply.StatusCode != http.StatusUnauthorized {
 		c.tokens.passed(sent)
 	}
+	if r.out.Now.IsZero() {
+		r.out.Now, _ = http.ParseTime(reply.Header.Get("Date")) // of an empty list, too
+	}
 	if reply.StatusCode != http.StatusOK {
 		refused := c.readRefusal(watch, reply)
 		if refused.nothingThere() {
@@ -211,9 +214,6 @@ func (r *listRead) page(ctx context.Context, at *url.URL, w io.Writer) (rowpath.
 		return rowpath.Result{}, c.named(c.failure(q, refused, sent))
 	}
 	defer reply.Body.Close()
-	if r.out.Now.IsZero() {
-		r.out.Now, _ = http.ParseTime(reply.Header.Get("Date"))
-	}
 	opt := rowpath.Options{Plain: true, Member: "value", Keep: r.keep, KeepTypes: true}
 	if limit := r.query.Table.RowLimit; limit > 0 {
 		opt.RowLimit = int(plan.CutAt(limit))

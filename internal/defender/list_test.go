@@ -256,6 +256,15 @@ func TestLists_ForgetARefusedToken(t *testing.T) {
 	}
 }
 
+// The service's clock is told by the answer that there is nothing, too.
+func TestLists_OfNothingTellTheClock(t *testing.T) {
+	l, _, _ := startLists(t, "rest-mde", status(404, `{"error":{"code":"ResourceNotFound"}}`, "Date", "Mon, 02 Mar 2026 09:00:00 GMT"))
+	_, answer, err := readList(t, l, plan.ListQuery{Table: machinesTable, Reads: 2})
+	if err != nil || !answer.Now.Equal(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)) {
+		t.Errorf("the service's clock is %v, %v", answer.Now, err)
+	}
+}
+
 // A list without a version member tells rows apart by all that they hold, in whatever order.
 func TestLists_WithoutAVersionGoByTheWholeRow(t *testing.T) {
 	l, _, _ := startLists(t, "rest-mde", listOf(`{"id":"a","n":1,"m":{"x":1,"y":2}}`, `{"m":{"y":2,"x":1},"id":"a","n":1}`, `{"id":"a","n":2,"m":{"x":1,"y":2}}`, `{"id":"a","n":1.0}`))
