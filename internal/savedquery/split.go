@@ -197,6 +197,10 @@ func (s *scanner) lineAt() int { return bytes.LastIndexByte(s.out, '\n') + 1 }
 
 // end closes a statement; the last one may lack.
 func (s *scanner) end(last bool) error {
+	lead := len(s.out) - len(bytes.TrimLeftFunc(s.out, unicode.IsSpace)) // of blanks that take several bytes
+	for i := range s.bars {
+		s.bars[i] -= lead
+	}
 	text := string(bytes.TrimSpace(s.out))
 	if text == "" && !last {
 		return fmt.Errorf("line %d: a statement is empty", s.line)

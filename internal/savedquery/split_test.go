@@ -28,6 +28,7 @@ func TestSplit_FindsTheEndsOfStatements(t *testing.T) {
 		{"comments of a line", "// head\nT\n// between\n  // and; again\n| where x // why\n| take 1 // last", want{"T\n| where x \n| take 1"}},
 		{"two slashes in a string", `T | where u == "https://a/b" // and not this`, want{`T | where u == "https://a/b"`}},
 		{"before the text", "\n\n  T | take 1", want{"T | take 1"}},
+		{"blanks of several bytes", "\u3000\u00a0T | take 1", want{"T | take 1"}},
 		{"commands named in strings", `T | where x == ".drop table T; .show tables"`, want{`T | where x == ".drop table T; .show tables"`}},
 		{"columns named like statements", "settings | where letter == 1", want{"settings | where letter == 1"}},
 		{"render inside", "T | where x == 'render' and render == 1", want{"T | where x == 'render' and render == 1"}},
@@ -72,6 +73,7 @@ func TestSplit_RefusesWhatIsNoQuery(t *testing.T) {
 		{"open bracket", "T | where (a == 1", "bracket ) is missing at the end"},
 		{"wrong bracket", "T | where (a == 1]", "line 1: bracket ] closes nothing"},
 		{"bracket that breaks out", "T) | union (U", "line 1: bracket ) closes nothing"},
+		{"drawing behind a wide blank", "\u3000T | render x", "operator render is refused"},
 		{"drawing", "T | summarize count() by x | render timechart", "operator render is refused"},
 		{"more than one table", "T | fork (count) (take 1)", "operator fork is refused"},
 		{"line end of another kind", "T // a\u2028.drop table T", "line 1: character U+2028 is refused"},
@@ -90,7 +92,7 @@ func TestSplit_RefusesWhatIsNoQuery(t *testing.T) {
 func FuzzSplit(f *testing.F) {
 	for _, text := range []string{
 		"let a = ';'; T | where x == \"\\\"\" // c\n| take 1", "let a = @\"c:\\\"; T", "let a = ```x\n;```;\nT | union (U)", "T\n// c\n| extend ['a;'] = dynamic({\"b\": [1]})",
-		".drop table T", "T;;", "T | where a == h'x' 'y'", "~~~;~~~", "T | render x",
+		".drop table T", "T;;", "T | where a == h'x' 'y'", "~~~;~~~", "T | render x", "\u3000|",
 	} {
 		f.Add(text)
 	}
