@@ -179,6 +179,7 @@ func TestRun_RefusesInTheServicesWords(t *testing.T) {
 		{`DeviceInfo | | count`, `Syntax error: Query could not be parsed at '|' on line [1,14]`},
 		{"DeviceInfo\n| where ", `Syntax error: Query could not be parsed at '<end of query>' on line [2,9]`},
 		{`DeviceInfo DeviceInfo`, `Syntax error: Query could not be parsed at 'DeviceInfo' on line [1,12]`},
+		{`DeviceInfo | top 1 by ReportId, DeviceId`, `Syntax error: Query could not be parsed at ',' on line [1,31]`},
 		{`print 'open`, `Syntax error: Query could not be parsed at ''': the string literal is not closed on line [1,7]`},
 		{`DeviceInfo | scan with (step s: true)`, `operator 'scan' at line 1, column 14 is not supported by this evaluator`},
 		{`DeviceInfo | summarise count()`, `Syntax error: Query could not be parsed at 'summarise' on line [1,14]`},

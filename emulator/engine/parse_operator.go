@@ -307,6 +307,9 @@ func (p *parser) sortOrTop(op *operator) (err error) {
 			}
 		}
 		op.order = append(op.order, o)
+		if op.name == "top" {
+			return nil // it orders by one expression, as Microsoft's parser has it
+		}
 		if ok, err := p.eat(","); !ok || err != nil {
 			return err
 		}
