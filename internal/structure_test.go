@@ -153,3 +153,18 @@ func TestNames_HaveOneGrammar(t *testing.T) {
 		}
 	}
 }
+
+// A newcomer follows a run by the list of the pipeline's files in docs/design.md.
+func TestDesign_NamesEveryFileOfThePipeline(t *testing.T) {
+	page, err := os.ReadFile("../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, files := parsed(t, "pipeline", false)
+	for path := range files {
+		name := filepath.Base(path)
+		if filepath.Dir(path) == "pipeline" && !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/design.md does not say what happens in %s", name)
+		}
+	}
+}
