@@ -168,3 +168,43 @@ func TestDesign_NamesEveryFileOfThePipeline(t *testing.T) {
 		}
 	}
 }
+
+// What CI runs is said twice for people, who must find each part there.
+func TestDocs_NameEveryPartOfTheCheck(t *testing.T) {
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	_, parts, _ := strings.Cut(read("../Makefile"), "define PARTS\n")
+	parts, _, _ = strings.Cut(parts, "\nendef")
+	_, row, _ := strings.Cut(read("../README.md"), "| `make check` |")
+	row, _, _ = strings.Cut(row, "\n")
+	guide, _, _ := strings.Cut(read("../CONTRIBUTING.md"), "\n## ")
+	for part := range strings.Lines(parts) {
+		name := strings.Fields(part)[0]
+		if word := regexp.MustCompile(`\b` + name + `\b`); !word.MatchString(row) || !word.MatchString(guide) {
+			t.Errorf("README.md's line on make check, or the beginning of CONTRIBUTING.md, leaves out %s", name)
+		}
+	}
+}
+
+// The slice's life is drawn twice, for readers of the code and of the page.
+func TestDesign_DrawsTheLifeThatTheCodeHas(t *testing.T) {
+	page, err := os.ReadFile("../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("plan/slicelife.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, drawing, _ := strings.Cut(string(page), "A slice lives so")
+	_, drawing, _ = strings.Cut(drawing, "```\n")
+	drawing, _, found := strings.Cut(drawing, "```")
+	if !found || !strings.Contains(strings.ReplaceAll(string(code), "//\t", ""), drawing) {
+		t.Error("docs/design.md and internal/plan/slicelife.go draw different lives of a slice")
+	}
+}

@@ -7,6 +7,8 @@ func exportMutants() []mutant {
 		ofExports  = "internal/defender/export.go"
 	)
 	return []mutant{
+		one("late-file-is-empty", "a file whose rows show long after the report counts as empty",
+			exportFile, "waited < emptyAfter*r.m.cfg.Grace:", "waited < r.m.cfg.Grace:", pipelineTests("^TestScenario_X15_")),
 		one("address-used-for-ever", "a file is sent again by the address that did not work",
 			exportFile, " || !o.asked.After(o.stale) {", " {", pipelineTests("^TestScenario_X2_")),
 		one("address-for-each-file", "new addresses are asked for once for each file that failed",

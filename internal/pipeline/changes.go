@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -28,11 +29,16 @@ func (r *run) wholeFirst(ctx context.Context, begin time.Time) error {
 	case n == 0 || !rows[n-1].IsActive:
 		r.ledger.Note(fmt.Sprintf("these are the changes since %s; what was found before is in %s, which is not copied: append a row for it, or switch it on", plan.Stamp(begin), export))
 	case rows[n-1].LastRefreshedTime.Before(begin):
+		note := fmt.Sprintf("these are the changes since %s; %s is woken, as what they go on from", plan.Stamp(begin), export)
+		if slices.Contains(r.ledger.Notes, note) {
+			return nil // once a run, however often the list must be asked for
+		}
 		if err := r.ports.Waker.Wake(ctx, plan.WakeUp{Key: key, Trigger: plan.Scheduled}, 0); err != nil {
 			return fmt.Errorf("wake %s: %w", export, err)
 		}
 		r.log.Info("the whole is asked for, since its changes do not reach back far enough", "export", export, "changes_since", plan.Stamp(begin))
-		r.ledger.Note(fmt.Sprintf("these are the changes since %s; %s is copied at once, as what they go on from", plan.Stamp(begin), export))
+		r.ledger.Note(note)
+		return r.save(ctx)
 	default:
 		r.ledger.Note(fmt.Sprintf("these are the changes since %s; they go on from %s of %s", plan.Stamp(begin), export, plan.Stamp(rows[n-1].LastRefreshedTime)))
 	}

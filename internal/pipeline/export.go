@@ -33,6 +33,10 @@ const (
 	addressLife = 30 * time.Minute
 	// fileBatch is how many files are promised by one write of the ledger.
 	fileBatch = 50
+	// emptyAfter is after how many times the grace a file that ADX says it has taken in,
+	// and shows no row of, counts as empty: rows may show long after the report, and a
+	// file without any is as a rule refused as empty.
+	emptyAfter = 4
 	// emptySaid is how often an export without files is spoken of.
 	emptySaid = 24 * time.Hour
 )
@@ -245,6 +249,8 @@ func (r *run) reconcileFile(ctx context.Context, no int, landed plan.Landed, rep
 		}
 		return true, r.verify(s, landed)
 	case waited < r.m.cfg.Grace:
+		return false, nil
+	case report.State == plan.IngestSucceeded && waited < emptyAfter*r.m.cfg.Grace:
 		return false, nil
 	case report.State == plan.IngestSucceeded:
 		if err := r.trouble(ctx); err != nil {

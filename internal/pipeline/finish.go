@@ -134,9 +134,6 @@ func (r *run) checkOrphans(ctx context.Context) error {
 // returns what has changed; "" if nothing has.
 func (r *run) torn(ctx context.Context) (change string, err error) {
 	l := r.ledger
-	if r.table.IsExport() {
-		return "", nil // all files are of one generation
-	}
 	if l.Parts > 0 {
 		return r.tornInParts(ctx)
 	}

@@ -400,6 +400,26 @@ func TestScenario_X13_RowsSeenBeforeTheReport(t *testing.T) {
 	}
 }
 
+// ADX reports success and shows the rows after the grace time only: a file that does not
+// show any is not empty by then.
+func TestScenario_X15_RowsShownLongAfterTheReport(t *testing.T) {
+	w := newExportWorld(16, 3)
+	w.delay = w.cfg.Grace + 10*time.Minute
+	w.repeatedly(1, 0, "status", func(*process) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, a := range w.pending {
+			w.statuses[a.id] = plan.IngestStatus{State: plan.IngestSucceeded}
+		}
+		return nil
+	})
+	w.run(2 * time.Hour)
+	w.current(t)
+	if w.last().RecordCount == 0 || strings.Contains(w.last().Note, "holds no row") {
+		t.Errorf("a file counts as empty:%s", w.story())
+	}
+}
+
 // A forecast of an export names its files and when they were made, and leaves nothing
 // behind: of one that is new, one that was copied, one under way and one without files.
 func TestForecast_OfAnExport(t *testing.T) {
@@ -477,8 +497,8 @@ func TestScenario_X14_ChangesGoOnFromAWhole(t *testing.T) {
 		woken  bool
 		note   string
 	}{
-		{"a first run", func(*world) {}, true, "is copied at once"},
-		{"a watermark of last month", func(w *world) { w.config[1].LastRefreshedTime = w.now.AddDate(0, -1, 0) }, true, "is copied at once"},
+		{"a first run", func(*world) {}, true, "is woken"},
+		{"a watermark of last month", func(w *world) { w.config[1].LastRefreshedTime = w.now.AddDate(0, -1, 0) }, true, "is woken"},
 		{"a watermark of last week", func(w *world) { w.config[1].LastRefreshedTime = w.now.AddDate(0, 0, -7) }, false, ""},
 		{"a whole that is there", func(w *world) { w.config[0].LastRefreshedTime = w.now.AddDate(0, 0, -2) }, false, "they go on from"},
 		{"a whole that is switched off", func(w *world) { w.config[0].IsActive = false }, false, "append a row for it"},

@@ -16,7 +16,7 @@ const (
 	// Committing: the rows are frozen in a staged blob and only this blob may
 	// ever be sent for the slice. Whether it is in ADX is not yet known.
 	Committing SliceState = "committing"
-	// Verified: ADX returned exactly the frozen rows for RunId and Slice.
+	// Verified: ADX returned the frozen rows for RunId and Slice, at least.
 	Verified SliceState = "verified"
 	// Retired: nothing of the slice is in ADX or ever will be: it was divided and
 	// its rows are fetched under other numbers. It is kept only while its count is
@@ -42,7 +42,7 @@ type LedgerSlice struct {
 	State    SliceState `json:"State"`
 	Blob     Blob       `json:"Blob"`                  // Committing and later
 	Sent     time.Time  `json:"Sent"`                  // last enqueued for ingestion, storage-independent own clock; zero: never
-	Sends    int        `json:"Sends"`                 // how often it was enqueued; 0 in Committing is left for "promised and never sent"
+	Sends    int        `json:"Sends"`                 // how often it was enqueued; 0 in Committing: promised and surely not sent
 	Landed   int64      `json:"Landed"`                // rows found in ADX at verification
 	Voids    int        `json:"Voids"`                 // how often the rows were sent under an earlier number and hidden
 	Surplus  int64      `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once

@@ -34,18 +34,18 @@ const (
 //	        |                                                       v
 //	planned(n) --Freeze, then sent--> committing --Verify: landed >= sent--> verified ---> run ends
 //	  |   ^  \                          |  ^  |                       |
-//	  |   |   \ Divide: too large, cut, |  |  | Condemn: landed <     | Condemn: the final check
-//	  |   |    \ 5xx x3; Repack: other  |  |  | sent, null Records,   | found fewer, or copies
-//	  |   |     \ width learned         |  |  | copies, blob gone     |
-//	  |   |      v                      |  +--+ Resend: failed for    |
-//	  |   |    retired                  |       good, or grace passed |
-//	  |   |      \                      |       and something later   |
-//	  |   |       v                     v       arrived               v
-//	  |   |    2..n planned          voiding <------------------------+
-//	  |   |                             |  ledger says so, then the control table hides it
+//	  |   |   \ Divide: too large, cut, |  |  | Condemn: fewer, nulls, | Condemn: the final check found fewer
+//	  |   |    \ 5xx; Repack: other     |  |  | copies, blob gone      | or copies, the balance more at the source
+//	  |   |     \ width learned         |  +--+ Resend: never queued,  |
+//	  |   |      v                      |       failed for good, or    |
+//	  |   |    retired                  |       grace passed and       |
+//	  |   |      \                      |       something later came   |
+//	  |   |       v                     v                              v
+//	  |   |    2..n planned          voiding <-------------------------+
+//	  |   |                             |  the ledger says so, then the control table hides it
 //	  |   |                             v
-//	  |   +-- planned(-1) <-- blob -- void: Replace --> committing under a new number, same blob
-//	  |                       gone
+//	  |   +-- planned(-1) <--------- void: Replace --> committing under a new number: the same blob, or one with large rows cut
+//	  |              blob gone, or more rows at the source
 //	  +-- TakeCounts: planned(-1) -> planned(n), many in one call
 //
 // A committing slice with Sends 0 was promised and surely never sent: it is sent at

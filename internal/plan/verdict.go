@@ -61,15 +61,6 @@ func (s *LedgerSlice) Verdict(landed Landed) Verdict {
 	}
 }
 
-// Times returns how often the whole slice is in ADX; 0 where its rows there are no
-// whole multiple of those sent.
-func (s *LedgerSlice) Times(landed Landed) int64 {
-	if sent := s.Blob.Rows; sent > 0 && landed.Rows%sent == 0 {
-		return landed.Rows / sent
-	}
-	return 0
-}
-
 // Short reports whether ADX shows less of a verified slice than was sent.
 func (l *Ledger) Short(landed map[int]Landed) bool {
 	return slices.ContainsFunc(l.Slices, func(s LedgerSlice) bool {
