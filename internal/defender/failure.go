@@ -157,7 +157,11 @@ func (c *Client) remedy(q question, row answer.Row, r refusal, sent token) strin
 	case answer.UnknownName, answer.BadQuery:
 		return badRequestRemedy(q.table, r.message)
 	case answer.WrongAddress:
-		return "check cloud and base URL; the call went to " + c.addressOf(q)
+		remedy := "check cloud and base URL; the call went to " + c.addressOf(q)
+		if q.source != nil {
+			remedy += "; if they are right the service no longer offers this source: append a configuration row for it with IsActive = false"
+		}
+		return remedy
 	}
 	return row.Remedy
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -83,6 +84,9 @@ type listRead struct {
 	query  plan.ListQuery
 	call   plan.Caller
 	out    plan.ListAnswer
+
+	skipped int  // rows of this read before the page that is asked for
+	linked  bool // the service named that page
 }
 
 func (r *listRead) all(ctx context.Context, w io.Writer) error {
@@ -103,7 +107,8 @@ func (r *listRead) all(ctx context.Context, w io.Writer) error {
 
 // once reads the chain of pages from its beginning to its end.
 func (r *listRead) once(ctx context.Context, w io.Writer) error {
-	at, skipped := r.first(), 0
+	at := r.first()
+	r.skipped, r.linked = 0, false
 	for pages := 1; at != nil; pages++ {
 		if pages > maxPages {
 			return r.client.named(fault.As(fault.Permanent, fmt.Errorf("%s has no end after %d pages", r.source.Name, maxPages)))
@@ -119,8 +124,8 @@ func (r *listRead) once(ctx context.Context, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		skipped += int(page.Read)
-		if at, err = r.next(page, skipped); err != nil {
+		r.skipped, r.linked = r.skipped+int(page.Read), page.Next != ""
+		if at, err = r.next(page); err != nil {
 			return r.client.named(err)
 		}
 	}
@@ -152,9 +157,8 @@ func (r *listRead) first() *url.URL {
 	return at
 }
 
-// next is the address of the page after one, skipped rows after the first; nil where
-// there is none.
-func (r *listRead) next(page rowpath.Result, skipped int) (*url.URL, error) {
+// next is the address of the page after one; nil where there is none.
+func (r *listRead) next(page rowpath.Result) (*url.URL, error) {
 	if page.Next != "" {
 		return r.follow(page.Next)
 	}
@@ -163,7 +167,7 @@ func (r *listRead) next(page rowpath.Result, skipped int) (*url.URL, error) {
 		return nil, nil //nolint:nilnil // the end, and no fault
 	}
 	at := r.first()
-	at.RawQuery += "&$skip=" + strconv.Itoa(skipped)
+	at.RawQuery += "&$skip=" + strconv.Itoa(r.skipped)
 	return at, nil
 }
 
@@ -208,7 +212,11 @@ func (r *listRead) page(ctx context.Context, at *url.URL, w io.Writer) (rowpath.
 	}
 	if reply.StatusCode != http.StatusOK {
 		refused := c.readRefusal(watch, reply)
-		if refused.nothingThere() {
+		switch {
+		case refused.status == http.StatusNotFound && r.linked:
+			// A link that the service gave does not end the list, it has run out.
+			return rowpath.Result{}, c.named(fault.As(fault.Unavailable, errors.New(refused.quote()+": the service no longer knows the page that it named")))
+		case r.nothingThere(refused):
 			return rowpath.Result{}, nil
 		}
 		return rowpath.Result{}, c.named(c.failure(q, refused, sent))
@@ -245,14 +253,23 @@ func wrap(body io.ReadCloser, reply *http.Response) error {
 	return nil
 }
 
-// nothingThere: a list without rows is answered with 404, by the service and not by
-// whatever else lives at a wrong address. Source: Defender for Endpoint, get-machines.
-func (r refusal) nothingThere() bool {
-	if r.status != http.StatusNotFound {
+// retired finds what a service says of an address that it has given up.
+var retired = regexp.MustCompile(`(?i)retire|deprecat|decommission|discontinu|sunset|no longer|end of (life|support)|(has|have|was|were) ended`)
+
+// nothingThere tells whether a 404 says that a list has no rows, and not that nothing is
+// at the address, or no more. One list is documented to answer so; others of its API
+// that name a code are believed as long as they have shown no row of which the answer
+// would be the end.
+func (r *listRead) nothingThere(said refusal) bool {
+	named := strings.EqualFold(said.code, "NotFound") || strings.EqualFold(said.code, "ResourceNotFound")
+	switch {
+	case said.status != http.StatusNotFound || r.source.API != schema.APIMDE || retired.MatchString(said.message):
 		return false
+	case r.source.NoneIs404:
+		silent := said.code == "" && said.message == "" && !strings.Contains(strings.ToLower(said.header.Get("Content-Type")), "html")
+		return named || silent
 	}
-	return r.code == "" && r.message == "" && !strings.Contains(strings.ToLower(r.header.Get("Content-Type")), "html") ||
-		strings.EqualFold(r.code, "NotFound") || strings.EqualFold(r.code, "ResourceNotFound")
+	return named && (r.skipped > 0 || r.query.Known.Len() == 0 && r.out.Shown.Len() == 0)
 }
 
 // keep remembers the version of a row and tells whether it is new.

@@ -59,6 +59,8 @@ type Source struct {
 	PageSize      int
 	// Single: the answer is one row and no list.
 	Single bool
+	// NoneIs404: a list without rows is answered with 404. Source: get-machines.
+	NoneIs404 bool
 
 	// Key lists the members that name a thing, and Version is the member that changes
 	// with each version of it. A row is (Key, Version); without a Version the whole row
@@ -176,7 +178,7 @@ func parseSources(text []byte) ([]Source, error) {
 		Name, Short, Destination, View, API, Bucket, Path, Query, Size string
 		Kind                                                           Kind
 		Page, PerMinute, PerHour                                       int
-		Single                                                         bool
+		Single, NoneIs404                                              bool
 		Key, Version, Loads, Watermarks, Overlap, Since, Reach, Whole  string
 		Role, Twin, Columns                                            string
 	}
@@ -199,7 +201,7 @@ func parseSources(text []byte) ([]Source, error) {
 		}
 		all[i] = Source{
 			Name: e.Name, Short: e.Short, Destination: e.Destination, View: e.View, Kind: e.Kind, API: e.API, Bucket: e.Bucket,
-			Path: e.Path, Query: e.Query, SizeParameter: e.Size, PageSize: e.Page, Single: e.Single,
+			Path: e.Path, Query: e.Query, SizeParameter: e.Size, PageSize: e.Page, Single: e.Single, NoneIs404: e.NoneIs404,
 			Key: strings.Fields(e.Key), Version: e.Version, Loads: strings.Fields(e.Loads), Watermarks: strings.Fields(e.Watermarks),
 			Overlap: overlap, Since: e.Since, Reach: reach, Whole: e.Whole, PerMinute: e.PerMinute, PerHour: e.PerHour,
 			Role: e.Role, Twin: e.Twin, Columns: columns,
