@@ -17,7 +17,7 @@ func scheduleMutants() []mutant {
 			file, "	case s.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Equal(endOfTime):", "	case false:",
 			suite{"internal/ncrontab", "^TestWarning_NamesWhatIsOdd$"}),
 		one("schedule-unchecked", "the setting is taken as it comes",
-			"internal/config/value.go", "if _, err := ncrontab.Parse(v); err != nil {", "if _, err := ncrontab.Parse(v); err != nil && v == \"\" {",
+			"internal/config/value.go", "if err := scheduleFault(v); err != nil {", "if err := scheduleFault(v); err != nil && v == \"\" {",
 			suite{"internal/config", "^TestWarnings_NameAScheduleThatTicksOddly$"}),
 		one("schedule-frequency-ignored", "every table is copied at every tick, whatever its Frequency",
 			"functions/schedule/schedule.go", "table.Active && f.due(ctx, table)", "table.Active",

@@ -90,6 +90,9 @@ var refused = map[string]error{
 	"de": errGermany, "germany": errGermany, "azuregermany": errGermany, "azuregermancloud": errGermany,
 }
 
+// ErrUnknown is the error for a text that is no cloud; it does not quote the text.
+var ErrUnknown = fmt.Errorf("want global, a region of it (%s), gcc, gcc-high or dod", strings.Join(regions, ", "))
+
 // Parse reads a cloud or a region of the global one, in any letter case, with or
 // without hyphens; "" is Global.
 func Parse(text string) (Cloud, error) {
@@ -106,7 +109,7 @@ func Parse(text string) (Cloud, error) {
 	if reason, ok := refused[name]; ok {
 		return Cloud{}, reason
 	}
-	return Cloud{}, fmt.Errorf("want global, a region of it (%s), gcc, gcc-high or dod, got %.40q", strings.Join(regions, ", "), text)
+	return Cloud{}, ErrUnknown
 }
 
 // All returns every cloud and every region of the global one, in a fixed order.

@@ -136,14 +136,14 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_GRAPH_VERSION", "v1.0", "", "Version of the Graph API: `v1.0` or `beta`.", "", oneOf(&d.GraphVersion, "v1.0", "beta")},
 		{"DEFENDER_CONNECTION", "", "", "In place of the single settings: `tenant_id='...'; client_id='...'; client_secret='...'` (or `username='...'`). The secret may be `KeyVault:<name>`.", "", connection},
 		{"DEFENDER_TENANT_ID", "", "00000000-0000-0000-0000-000000000000", "Directory (tenant) id of the Defender tenant; of a token URL the tenant and the authority are taken.", "always", tenant(d)},
-		{"DEFENDER_CLIENT_ID", "", "00000000-0000-0000-0000-000000000000", "Application (client) id that holds the hunting permission; with `managed-identity` the id of a user-assigned identity.", "with an application", text(&d.ClientID)},
+		{"DEFENDER_CLIENT_ID", "", "00000000-0000-0000-0000-000000000000", "Application (client) id that holds the hunting permission; with `managed-identity` the id of a user-assigned identity.", "with an application", application(&d.ClientID)},
 		{"DEFENDER_CREDENTIAL", "secret", "", "How to sign in to Defender: `secret`, `certificate`, `managed-identity`, `federated` (the application trusts a managed identity), `workload-identity` (it trusts a Kubernetes service account), `azure-cli` (local use); for a person with `handler signin` also `device-code` and `browser`.", "", oneOf(&d.Credential.Kind, kindSecret, kindCertificate, kindManagedIdentity, kindFederated, kindWorkloadIdentity, kindAzureCLI, kindDeviceCode, kindBrowser)},
 		{"DEFENDER_SECRET_NAME", "defender-client-secret", "", "Name of the client secret in Key Vault. It is read again when the service rejects it, so it can be rotated at any time.", "", vaultName(&d.Credential.secretName)},
 		{"DEFENDER_CLIENT_SECRET", "", "", "In place of `DEFENDER_SECRET_NAME`: the client secret itself, as a reference of the platform gives it, or `KeyVault:<name>`.", "", secretRef(&d.Credential.Secret)},
 		{"DEFENDER_CLIENT_CERTIFICATE", "KeyVault:defender-client-certificate", "", "Certificate with its private key, as PFX or PEM: `KeyVault:<name>`, the path of a file, or the text itself. It is read again when the service rejects it.", "", fileRef(&d.Credential.Certificate)},
 		{"DEFENDER_CLIENT_CERTIFICATE_KEY", "", "", "Private key of a PEM certificate that does not hold it; in the same forms.", "", fileRef(&d.Credential.Key)},
 		{"DEFENDER_CLIENT_CERTIFICATE_PASSWORD", "", "", "Password of the PFX or of the private key: `KeyVault:<name>` or itself.", "", secretRef(&d.Credential.Password)},
-		{"DEFENDER_CREDENTIAL_IDENTITY", "", "", "With `federated`: client id of the user-assigned managed identity that the application trusts. Default: `ADX_CLIENT_ID`.", "", text(&d.Credential.Identity)},
+		{"DEFENDER_CREDENTIAL_IDENTITY", "", "", "With `federated`: client id of the user-assigned managed identity that the application trusts. Default: `ADX_CLIENT_ID`.", "", application(&d.Credential.Identity)},
 		{"DEFENDER_CREDENTIAL_TOKEN_FILE", "", "", "With `workload-identity`: file of the service account's token. Default: `AZURE_FEDERATED_TOKEN_FILE`, which Kubernetes sets.", "", text(&d.Credential.TokenFile)},
 		{"DEFENDER_USERNAME", "", "", "A person to sign in as, with `handler signin`: by `browser`, or by `device-code` where there is no display. Not beside a secret or a certificate.", "", text(&d.Credential.Username)},
 		{"DEFENDER_TOKEN_CACHE", "", "", "Keeps a person's sign-in between two commands, where the machine has a keyring: a name, or a folder for the account record.", "", text(&d.Credential.TokenCache)},
@@ -168,7 +168,7 @@ func Settings(c *Config) []Setting {
 		{"ADX_INGEST_URL", "", "", "Ingestion address; default: `https://ingest-` before the cluster's host.", "", httpsURL(&a.IngestURL)},
 		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", database(&a.Database)},
 		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as the Defender application of the instance without a name with its `secret`, `certificate` or `federated`. Key Vault and storage are reached with the first three, else with the managed identity. `handler setup` also takes `device-code` and `browser`.", "", oneOf(&a.Credential, slices.Concat([]string{kindManagedIdentity, kindWorkloadIdentity, kindAzureCLI}, shared, delegated)...)},
-		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage; with `workload-identity` of the application (default: `AZURE_CLIENT_ID`).", "", text(&a.ClientID)},
+		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage; with `workload-identity` of the application (default: `AZURE_CLIENT_ID`).", "", application(&a.ClientID)},
 		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first), as the Functions host reads it: names by their beginning, no `7`, `L`, `W`, `#` or `?`. A schedule that it refuses never ticks.", "by the host", schedule(&m.Schedule)},
 		{"MIGRATION_QUEUE", "", "migrations", "Storage queue of the wake-ups; `-poison` is appended for the ones that failed too often. The Functions host reads it.", "always", queueName(&m.Queue)},
 		{"MIGRATION_APP_ID", "", "", "Begins every RunId: 6 lower-case letters or digits. Default: derived from the site's name. Two apps on one database need two ids.", "", appID(&m.AppID)},
@@ -187,14 +187,14 @@ func Settings(c *Config) []Setting {
 		{"AzureWebJobsStorage__accountName", "", "", "Storage account reached with a managed identity (public cloud).", "", account(s)},
 		{"AzureWebJobsStorage__blobServiceUri", "", "", "Blob address of the account, with an identity, in any cloud.", "", httpsURL(&s.BlobServiceURL)},
 		{"AzureWebJobsStorage__queueServiceUri", "", "", "Queue address of the account, with an identity, in any cloud.", "", httpsURL(&s.QueueServiceURL)},
-		{"AzureWebJobsStorage__clientId", "", "", "Client id of a user-assigned identity for storage.", "", text(&s.ClientID)},
+		{"AzureWebJobsStorage__clientId", "", "", "Client id of a user-assigned identity for storage.", "", application(&s.ClientID)},
 		{"MIGRATION_CONTAINER", "defender2adx", "", "Blob container of states, ledgers and quota.", "", container(&s.Container)},
 	}
 }
 
 // Read reads every setting through getenv. The error joins all faults found,
 // one line each, beginning with the setting's name. A value is quoted in it
-// only where it can hold no secret. Faults of one instance among several that are
+// only where it surely is no secret: see quoted. Faults of one instance among several that are
 // whole stand in Instance.Fault and are no error: the others go on.
 func Read(getenv func(string) string) (Config, error) {
 	instances, errs := readInstances(getenv, false)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -78,6 +79,9 @@ func cloudName(d *Defender) func(string) error {
 	return func(v string) error {
 		c, err := cloud.Parse(v)
 		d.Cloud, d.Region = c.Name, c.Region
+		if errors.Is(err, cloud.ErrUnknown) {
+			return fmt.Errorf("%w, got %s", err, quoted(v))
+		}
 		return err
 	}
 }

@@ -141,7 +141,7 @@ func instanceNames(text string) ([]string, error) {
 func CheckInstanceName(name string) error {
 	switch {
 	case !instanceForm.MatchString(name):
-		return fmt.Errorf("want names of 1 to 24 letters and digits with commas between them, got %q", clip(name))
+		return fmt.Errorf("want names of 1 to 24 letters and digits with commas between them, got %s", quoted(name))
 	case strings.EqualFold(name, plan.DefaultInstance):
 		return fmt.Errorf("%q is what the instance without a name is called: choose another name", name)
 	case slices.Contains(firstWords(), strings.ToUpper(name)):

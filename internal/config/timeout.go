@@ -25,7 +25,7 @@ func functionTimeout(override string) (time.Duration, error) {
 	}
 	d, err := plan.ParseDuration(override)
 	if err != nil || d < time.Minute {
-		return 0, fmt.Errorf("%s: want at least 00:01:00, or -1 for none, got %q", functionTimeoutOverride, override)
+		return 0, fmt.Errorf("%s: want at least 00:01:00, or -1 for none, got %s", functionTimeoutOverride, quoted(override))
 	}
 	return min(d, hostTimeout), nil
 }

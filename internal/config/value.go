@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/address"
-	"github.com/defender2adx/defender2adx/internal/ncrontab"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -25,6 +24,19 @@ func guid(to *string) func(string) error {
 	return func(v string) error {
 		if !guidForm.MatchString(v) {
 			return errors.New("want an id such as 00000000-0000-0000-0000-000000000000, as the overview of Entra ID shows it")
+		}
+		*to = v
+		return nil
+	}
+}
+
+var applicationForm = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
+
+// application reads the client id of an application or of an identity.
+func application(to *string) func(string) error {
+	return func(v string) error {
+		if !applicationForm.MatchString(v) {
+			return fmt.Errorf("want the application (client) id, such as 00000000-0000-0000-0000-000000000000, got %s", quoted(v))
 		}
 		*to = v
 		return nil
@@ -47,23 +59,11 @@ func tenant(d *Defender) func(string) error {
 	}
 }
 
-// plainWord is a word that a person may have meant; a secret that was pasted into the
-// wrong setting is none.
-var plainWord = regexp.MustCompile(`^[A-Za-z-]{1,24}$`)
-
-// quotedWord is a value of a setting that wants one of some words, as an error may show it.
-func quotedWord(v string) string {
-	if !plainWord.MatchString(v) {
-		return "something else"
-	}
-	return strconv.Quote(v)
-}
-
 func oneOf(to *string, allowed ...string) func(string) error {
 	return func(v string) error {
 		low := strings.ToLower(v)
 		if !slices.Contains(allowed, low) {
-			return fmt.Errorf("want %s, got %s", strings.Join(allowed, ", "), quotedWord(v))
+			return fmt.Errorf("want %s, got %s", strings.Join(allowed, ", "), quoted(v))
 		}
 		*to = low
 		return nil
@@ -81,7 +81,7 @@ func api(to *string) func(string) error {
 		case "auto":
 			*to = "auto"
 		default:
-			return fmt.Errorf("want graph, mde or auto (or M365DGraph, MDATP, M365D), got %q", v)
+			return fmt.Errorf("want graph, mde or auto (or M365DGraph, MDATP, M365D), got %s", quoted(v))
 		}
 		return nil
 	}
@@ -91,7 +91,7 @@ func httpsURL(to *string) func(string) error {
 	return func(v string) error {
 		u, err := url.Parse(v)
 		if err != nil || !address.Trusted(u) {
-			return fmt.Errorf("want an https URL, got %q", withoutQuery(v))
+			return fmt.Errorf("want an https URL, got %s", quoted(v))
 		}
 		if u.RawQuery != "" || u.User != nil {
 			return errors.New("want an https URL without user and query")
@@ -124,21 +124,11 @@ func mdeURL(to *string) func(string) error {
 	return func(v string) error { return httpsURL(to)(strings.TrimSuffix(strings.TrimRight(v, "/"), "/api")) }
 }
 
-// withoutQuery keeps a signature that was pasted into the wrong setting out of
-// the error.
-func withoutQuery(v string) string {
-	v, _, _ = strings.Cut(v, "?")
-	if len(v) > 120 {
-		v = v[:120] + "…"
-	}
-	return v
-}
-
 func integer(to *int, low, high int) func(string) error {
 	return func(v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < low || n > high {
-			return fmt.Errorf("want a whole number from %d to %d, got %q", low, high, v)
+			return fmt.Errorf("want a whole number from %d to %d, got %s", low, high, quoted(v))
 		}
 		*to = n
 		return nil
@@ -149,7 +139,7 @@ func integer64(to *int64, low, high int64) func(string) error {
 	return func(v string) error {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil || n < low || n > high {
-			return fmt.Errorf("want a whole number from %d to %d, got %q", low, high, v)
+			return fmt.Errorf("want a whole number from %d to %d, got %s", low, high, quoted(v))
 		}
 		*to = n
 		return nil
@@ -160,7 +150,7 @@ func fraction(to *float64, high float64) func(string) error {
 	return func(v string) error {
 		f, err := strconv.ParseFloat(v, 64)
 		if err != nil || !(f >= 0 && f <= high) {
-			return fmt.Errorf("want a number from 0 to %v, got %q", high, v)
+			return fmt.Errorf("want a number from 0 to %v, got %s", high, quoted(v))
 		}
 		*to = f
 		return nil
@@ -171,7 +161,7 @@ func duration(to *time.Duration, low, high time.Duration) func(string) error {
 	return func(v string) error {
 		d, err := plan.ParseDuration(v)
 		if err != nil || d < low || d > high {
-			return fmt.Errorf("want %s, from %v to %v, got %q", plan.DurationForms, low, high, v)
+			return fmt.Errorf("want %s, from %v to %v, got %s", plan.DurationForms, low, high, quoted(v))
 		}
 		*to = d
 		return nil
@@ -183,7 +173,7 @@ var tablePrefixForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,31}$`)
 func tablePrefix(to *string) func(string) error {
 	return func(v string) error {
 		if !tablePrefixForm.MatchString(v) {
-			return fmt.Errorf("want letters, digits and underscores, at most 32, the first no digit, got %q", v)
+			return fmt.Errorf("want letters, digits and underscores, at most 32, the first no digit, got %s", quoted(v))
 		}
 		*to = v
 		return nil
@@ -197,7 +187,7 @@ var databaseForm = regexp.MustCompile(`^[\p{L}\p{N}_]([\p{L}\p{N}_. -]{0,258}[\p
 func database(to *string) func(string) error {
 	return func(v string) error {
 		if !databaseForm.MatchString(v) {
-			return fmt.Errorf("want the name of a database: letters, digits, underscores, and within it blanks, dots and hyphens, got %q", clip(v))
+			return fmt.Errorf("want the name of a database: letters, digits, underscores, and within it blanks, dots and hyphens, got %s", quoted(v))
 		}
 		*to = v
 		return nil
@@ -210,7 +200,7 @@ var queue = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 func queueName(to *string) func(string) error {
 	return func(v string) error {
 		if len(v) < 3 || len(v) > 56 || !queue.MatchString(v) {
-			return fmt.Errorf("want 3 to 56 lower-case letters, digits and single hyphens, got %q", v)
+			return fmt.Errorf("want 3 to 56 lower-case letters, digits and single hyphens, got %s", quoted(v))
 		}
 		*to = v
 		return nil
@@ -222,7 +212,7 @@ var containerName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9]){2,62}$`)
 func container(to *string) func(string) error {
 	return func(v string) error {
 		if !containerName.MatchString(v) {
-			return fmt.Errorf("want 3 to 63 lower-case letters, digits and single hyphens, got %q", v)
+			return fmt.Errorf("want 3 to 63 lower-case letters, digits and single hyphens, got %s", quoted(v))
 		}
 		*to = v
 		return nil
@@ -232,7 +222,7 @@ func container(to *string) func(string) error {
 // schedule checks what the Functions host will read, as it reads it.
 func schedule(to *string) func(string) error {
 	return func(v string) error {
-		if _, err := ncrontab.Parse(v); err != nil {
+		if err := scheduleFault(v); err != nil {
 			return fmt.Errorf("the Functions host refuses this schedule and would never tick: %w; \"0 0 * * * *\" is every hour", err)
 		}
 		*to = v
@@ -242,16 +232,19 @@ func schedule(to *string) func(string) error {
 
 func appID(to *string) func(string) error {
 	return func(v string) error {
-		*to = v
-		return plan.CheckAppID(v)
+		if *to = v; plan.CheckAppID(v) != nil {
+			return fmt.Errorf("want %d lower-case letters and digits, got %s", plan.AppIDLength, quoted(v))
+		}
+		return nil
 	}
 }
 
+var accountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
+
 func account(s *Storage) func(string) error {
-	name := regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 	return func(v string) error {
-		if !name.MatchString(v) {
-			return fmt.Errorf("want 3 to 24 lower-case letters and digits, got %q", v)
+		if !accountName.MatchString(v) {
+			return fmt.Errorf("want 3 to 24 lower-case letters and digits, got %s", quoted(v))
 		}
 		s.BlobServiceURL = "https://" + v + ".blob.core.windows.net"
 		s.QueueServiceURL = "https://" + v + ".queue.core.windows.net"
