@@ -20,6 +20,23 @@ func (w *world) exchange(*process) error {
 	return nil
 }
 
+// replace replaces the oldest row by a new one of the same bucket, so that each part
+// of the table holds as many as before.
+func (w *world) replace(p *process) error {
+	bucket := w.rows[0].bucket
+	err := w.exchange(p)
+	w.rows[len(w.rows)-1].bucket = bucket
+	return err
+}
+
+// renew lets a row arrive anew, under the key that it had.
+func (w *world) renew(*process) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rows[0].at = w.now
+	return nil
+}
+
 func snapshot(seed uint64) *world {
 	w := newWorld(seed)
 	w.fill(50, 10)
@@ -38,20 +55,28 @@ func (w *world) of(runID string) (ids []int) {
 	return ids
 }
 
+// present returns the rows that the source has.
+func (w *world) present() (ids []int) {
+	for _, r := range w.rows {
+		ids = append(ids, r.id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 func TestMigrate_SnapshotThatChangesMeanwhileIsBegunAgain(t *testing.T) {
-	for _, call := range []string{"fetch", "landed"} {
+	for _, tt := range []struct {
+		call   string
+		change func(*world, *process) error
+	}{{"fetch", (*world).exchange}, {"landed", (*world).exchange}, {"landed", (*world).renew}} {
 		w := snapshot(71)
-		w.before(2, call, w.exchange)
+		w.before(2, tt.call, func(p *process) error { return tt.change(w, p) })
 		w.run(10 * time.Minute)
 		got := w.last()
 		if w.count(key.Source, plan.Success) != 1 || !strings.Contains(got.Note, "begun again 1 times") {
-			t.Fatalf("a row was exchanged at %s: want one Success, begun again once:%s", call, w.story())
+			t.Fatalf("a row changed at %s: want one Success, begun again once:%s", tt.call, w.story())
 		}
-		var want []int
-		for _, r := range w.rows {
-			want = append(want, r.id)
-		}
-		if diff := cmp.Diff(want, w.of(got.RunID)); diff != "" {
+		if diff := cmp.Diff(w.present(), w.of(got.RunID)); diff != "" {
 			t.Errorf("rows of the snapshot (-source +copied):\n%s", diff)
 		}
 	}
@@ -68,5 +93,23 @@ func TestMigrate_SnapshotThatChangesAgainAndAgainIsTorn(t *testing.T) {
 	w.run(hour)
 	if w.count(key.Source, plan.Torn) != 1 || w.last().Status != plan.Success {
 		t.Errorf("want a Success once the table rests:%s", w.story())
+	}
+}
+
+// A row is replaced by another, in a table whose rows have no time of arrival: number
+// and newest arrival stay, and only the checksum of the keys tells.
+func TestScenario_R4_ReplacedWhileCopied(t *testing.T) {
+	for _, call := range []string{"fetch", "landed"} {
+		w := snapshot(73)
+		w.timeless = true
+		w.after(1, call, w.replace)
+		w.run(10 * time.Minute)
+		got := w.last()
+		if w.count(key.Source, plan.Success) != 1 || !strings.Contains(got.Note, "begun again 1 times") {
+			t.Fatalf("a row was replaced after a %s: want one Success, begun again once:%s", call, w.story())
+		}
+		if diff := cmp.Diff(w.present(), w.of(got.RunID)); diff != "" {
+			t.Errorf("a row was replaced after a %s; rows of the snapshot (-source +copied):\n%s", call, diff)
+		}
 	}
 }

@@ -46,6 +46,7 @@ type world struct {
 	taken     []time.Time             // calls
 	paused    time.Time               // nobody calls before
 	heavy     func(plan.CountQuery) error
+	timeless  bool // ingestion_time() is null for all rows
 	ids       int // of rows used so far
 	calls     int
 
@@ -89,6 +90,12 @@ type record struct {
 	at     time.Time // what the watermark column holds; zero: null
 	bucket int
 	event  time.Time // what the column Timestamp holds; zero: as at
+}
+
+// hash is the hash of the row's key, which its bucket is cut from: of rows in one
+// bucket each has its own.
+func (r record) hash() uint64 {
+	return uint64(r.bucket)<<32 | uint64(uint32(r.id))*2654435761%(1<<32)
 }
 
 // holds returns what a column of the row holds.
@@ -310,13 +317,15 @@ func (p *process) Count(ctx context.Context, call plan.Caller, q plan.CountQuery
 			c.To = settled
 		}
 		bins, buckets := map[int64]int64{}, map[int]int64{}
+		keys := uint64(0)
 		for _, r := range p.rows {
 			if r.table() != q.Table.Source || !r.passes(q.Table) {
 				continue
 			}
 			at := r.holds(q.Table.WatermarkColumn)
 			buckets[r.bucket/256]++
-			if r.at.After(c.Newest) {
+			keys += r.hash()
+			if r.at.After(c.Newest) && !p.timeless {
 				c.Newest = r.at
 			}
 			switch {
@@ -335,6 +344,7 @@ func (p *process) Count(ctx context.Context, call plan.Caller, q plan.CountQuery
 				c.Buckets = append(c.Buckets, plan.BucketCount{Lo: b * 256, Hi: (b + 1) * 256, Rows: n})
 			}
 			slices.SortFunc(c.Buckets, func(a, b plan.BucketCount) int { return a.Lo - b.Lo })
+			c.Checksum = fmt.Sprint(keys)
 			return nil
 		}
 		for at, n := range bins {
