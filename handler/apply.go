@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
-	"path"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/defender2adx/defender2adx/functions/tables"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
@@ -25,7 +26,7 @@ type file struct {
 // fileTable is one entry. What it leaves out is as it stands, and of a new table as the
 // recommended configuration has it. Later entries go over earlier ones.
 type fileTable struct {
-	Source      string  `yaml:"source"` // or a pattern over the configured tables and the catalogue
+	Source      string  `yaml:"source"` // any name of it, or a pattern over the configured tables and the catalogue
 	Instance    string  `yaml:"instance,omitempty"`
 	Destination string  `yaml:"destination,omitempty"`
 	Watermark   string  `yaml:"watermarkColumn,omitempty"`
@@ -45,8 +46,9 @@ type applyCommand struct {
 func (applyCommand) Help() string {
 	return `Appends a row for each table that stands otherwise in MigrationConfiguration; the
 difference is shown first. Tables that the file does not name stay as they are;
-watermarks always do. A source may be a pattern over configured tables and the
-catalogue, skip lists what no pattern means, and later entries go over earlier ones:
+watermarks always do. A source goes by any name that other commands take, or may be a
+pattern over configured tables and the catalogue; skip lists what no pattern means,
+and later entries go over earlier ones:
 
   skip: ['*Beta']
   tables:
@@ -112,7 +114,7 @@ func (f file) changes(rows []plan.Candidate, instance func(string) (string, erro
 			errs = append(errs, fmt.Errorf("%s: %w", entry.Source, err))
 			continue
 		}
-		sources, err := f.sources(entry.Source, key, rows)
+		sources, err := f.sources(entry.Source, prefix(key), slices.DeleteFunc(slices.Clone(rows), func(row plan.Candidate) bool { return row.Instance != key }))
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -144,47 +146,44 @@ func standing(at plan.Key, rows []plan.Candidate, prefix string) change {
 			return change{before: row, after: row.Row}
 		}
 	}
-	row, known := recommended(at.Source)
-	if !known {
-		row = plan.Row{SourceTable: at.Source, DestinationTable: at.Source + "Raw", WatermarkColumn: "None", LoadType: string(plan.Full), LastRefreshedTime: never}
-	}
+	row := byDefault(at.Source)
 	row.Instance, row.DestinationTable = at.Instance, prefix+row.DestinationTable
 	return change{after: row, isNew: true}
 }
 
-// sources returns what an entry means: itself, or the tables that a pattern fits.
-func (f file) sources(pattern, instance string, rows []plan.Candidate) ([]string, error) {
-	if !strings.ContainsAny(pattern, "*?[") {
-		if s, ok := schema.LookupSource(pattern); ok {
-			pattern = s.Name
-		}
-		return []string{pattern}, plan.CheckSource("source", pattern)
+// sources returns what an entry means, of the rows of its instance and the catalogue: the
+// table that goes by its name, or the tables that a pattern fits.
+func (f file) sources(pattern, prefix string, rows []plan.Candidate) ([]string, error) {
+	if !isPattern(pattern) {
+		source := meant(pattern, prefix, rows)
+		return []string{source}, plan.CheckSource("source", source)
 	}
-	var names []string
+	names := map[string][]string{}
 	for _, row := range rows {
-		if row.Instance == instance {
-			names = append(names, row.SourceTable)
+		names[row.SourceTable] = append(namesOf(row.Row), strings.TrimPrefix(row.DestinationTable, prefix))
+	}
+	for _, row := range catalogued() {
+		stands := func(other plan.Candidate) bool { return strings.EqualFold(other.SourceTable, row.SourceTable) }
+		if !slices.ContainsFunc(rows, stands) {
+			names[row.SourceTable] = namesOf(row)
 		}
 	}
-	for _, t := range schema.Catalogue() {
-		names = append(names, t.Name)
-	}
-	for _, s := range slices.Concat(schema.Sources(), schema.SavedQueries()) {
-		names = append(names, s.Name)
-	}
-	slices.Sort(names)
 	var out []string
-	for _, name := range slices.Compact(names) {
-		fits, err := fitsAny(name, []string{pattern})
+	for _, source := range slices.Sorted(maps.Keys(names)) {
+		means, err := fits(pattern, names[source])
 		if err != nil {
 			return nil, err
 		}
-		skipped, err := fitsAny(name, f.Skip)
-		if err != nil {
-			return nil, err
+		skipped := false
+		for _, skip := range f.Skip {
+			ok, err := fits(skip, names[source])
+			if err != nil {
+				return nil, fmt.Errorf("skip: %w", err)
+			}
+			skipped = skipped || ok
 		}
-		if fits && !skipped {
-			out = append(out, name)
+		if means && !skipped {
+			out = append(out, source)
 		}
 	}
 	if len(out) == 0 {
@@ -193,17 +192,43 @@ func (f file) sources(pattern, instance string, rows []plan.Candidate) ([]string
 	return out, nil
 }
 
-func fitsAny(name string, patterns []string) (bool, error) {
-	for _, pattern := range patterns {
-		ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(name))
-		if err != nil {
-			return false, fmt.Errorf("pattern %q: want * for any characters, ? for one, [ab] for some", pattern)
-		}
-		if ok {
-			return true, nil
+// meant is the source that goes by a name: of a row that stands, as every command reads
+// names, else of the catalogue; else it is the name itself. The file has destinations
+// without the prefix of their instance.
+func meant(name, prefix string, rows []plan.Candidate) string {
+	for _, is := range []string{name, prefix + name} {
+		if found := tables.Named(rows, is); len(found) > 0 {
+			return found[0].SourceTable
 		}
 	}
-	return false, nil
+	all := catalogued()
+	candidates := make([]plan.Candidate, len(all))
+	for i, row := range all {
+		candidates[i].Row = row
+	}
+	if found := tables.Named(candidates, name); len(found) > 0 {
+		return found[0].SourceTable
+	}
+	return name
+}
+
+// catalogued are the rows by default of every table that is known, without an instance.
+func catalogued() (rows []plan.Row) {
+	for _, t := range schema.Catalogue() {
+		rows = append(rows, byDefault(t.Name))
+	}
+	for _, s := range slices.Concat(schema.Sources(), schema.SavedQueries()) {
+		rows = append(rows, byDefault(s.Name))
+	}
+	return rows
+}
+
+// byDefault is the row that a source gets where a file says nothing more of it.
+func byDefault(source string) plan.Row {
+	if row, known := recommended(source); known {
+		return row
+	}
+	return plan.Row{SourceTable: source, DestinationTable: source + "Raw", WatermarkColumn: "None", LoadType: string(plan.Full), LastRefreshedTime: never}
 }
 
 // over puts what the entry says over a row.

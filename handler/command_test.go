@@ -48,6 +48,32 @@ func TestPick_FindsWhatAPersonMeans(t *testing.T) {
 	}
 }
 
+// A pattern goes over slashes, and over every name of a table.
+func TestPick_PatternsMeanEveryNameOfATable(t *testing.T) {
+	rows := []plan.Candidate{candidate("", "DeviceInfo", "InfoRaw"), candidate("", "api/machines", "MachinesRaw"),
+		candidate("", "api/machines/SoftwareInventoryExport", "Inventory"), candidate("", "query/Hosts", "HostsRaw")}
+	rows[0].Written = "MachineInfo"
+	for pattern, want := range map[string]string{
+		"*":        "DeviceInfo api/machines api/machines/SoftwareInventoryExport query/Hosts",
+		"*export":  "api/machines/SoftwareInventoryExport",
+		"api*":     "api/machines api/machines/SoftwareInventoryExport",
+		"api?m*":   "api/machines api/machines/SoftwareInventoryExport",
+		"query-*":  "query/Hosts",
+		"mach*":    "DeviceInfo api/machines",
+		"*sRaw":    "api/machines query/Hosts",
+		"softwar*": "api/machines/SoftwareInventoryExport",
+	} {
+		found, err := pick(rows, []string{pattern})
+		var got []string
+		for _, row := range found {
+			got = append(got, row.SourceTable)
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, %v; want %s", pattern, got, err, want)
+		}
+	}
+}
+
 func TestExitCode_TellsWhoHasToAct(t *testing.T) {
 	for _, tt := range []struct {
 		err  error

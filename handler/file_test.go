@@ -74,7 +74,7 @@ func TestFile_SaysWhatDiffers(t *testing.T) {
 		}
 		return ""
 	}
-	rows := []plan.Candidate{candidate("", "DeviceInfo", "DeviceInfoRaw"), candidate("", "Mine", "MineRaw"), candidate("west", "DeviceInfo", "W_DeviceInfoRaw")}
+	rows := []plan.Candidate{candidate("", "DeviceInfo", "DeviceInfoRaw"), candidate("", "Mine", "MineRaw"), candidate("west", "DeviceInfo", "W_DeviceInfoRaw"), candidate("west", "emailevents", "W_EmailEventsRaw")}
 	for _, tt := range []struct{ name, text, want, refused string }{
 		{"nothing", "", "", ""},
 		{"as it stands", "tables: [{source: DeviceInfo}, {source: DeviceInfo, instance: WEST, destination: DeviceInfoRaw}]", "", ""},
@@ -85,6 +85,16 @@ func TestFile_SaysWhatDiffers(t *testing.T) {
 		{"new, as recommended", "tables: [{source: EmailEvents, frequency: 1h}]", "EmailEvents new DestinationTable=EmailEventsRaw WatermarkColumn=None LastRefreshedTime=1900-01-01T00:00:00Z LoadType=Incr IsActive=true Frequency=1h", ""},
 		{"a pattern, a skip list, and an exception", "skip: [Mine]\ntables: [{source: 'Min*', active: false}, {source: 'Device?nfo', frequency: 1d}, {source: DeviceInfo, frequency: 2d}]", "", "fits no table"},
 		{"later goes over earlier", "tables: [{source: 'Min?', frequency: 1d}, {source: Mine, frequency: 2d, loadType: snapshot}]", "Mine LoadType=Snapshot Frequency=2d", ""},
+		{"any letter case", "tables: [{source: deviceinfo, frequency: 6h}, {source: DEVICEINFO, retention: 30d}]", "DeviceInfo Frequency=6h Retention=30d", ""},
+		{"a name of old", "tables: [{source: machineinfo, frequency: 6h}]", "DeviceInfo Frequency=6h", ""},
+		{"a destination", "tables: [{source: DeviceInfoRaw, frequency: 6h}, {source: deviceinforaw, instance: west, frequency: 1h}]", "DeviceInfo Frequency=6h; west/DeviceInfo Frequency=1h", ""},
+		{"new, by other names", "tables: [{source: miscevents}, {source: urlclickeventsRAW}, {source: Machines}]",
+			"DeviceEvents new DestinationTable=DeviceEventsRaw WatermarkColumn=None LastRefreshedTime=1900-01-01T00:00:00Z LoadType=Incr IsActive=true; " +
+				"UrlClickEvents new DestinationTable=UrlClickEventsRaw WatermarkColumn=None LastRefreshedTime=1900-01-01T00:00:00Z LoadType=Incr IsActive=true; " +
+				"api/machines new DestinationTable=MachinesRaw WatermarkColumn=lastSeen LastRefreshedTime=1900-01-01T00:00:00Z LoadType=Incr IsActive=true", ""},
+		{"a skip list goes over slashes and other names", "skip: ['*Export', '*Changes', machineinfo]\ntables: [{source: 'api/machines/*', frequency: 1d}, {source: 'Device?nfo', frequency: 1d}]", "", "fits no table"},
+		{"a skip list by destination", "skip: [mineRAW]\ntables: [{source: 'Min?', frequency: 1d}]", "", "fits no table"},
+		{"a pattern means a row once", "tables: [{source: 'EmailE*', instance: west, frequency: 1d}]", "west/emailevents Frequency=1d", ""},
 		{"a load type", "tables: [{source: Mine, loadType: Sometimes}]", "", "LoadType"},
 		{"an instance", "tables: [{source: Mine, instance: east}]", "", "default, West"},
 		{"a name", "tables: [{source: 'a b'}]", "", "source"},

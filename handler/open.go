@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
 	"strings"
 
 	"github.com/defender2adx/defender2adx/functions/tables"
@@ -62,7 +61,8 @@ func (p *process) open(verbose, adopt bool) (*program, error) {
 func (g *program) close() { _ = g.Close() }
 
 // named returns the configured tables that a person names, each once, in the order of
-// the names: by source or destination, or by a pattern such as DeviceTvm*.
+// the names: by source, short name or destination, or by a pattern
+// of these such as DeviceTvm*.
 func (g *program) named(ctx context.Context, names []string, instance string) ([]plan.Candidate, error) {
 	rows, err := g.Rows(ctx, instance)
 	if err != nil {
@@ -82,7 +82,7 @@ func pick(rows []plan.Candidate, names []string) ([]plan.Candidate, error) {
 		}
 	}
 	for _, name := range names {
-		if strings.ContainsAny(name, "*?[") {
+		if isPattern(name) {
 			found, err := matching(rows, name)
 			errs = append(errs, err)
 			for _, row := range found {
@@ -112,16 +112,12 @@ func pick(rows []plan.Candidate, names []string) ([]plan.Candidate, error) {
 	return out, nil
 }
 
-// matching returns the rows whose source fits the pattern, by today's name or the one
-// that is written, in any letter case.
+// matching returns the rows that the pattern fits by any of their names.
 func matching(rows []plan.Candidate, pattern string) (found []plan.Candidate, err error) {
 	for _, row := range rows {
-		ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(row.SourceTable))
-		if err == nil && !ok {
-			ok, err = path.Match(strings.ToLower(pattern), strings.ToLower(row.WrittenName()))
-		}
+		ok, err := fits(pattern, namesOf(row.Row))
 		if err != nil {
-			return nil, usageError{fmt.Errorf("pattern %q: want * for any characters, ? for one, [ab] for some", pattern)}
+			return nil, err
 		}
 		if ok {
 			found = append(found, row)
