@@ -102,6 +102,7 @@ func TestRun_FaultsHaveTheirExitCode(t *testing.T) {
 		{[]string{"plan"}, settings, exitUsage},
 		{[]string{"tables", "--output", "xml"}, settings, exitUsage},
 		{[]string{"off", "DeviceInfo"}, nil, exitSettings},
+		{[]string{"query", "DeviceInfo\n\n| take 5"}, settings, exitUsage},
 	} {
 		if _, err := runWith(t, tt.env, tt.args...); exitCode(err) != tt.want {
 			t.Errorf("%v: %v, exit code %d, want %d", tt.args, err, exitCode(err), tt.want)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/defender2adx/defender2adx/internal/prose"
+	"github.com/defender2adx/defender2adx/internal/savedquery"
 )
 
 // queryCommand asks Defender or the database.
@@ -32,6 +33,12 @@ Example:
 }
 
 func (c queryCommand) Run(p *process) error {
+	if !c.ADX {
+		c.KQL = strings.ReplaceAll(c.KQL, "\r\n", "\n")
+		if err := savedquery.CheckLines(c.KQL); err != nil {
+			return usageError{fmt.Errorf("the query: %w", err)}
+		}
+	}
 	g, err := p.open(false, false)
 	if err != nil {
 		return err

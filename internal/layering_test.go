@@ -57,7 +57,7 @@ var allowed = map[string][]string{
 	"internal/pipeline/pipelinetest": {"internal/plan", "internal/fault", "internal/pipeline"},
 
 	"handler": {"handler/app", "functions/tables", "internal/adx", "internal/config", "internal/credential", "internal/defender", "internal/fault",
-		"internal/host", "internal/msticpy", "internal/pipeline", "internal/plan", "internal/prose", "internal/schema", "internal/sleep"},
+		"internal/host", "internal/msticpy", "internal/pipeline", "internal/plan", "internal/prose", "internal/savedquery", "internal/schema", "internal/sleep"},
 }
 
 // wiring may import all of the product.

@@ -21,7 +21,7 @@ type parts struct {
 // would not run whole, or not as a part of another query, is refused.
 func split(text string) (parts, error) {
 	var p parts
-	if err := checkLines(text); err != nil {
+	if err := CheckLines(text); err != nil {
 		return p, err
 	}
 	statements, err := scan(text)
@@ -61,8 +61,8 @@ var (
 	ours      = regexp.MustCompile(`^let\s+(\[\s*['"])?d2a_`)
 )
 
-// checkLines refuses what the service reads in another way than the scanner does.
-func checkLines(text string) error {
+// CheckLines refuses what the service reads in another way than the scanner does.
+func CheckLines(text string) error {
 	if !utf8.ValidString(text) {
 		return errors.New("the text is not UTF-8")
 	}
