@@ -80,8 +80,8 @@ bench: $(APP)/handler $(NODE) ## Measure: one line a figure (ONLY=name for some,
 	@$(GO) run ./emulator/cmd/devstack bench --app $(APP) $(if $(SHORT),--short) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: witness
-witness: $(STACK) $(NODE) build/witness/$(if $(SHORT),short,full).installed ## Run other people's clients against the emulators (SHORT=1: Python SDK and curl)
-	@build/witness/venv/bin/python emulator/witness/witness.py $(STACK) $(if $(SHORT),,--node build/witness/node)
+witness: $(STACK) $(NODE) $(if $(SHORT),,$(APP)/handler) build/witness/$(if $(SHORT),short,full).installed ## Run other people's clients against the emulators, and docs/analyst.ipynb (SHORT=1: Python SDK and curl; UPDATE=1 stores what its cells print)
+	@build/witness/venv/bin/python emulator/witness/witness.py $(STACK) $(if $(SHORT),,--node build/witness/node --handler $(APP)/handler $(if $(UPDATE),--update))
 
 # The short form needs two packages and what they need, all at the pinned versions.
 build/witness/short.installed: emulator/witness/requirements.txt

@@ -58,7 +58,7 @@ func Deploy(c *Checker, r *Report, what string, commands []adx.Command) error {
 }
 
 // Repository checks all KQL of the repository at root: deployment, scripts, what the
-// program sends, and examples of the documents. It leaves the default deployment in
+// program sends, and examples of the documents and notebooks. It leaves the default deployment in
 // the database.
 func Repository(c *Checker, r *Report, root string) error {
 	// Tables whose views take other forms, in another configuration.
@@ -88,6 +88,9 @@ func Repository(c *Checker, r *Report, root string) error {
 		return err
 	}
 	if err := documents(c, r, root); err != nil {
+		return err
+	}
+	if err := notebooks(c, r, root); err != nil {
 		return err
 	}
 	return sent(c, r, root)

@@ -1,10 +1,11 @@
 """Runs clients of others against the emulators: nothing of them is ours.
 
-usage: witness.py DEVSTACK [--node FOLDER]
+usage: witness.py DEVSTACK [--node FOLDER] [--handler FILE [--update]]
 
 Starts DEVSTACK emulators, asks them as the Kusto SDK for Python, azure-identity and
 curl do, and with --node also as the Kusto SDK for JavaScript, Microsoft's query
-editor, httpx and MSTICPy. Prints one line a check, and at the end how many there were
+editor, httpx and MSTICPy. With --handler the built handler copies three tables, and
+the cells of docs/analyst.ipynb must print what the file says. Prints one line a check, and at the end how many there were
 and how many failed; the exit code is 1 if any did.
 """
 
@@ -24,10 +25,15 @@ import uuid
 parser = argparse.ArgumentParser()
 parser.add_argument("devstack")
 parser.add_argument("--node", help="folder with the packages of package-lock.json")
+parser.add_argument("--handler", help="the built handler, for the notebook")
+parser.add_argument("--update", action="store_true", help="store what the notebook's cells print")
 arguments = parser.parse_args()
 
+scratch = tempfile.TemporaryDirectory()
+settings = os.path.join(scratch.name, "handler.env")
 emulators = subprocess.Popen(
-    [arguments.devstack, "emulators", "--json", "--scale", "0.01", "--ingest-latency", "100ms"], stdout=subprocess.PIPE, text=True
+    [arguments.devstack, "emulators", "--json", "--scale", "0.01", "--ingest-latency", "100ms", "--patch-days", "--settings", settings],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
 )
 d = json.loads(emulators.stdout.readline())
 # Every library here has a variable of its own for the certificate.
@@ -281,6 +287,46 @@ def node():
         count(False, "javascript clients", (done.stderr.strip().splitlines() or ["ended early"])[-1])
 
 
+def handler(*command, **environment):
+    environment = {"PATH": os.environ["PATH"], "MIGRATION_APP_ID": "sample", "MIGRATION_SETTLE": "0s", **environment}
+    done = subprocess.run([arguments.handler, "--env-file", settings, *command], env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise RuntimeError(f"handler {command[0]} ended with {done.returncode}: {'; '.join(said[-3:])}")
+
+
+def notebook():
+    from notebook import Notebook
+
+    states = "DeviceTvmSoftwareVulnerabilities"
+    book = Notebook(pathlib.Path(__file__).parents[2] / "docs" / "analyst.ipynb")
+
+    @check("notebook: the handler copies two snapshots, with a patch day between them")
+    def _():
+        handler("setup", "--load", "recommended", ADX_CLIENT_ID=d["adminIdentityClientId"])
+        handler("migrate", "DeviceInfo", "DeviceProcessEvents", states)
+        emulators.stdin.write("\n")
+        emulators.stdin.flush()
+        same(emulators.stdout.readline(), "patch day over\n")
+        handler("migrate", states)
+
+    # Who signs in is the app's identity, which may view the database.
+    os.environ.update(ADX_CLUSTER_URL=d["kusto"], ADX_DATABASE=d["database"], AZURE_CLIENT_ID=d["appIdentityClientId"])
+    for number, cell in enumerate(book.cells, 1):
+
+        @check(f"notebook: cell {number} prints what is stored")
+        def _():
+            printed = book.run(cell)
+            if not printed:
+                raise AssertionError("it prints nothing")
+            if arguments.update:
+                book.keep(number, printed)
+            same(printed, book.stored(cell))
+
+    if arguments.update:
+        book.save()
+
+
 try:
     prepare()
     tokens()
@@ -290,8 +336,11 @@ try:
         python_ingest()
         hunting_clients()
         node()
+    if arguments.handler:
+        notebook()
 finally:
     emulators.send_signal(signal.SIGTERM)
     emulators.wait(30)
+    scratch.cleanup()
 print(f"witness: checks={checks} failed={failed}")
 sys.exit(1 if failed else 0)

@@ -12,6 +12,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -193,6 +194,8 @@ type emulatorsCommand struct {
 	IngestLatency time.Duration `help:"How long ADX takes over a blob." default:"1s"`
 	Certificate   string        `help:"PEM file of a certificate with which the sample application may sign in, too." type:"existingfile"`
 	LooseTies     bool          `help:"Give rows that a sort holds for equal in another order at each query."`
+	Settings      string        `help:"Write the settings with which a handler works against them to this file, for handler --env-file. It goes when they end." type:"path"`
+	PatchDays     bool          `help:"Each line on the standard input is a patch day: some vulnerabilities of the devices go, some come, some change. A line on the standard output says when it is over."`
 }
 
 func (c emulatorsCommand) Run(p *process) error {
@@ -216,6 +219,14 @@ func (c emulatorsCommand) Run(p *process) error {
 	if err != nil {
 		return errors.Join(err, e.Close())
 	}
+	if c.Settings != "" {
+		removeSettings, err := e.PostSettings(c.Settings, nil)
+		if err != nil {
+			return errors.Join(err, remove(), e.Close())
+		}
+		removeNotice := remove
+		remove = func() error { return errors.Join(removeSettings(), removeNotice()) }
+	}
 	d := e.Describe()
 	if c.JSON {
 		if err := json.NewEncoder(os.Stdout).Encode(d); err != nil {
@@ -225,6 +236,21 @@ func (c emulatorsCommand) Run(p *process) error {
 		fmt.Printf("Graph and MDE  %s\nEntra ID       %s\nKey Vault      %s\nKusto          %s (database %s)\nstorage        %s\nCA             %s\nask Kusto      %s query 'print 1'\n(--json prints everything, credentials included; ends with Ctrl-C)\n",
 			d.Graph, d.Authority, d.KeyVault, d.Kusto, d.Database, d.Blob, d.CAFile, self())
 	}
+	if c.PatchDays {
+		go patchDays(data)
+	}
 	<-p.ctx.Done()
 	return errors.Join(remove(), e.Close())
+}
+
+// patchDays lets one pass for each line that comes in, and says how it ended.
+func patchDays(data *tenant.Tenant) {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		if err := data.PatchDay(); err != nil {
+			fmt.Println("patch day failed:", err)
+			continue
+		}
+		fmt.Println("patch day over")
+	}
 }
