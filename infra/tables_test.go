@@ -108,15 +108,21 @@ func TestPermissionsPage_MarksWhatSourcesNeed(t *testing.T) {
 		needed[key] = strings.TrimPrefix(needed[key]+", `"+f[0]+"`", ", ")
 	}
 	marked := map[string]string{}
+	people := 0 // delegated permissions, one of each hunting API
 	for _, cells := range rows(t, read(t, "../docs/permissions.md"), permissionTable) {
-		if by, ok := strings.CutPrefix(cells[4], "**needed** by "); ok {
+		if cells[2] == "delegated" && strings.HasPrefix(cells[4], "for people alone, by `") {
+			people++
+		} else if by, ok := strings.CutPrefix(cells[4], "**needed** by "); ok {
 			marked[cells[0]+" "+strings.Trim(cells[1], "`")] = by
 		} else if !strings.HasPrefix(cells[4], "no: ") {
-			t.Errorf("docs/permissions.md: %s says neither `**needed** by ` nor `no: ` and why", cells[1])
+			t.Errorf("docs/permissions.md: %s says neither `**needed** by `, `for people alone, by ` nor `no: ` and why", cells[1])
 		}
 	}
 	if diff := cmp.Diff(needed, marked); diff != "" {
 		t.Errorf("app-roles.tsv and docs/permissions.md differ (- list, + page):\n%s", diff)
+	}
+	if people != 2 {
+		t.Errorf("docs/permissions.md marks %d delegated permissions for people, want those of both hunting APIs", people)
 	}
 	config := read(t, "../docs/config.md")
 	for role := range needed {
