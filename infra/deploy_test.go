@@ -1,7 +1,9 @@
 package infra_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -86,6 +88,69 @@ func TestPages_CommandsCanBePasted(t *testing.T) {
 				t.Errorf("docs/%s.md: %v: %s\n%s", page, err, out, block[1])
 			}
 		}
+	}
+}
+
+// The step of the pipeline that makes tables knows the instances of the app, and loads
+// nothing for a tenant that no setting names.
+func TestDeployWorkflow_MakesTablesOfInstances(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash, which the workflow's steps are written for")
+	}
+	workflow := read(t, "../.github/workflows/deploy.yml")
+	_, step, _ := strings.Cut(workflow, "- name: Tables\n")
+	_, step, _ = strings.Cut(step, "run: |\n")
+	step, _, _ = strings.Cut(step, "\n      - name:")
+	for _, tt := range []struct{ name, settings, want string }{
+		{"one tenant", "DEFENDER_TENANT_ID\tt", "setup --load recommended --grant app;home|||\n"},
+		{"an instance beside it", "DEFENDER_TENANT_ID\tt\nDEFENDER_INSTANCES\tWest, East\nDEFENDER_WEST_DATABASE\twest rows\nDEFENDER_EAST_TABLE_PREFIX\tEast_",
+			"setup --load recommended --grant app;home|West, East|west rows|East_\n" +
+				"setup --instance West --load recommended|West, East|west rows|East_\nsetup --instance East --load recommended|West, East|west rows|East_\n"},
+		{"an instance alone", "DEFENDER_INSTANCES\tWest", "setup --load none --grant app;home|West||\nsetup --instance West --load recommended|West||\n"},
+	} {
+		dir := t.TempDir()
+		for path, text := range map[string]string{
+			"az":                "#!/bin/sh\nprintf 'ADX_CLUSTER_URL\\tc\\nADX_DATABASE\\td\\nADX_CLIENT_ID\\tapp\\n%s\\n' \"$SETTINGS\"\n",
+			"build/app/handler": "#!/bin/sh\necho \"$*|${DEFENDER_INSTANCES-}|${DEFENDER_WEST_DATABASE-}|${DEFENDER_EAST_TABLE_PREFIX-}\"\n",
+		} {
+			path = filepath.Join(dir, path)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), bash, "-e", "-c", step)
+		cmd.Dir = dir
+		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "SETTINGS=" + tt.settings, "GROUP=g", "SITE=s", "LOAD=recommended", "TENANT=home"}
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != tt.want {
+			t.Errorf("%s: %v\n%swant\n%s", tt.name, err, out, tt.want)
+		}
+	}
+	for _, part := range []string{"DEFENDER_INSTANCES", "TENANT_ID'", "'_DATABASE'", "'_TABLE_PREFIX'"} {
+		if !strings.Contains(step, part) {
+			t.Errorf("the step does not ask for the app's %s", part)
+		}
+	}
+}
+
+// The page for those who come from the scripts gives what its commands need before they
+// need it, and holds the timer that there is until one table was seen.
+func TestMigratePage_HoldsTheTimer(t *testing.T) {
+	page := read(t, "../docs/migrate-from-scripts.md")
+	use := strings.Index(page, `"https://$host/`)
+	for _, given := range []string{" host=$(", "key=$(", `"AzureWebJobs.schedule.Disabled": "true"`} {
+		if at := strings.Index(page, given); at < 0 || at > use {
+			t.Errorf("the page does not give %s before its call", given)
+		}
+	}
+	if !strings.Contains(read(t, "../functions/schedule/function.json"), "timerTrigger") {
+		t.Error("the timer is another function than schedule, which the page holds")
+	}
+	if strings.Index(page, "let the timer tick") < use {
+		t.Error("the page does not switch the timer on after the first table")
 	}
 }
 
