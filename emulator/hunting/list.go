@@ -176,9 +176,9 @@ func collection(context, extra string, rows [][]byte, next string) []byte {
 	return append(b, '}')
 }
 
-// exposureScore is one object and no list. Its time is that of the exports.
+// exposureScore is one object and no list. Its time is that of the call, as its page says.
 func exposureScore(c *call, _ REST) (*document, *refusal) {
-	row := []byte(fmt.Sprintf(`{"time":"%s","score":%g}`, c.s.cycle().Format(time.RFC3339), c.s.o.Tenant.ExposureScore()))
+	row := []byte(fmt.Sprintf(`{"time":"%s","score":%g}`, c.s.o.Now().UTC().Format(time.RFC3339Nano), c.s.o.Tenant.ExposureScore()))
 	body := append([]byte(`{"@odata.context":`), mustJSON(contextOf("ExposureScore/$entity"))...)
 	return &document{body: append(append(body, ','), row[1:]...), rows: [][]byte{row}}, nil
 }

@@ -128,6 +128,22 @@ func TestLists_HaveTheMembersOfTheDocumentedAnswers(t *testing.T) {
 	compareMembers(t, "exposure score", score, []byte(w.get("/api/exposureScore", identity.AudienceDefender).body))
 }
 
+// The score of the exposure bears the time of the call, so that two calls are two rows.
+func TestExposureScore_IsStampedByTheCall(t *testing.T) {
+	at := now
+	w := newWorld(t, func(h *hunting.Options) {
+		h.Now = func() time.Time { return at }
+		h.REST = hunting.REST{Limits: map[hunting.Quota]hunting.Limits{hunting.QuotaLists: {}}}
+	})
+	w.may(identity.AudienceDefender, hunting.Roles(hunting.MDE)...)
+	for range 2 {
+		at = at.Add(1500 * time.Millisecond)
+		if body := w.get("/api/exposureScore", identity.AudienceDefender).body; !strings.Contains(body, `"time":"`+at.Format(time.RFC3339Nano)+`"`) {
+			t.Errorf("at %v: %s", at, body)
+		}
+	}
+}
+
 // Microsoft documents these members for Graph's alerts and incidents.
 func TestLists_OfGraphHaveTheDocumentedMembers(t *testing.T) {
 	w := listing(t, company(t), hunting.REST{})

@@ -24,10 +24,10 @@ func sourceMutants() []mutant {
 
 // listMutants are the rules of lists.
 func listMutants() []mutant {
-	adapter := suite{"internal/defender", "^TestLists_ReadEvery|^TestLists_WithoutA|^TestScenario_Y6_"}
+	adapter := suite{"internal/defender", "^TestLists_ReadEvery|^TestLists_WithoutA|^TestScenario_Y[46]_"}
 	return []mutant{
 		one("list-read-once", "a list is read once, and what moved between its pages is missed",
-			listFile, "const listReads = 2", "const listReads = 1", pipelineTests("^TestList_CopiesEachVersionOnce$")),
+			"internal/plan/source.go", "	return 2\n", "	return 1\n", pipelineTests("^TestList_CopiesEachVersionOnce$")),
 		one("lists-take-hunting-calls", "lists are counted by the quota of hunting",
 			"internal/pipeline/pipeline.go", "of(l.Source.Ready, l.Quota)", "of(l.Source.Ready, ports.Quota)", pipelineTests("^TestList_TakesCallsOfItsOwn$")),
 		one("list-overlap-copied-again", "the overlap of a list is copied again by each run",
@@ -60,6 +60,8 @@ func listMutants() []mutant {
 			"internal/defender/list.go", "return named || silent", "return true", adapter),
 		one("list-link-that-ran-out-is-the-end", "a list ends where the service has forgotten the page that it named, and the watermark moves on",
 			"internal/defender/list.go", "StatusNotFound && r.linked:", "StatusNotFound && false:", adapter),
+		one("list-of-one-row-twice", "a list that is one row with the time of the call is read twice, into two rows",
+			"internal/plan/source.go", "ok && s.Single {", "ok && s.Single && false {", pipelineTests("^TestList_OfOneRow")),
 		one("list-retired-is-empty", "an API that is no more passes for a list without rows",
 			"internal/defender/list.go", " || retired.MatchString(said.message)", "", adapter),
 		one("list-of-graph-is-empty", "a wrong address at Graph passes for a list without rows",

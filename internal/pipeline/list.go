@@ -11,10 +11,6 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// listReads is how often a list is read for one slice: pages shift while they are read,
-// and what one read misses the other shows.
-const listReads = 2
-
 // planList plans a run of a list: one slice, which is read from its first page to its
 // last. Nothing is asked beforehand.
 func (p *planner) planList() error {
@@ -125,7 +121,7 @@ func (r *run) copyList(ctx context.Context, s plan.Slice) error {
 }
 
 func (r *run) listQuery(s plan.Slice, known *plan.Versions) plan.ListQuery {
-	q := plan.ListQuery{Table: r.table, Reads: listReads}
+	q := plan.ListQuery{Table: r.table, Reads: r.table.ListReads()}
 	if r.table.Load != plan.Snapshot {
 		q.From, q.Known = s.Window.From, known
 	}
@@ -203,15 +199,15 @@ func (r *run) rehearseList(ctx context.Context) (plan.ListAnswer, error) {
 
 func discard(_ context.Context, produce func(io.Writer) error) error { return produce(io.Discard) }
 
-// forecastList fills in what a run of a list takes. It is read twice as often as now, and
-// may have grown by a page until then.
+// forecastList fills in what a run of a list takes. It was read once, and may have
+// grown by a page until then.
 func (r *run) forecastList(ctx context.Context, f Forecast) (Forecast, error) {
 	answer, err := r.rehearseList(ctx)
 	f.Asked = answer.Pages
 	if err != nil {
 		return f, err
 	}
-	f.Rows, f.Slices, f.Runs, f.Calls = answer.Rows, 1, 1, listReads*(answer.Pages+1)
+	f.Rows, f.Slices, f.Runs, f.Calls = answer.Rows, 1, 1, r.table.ListReads()*(answer.Pages+1)
 	f.Target = max(1, answer.Rows)
 	if answer.Rows > 0 {
 		f.Width = float64(answer.Bytes) / float64(answer.Rows)
@@ -220,6 +216,8 @@ func (r *run) forecastList(ctx context.Context, f Forecast) (Forecast, error) {
 	if r.table.Load != plan.Snapshot {
 		f.PerDay = int64(answer.Shown.Since(r.ports.Clock.Now().Add(-24*time.Hour), nil).Len())
 	}
-	f.Notes = append(f.Notes, "calls of a list are at most so many: it is read page by page, twice")
+	if r.table.ListReads() > 1 {
+		f.Notes = append(f.Notes, "calls of a list are at most so many: it is read page by page, twice")
+	}
 	return f, nil
 }

@@ -102,6 +102,18 @@ func TestScenario_Y1_ListShiftsAndNothingEndsWell(t *testing.T) {
 	}
 }
 
+// An answer of one row bears the time of the call: a second one would be a second row.
+func TestList_OfOneRowIsReadOnce(t *testing.T) {
+	w := listWorld(2, 1, "Snapshot")
+	w.list.source = "api/exposureScore"
+	row := &w.config[0]
+	row.SourceTable, row.DestinationTable, row.WatermarkColumn = w.list.source, "ExposureScoreRaw", "None"
+	w.run(time.Minute)
+	if got := w.last(); got.Status != plan.Success || got.RecordCount != 1 || got.Calls != 1 {
+		t.Errorf("%d calls, audit: %s", got.Calls, w.story())
+	}
+}
+
 // An empty list is a run that ends well, with a watermark.
 func TestScenario_Y4_ListOfNothing(t *testing.T) {
 	w := listWorld(3, 0, "Incr")

@@ -57,6 +57,16 @@ func CheckSource(what, name string) error {
 	return CheckName(what, name)
 }
 
+// ListReads is how often a list is read for one slice: pages shift while they are read,
+// and what one read misses the other shows. An answer of one row has no pages, and may
+// bear the instant of the call, so that a second one would be a second row.
+func (t Table) ListReads() int {
+	if s, ok := schema.SourceNamed(t.Source); ok && s.Single {
+		return 1
+	}
+	return 2
+}
+
 // listMargin is how much younger than a list's reach its reading begins, which takes time.
 const listMargin = time.Hour
 
