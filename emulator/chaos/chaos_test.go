@@ -245,6 +245,7 @@ func TestScriptOf_ReachesEveryKindOfSchedule(t *testing.T) {
 		for name, on := range map[string]bool{
 			"skipped": l.skippedAsFailed, "tags": l.refuseTags, "narrow": l.narrow, "capacity": l.capacity > 0, "stale": l.stale > 0,
 			"ties": l.loose, "branches": l.branches > 0, "request": l.request > 0, "dark": l.dark != "",
+			"plain nulls": l.plainNulls, "pascal schema": l.pascalSchema, "no empty results": l.noEmptyResults,
 			"hunting": l.hunting > 0, "token": l.token > 0, "sign-in": l.signIn > 0, "jump": l.jump > 0,
 		} {
 			seen[fmt.Sprint(name, " ", on)] = true
@@ -257,7 +258,7 @@ func TestScriptOf_ReachesEveryKindOfSchedule(t *testing.T) {
 		seen[fmt.Sprint("twin rows ", s.rest.twins)] = true
 		seen[fmt.Sprint("brief addresses ", s.rest.signature > 0)] = true
 	}
-	if len(seen) != 2+2+2+2+2+2+2+3+5+5+3*2+13*2 {
+	if len(seen) != 2+2+2+2+2+2+2+3+5+5+3*2+16*2 {
 		t.Errorf("kinds of schedules: %v", seen)
 	}
 }

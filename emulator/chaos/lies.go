@@ -106,6 +106,7 @@ func (l lies) count(f *faults) {
 		"ADX: signatures without read": l.narrow, "ADX: few ingestions at a time": l.capacity > 0,
 		"ADX: stale reads": l.stale > 0, "hunting: ties in any order": l.loose,
 		"hunting: few branches in a union": l.branches > 0, "hunting: small requests": l.request > 0,
+		"hunting: plain nulls": l.plainNulls, "hunting: schema in Pascal case": l.pascalSchema, "hunting: no results where there are none": l.noEmptyResults,
 	} {
 		if on {
 			f.count(name)

@@ -47,7 +47,7 @@ type world struct {
 	paused    time.Time               // nobody calls before
 	heavy     func(plan.CountQuery) error
 	timeless  bool // ingestion_time() is null for all rows
-	ids       int // of rows used so far
+	ids       int  // of rows used so far
 	calls     int
 
 	staged   map[string][]byte
