@@ -151,3 +151,34 @@ func TestAuditCells_NullWindowAndRealSeconds(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
+
+// A control table that is missing is an error and is not made by the row, which takes
+// a right that the app need not have: every row goes by .append.
+func TestScenario_C6_RowsAreAppendedToTablesThatExist(t *testing.T) {
+	for name, out := range map[string]plan.Outgoing{
+		"configuration": {Tag: "c", Config: &plan.Row{SourceTable: "DeviceInfo"}},
+		"audit":         {Tag: "a", Audit: &plan.Audit{TableName: "DeviceInfo"}},
+	} {
+		s := newStandIn(t)
+		s.answer = func(_, _, text string) reply {
+			if strings.HasPrefix(text, ".show table") {
+				return schemaReply(auditColumns)
+			}
+			return reply{code: 400, body: restError("BadRequest_EntityNotFound", "no such table", `,"@permanent":true`)}
+		}
+		if err := s.client(t).Deliver(t.Context(), out); err == nil {
+			t.Errorf("%s: a row for a table that is missing was delivered", name)
+		}
+		appends := 0
+		for _, text := range s.texts {
+			if strings.HasPrefix(text, ".append ") {
+				appends++
+			} else if !strings.HasPrefix(text, ".show ") && strings.HasPrefix(text, ".") {
+				t.Errorf("%s: the command may make a table: %q", name, text)
+			}
+		}
+		if appends == 0 {
+			t.Errorf("%s: nothing was appended: %q", name, s.texts)
+		}
+	}
+}

@@ -295,7 +295,7 @@ func (h *header) Do(r *http.Request) (*http.Response, error) {
 }
 
 // Clouds other than the global one refuse a version that they do not know yet.
-func TestSender_AsksOtherCloudsForAVersionTheyHave(t *testing.T) {
+func TestScenario_C8_OtherCloudsAreAskedForAVersionTheyHave(t *testing.T) {
 	for suffix, older := range map[string]bool{"core.windows.net": false, "core.usgovcloudapi.net": true, "core.chinacloudapi.cn": true} {
 		h := &header{}
 		text := "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + base64.StdEncoding.EncodeToString([]byte("k")) + ";EndpointSuffix=" + suffix
