@@ -68,7 +68,7 @@ func (c applyCommand) Run(p *process) error {
 	if err != nil {
 		return usageError{err}
 	}
-	g, err := p.open(false, false)
+	g, err := p.open("", false, false)
 	if err != nil {
 		return err
 	}
@@ -267,7 +267,7 @@ Example:
 }
 
 func (c exportCommand) Run(p *process) error {
-	g, err := p.open(false, false)
+	g, err := p.open(c.Instance, false, false)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,54 @@ func TestPick_FindsWhatAPersonMeans(t *testing.T) {
 	}
 }
 
+// A name that `on` cannot add is not answered by naming `on`.
+func TestWithRecommended_SaysWhatToName(t *testing.T) {
+	one, two := []config.Instance{{}}, []config.Instance{{}, {Name: "West"}}
+	for _, tt := range []struct {
+		instances               []config.Instance
+		name, instance          string
+		added, refused, without string
+		code                    int
+	}{
+		{one, "emailevents", "", "EmailEvents", "", "", 0},
+		{two, "EmailEvents", "WEST", "west/EmailEvents", "", "", 0},
+		{two, "EmailEvents", "", "", "add --instance with one of default, West", "handler on", exitUsage},
+		{two, "DeviceInfo", "", "", "", "", 0},
+		{one, "Email*", "", "", "", "", 0},
+		{one, "NotATable", "", "", "`handler apply` adds any other", "handler on NotATable", exitFailed},
+		{one, "AlertEvents", "", "", "AlertEvents became two tables", "", exitFailed},
+		{one, "api/nothing", "", "", "api/nothing", "no table", exitFailed},
+	} {
+		g := &program{cfg: config.Config{Instances: tt.instances}}
+		rows, err := g.withRecommended([]plan.Candidate{candidate("", "DeviceInfo", "InfoRaw")}, []string{tt.name}, tt.instance)
+		added := ""
+		for _, row := range rows[1:] {
+			added += shown(row.Key())
+		}
+		said := fmt.Sprint(err)
+		if added != tt.added || exitCode(err) != tt.code || !strings.Contains(said, tt.refused) || tt.without != "" && strings.Contains(said, tt.without) {
+			t.Errorf("on %s --instance=%q: added %q, %v; want %q, %q", tt.name, tt.instance, added, err, tt.added, tt.refused)
+		}
+	}
+	if _, err := pick(nil, []string{"NotATable"}); err == nil || strings.Contains(err.Error(), "handler on") {
+		t.Errorf("a table that on does not know: %v", err)
+	}
+	if _, err := pick(nil, []string{"MachineInfo"}); err == nil || !strings.Contains(err.Error(), "`handler on MachineInfo` adds it") {
+		t.Errorf("a table that on knows: %v", err)
+	}
+}
+
+// An export that was copied is copied again by its watermark; a snapshot has none.
+func TestRewindable_ExportsAre(t *testing.T) {
+	for source, want := range map[string]bool{"DeviceTvmSoftwareInventory": false, "api/vulnerabilities": false, "api/machines/SoftwareInventoryExport": true} {
+		row := candidate("", source, "Raw")
+		row.LoadType, row.WatermarkColumn = "Snapshot", "None"
+		if _, err := rewindable(row); (err == nil) != want || err != nil && !strings.Contains(err.Error(), "there is no watermark to set back") {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+}
+
 // A pattern goes over slashes, and over every name of a table.
 func TestPick_PatternsMeanEveryNameOfATable(t *testing.T) {
 	rows := []plan.Candidate{candidate("", "DeviceInfo", "InfoRaw"), candidate("", "api/machines", "MachinesRaw"),
@@ -85,6 +133,8 @@ func TestExitCode_TellsWhoHasToAct(t *testing.T) {
 		{usageError{errors.New("no")}, 2},
 		{errors.Join(errors.New("x"), usageError{errors.New("no")}), 2},
 		{settingsError{errors.New("no")}, 3},
+		{fmt.Errorf("query: %w", app.ErrUnnamed), 2},
+		{app.SettingsFault{}, 3},
 		{fmt.Errorf("%w (%w)", errSaid, context.Canceled), 130},
 	} {
 		if got := exitCode(tt.err); got != tt.want {
@@ -103,6 +153,11 @@ func TestRun_FaultsHaveTheirExitCode(t *testing.T) {
 		{[]string{"tables", "--output", "xml"}, settings, exitUsage},
 		{[]string{"off", "DeviceInfo"}, nil, exitSettings},
 		{[]string{"query", "DeviceInfo\n\n| take 5"}, settings, exitUsage},
+		{[]string{"off", "DeviceInfo", "--instance", "west"}, settings, exitUsage},
+		{[]string{"query", "DeviceInfo", "--instance", "west"}, settings, exitUsage},
+		{[]string{"setup", "--instance", "west"}, settings, exitUsage},
+		{[]string{"setup", "--reader", "nobody"}, settings, exitUsage},
+		{[]string{"signin", "--instance", "west"}, settings, exitUsage},
 	} {
 		if _, err := runWith(t, tt.env, tt.args...); exitCode(err) != tt.want {
 			t.Errorf("%v: %v, exit code %d, want %d", tt.args, err, exitCode(err), tt.want)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+
+	"github.com/defender2adx/defender2adx/handler/app"
 )
 
 // Exit codes. docs/cli.md explains them.
@@ -29,12 +31,13 @@ var errSaid = errors.New("failed")
 func exitCode(err error) int {
 	var usage usageError
 	var settings settingsError
+	var late app.SettingsFault
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, app.ErrUnnamed):
 		return exitUsage
-	case errors.As(err, &settings):
+	case errors.As(err, &settings), errors.As(err, &late):
 		return exitSettings
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted

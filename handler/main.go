@@ -151,7 +151,7 @@ func (serveCommand) Run(p *process) error {
 	}
 	program, err := app.New(cfg, app.Options{Version: version, Log: log})
 	if err != nil {
-		return fmt.Errorf("settings:\n%w", err)
+		return settingsError{fmt.Errorf("settings:\n%w", err)}
 	}
 	defer func() {
 		if err := program.Close(); err != nil {

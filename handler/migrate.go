@@ -48,7 +48,7 @@ Example:
 
 // Run works on all tables and ends when each has ended.
 func (c migrateCommand) Run(p *process) error {
-	g, err := p.open(c.Verbose, true)
+	g, err := p.open(c.Instance, c.Verbose, true)
 	if err != nil {
 		return err
 	}

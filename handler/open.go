@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,12 +29,17 @@ type program struct {
 	cfg config.Config
 }
 
-// open wires the program by the settings. adopt says that the command works as the
-// app whose storage is named.
-func (p *process) open(verbose, adopt bool) (*program, error) {
+// open wires the program by the settings. instance is what the command line names, ""
+// nothing; adopt says that the command works as the app whose storage is named.
+func (p *process) open(instance string, verbose, adopt bool) (*program, error) {
 	cfg, err := config.Read(p.getenv)
 	if err != nil {
 		return nil, faultySettings(err, config.Warnings(p.getenv, p.environ))
+	}
+	if instance != "" {
+		if _, err := cfg.Instance(instance); err != nil {
+			return nil, usageError{fmt.Errorf("--instance: %w", err)}
+		}
 	}
 	o := app.Options{Version: version, Log: slog.New(slog.DiscardHandler)}
 	if verbose {
@@ -92,14 +96,11 @@ func pick(rows []plan.Candidate, names []string) ([]plan.Candidate, error) {
 		}
 		switch found := tables.Named(rows, name); len(found) {
 		case 0:
-			err := plan.Divided(name)
-			if err == nil {
-				err = fmt.Errorf("no table %q in MigrationConfiguration: `handler tables` lists them, `handler on %s` adds one", name, name)
+			remedy := "`handler tables` lists them"
+			if _, known := recommended(plan.TodaysName(name)); known {
+				remedy += fmt.Sprintf(", `handler on %s` adds it", name)
 			}
-			if strings.Contains(name, "/") {
-				err = cmp.Or(plan.CheckSource("table", name), err)
-			}
-			errs = append(errs, err)
+			errs = append(errs, unknownTable(name, remedy))
 		case 1:
 			take(found[0])
 		default:
@@ -110,6 +111,20 @@ func pick(rows []plan.Candidate, names []string) ([]plan.Candidate, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// unknownTable is the error for a name that no row of the configuration goes by: what is
+// wrong with the name itself, or what to do.
+func unknownTable(name, remedy string) error {
+	if err := plan.Divided(name); err != nil {
+		return err
+	}
+	if strings.Contains(name, "/") {
+		if err := plan.CheckSource("table", name); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("no table %q in MigrationConfiguration: %s", name, remedy)
 }
 
 // matching returns the rows that the pattern fits by any of their names.

@@ -59,7 +59,7 @@ type planned struct {
 // Run plans one table after the other: together they share the quota, and so does
 // the sum.
 func (c planCommand) Run(p *process) error {
-	g, err := p.open(c.Verbose, true)
+	g, err := p.open(c.Instance, c.Verbose, true)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (c queryCommand) Run(p *process) error {
 			return usageError{fmt.Errorf("the query: %w", err)}
 		}
 	}
-	g, err := p.open(false, false)
+	g, err := p.open(c.Instance, false, false)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ func (rewindCommand) Help() string {
 	return `Appends the newest row of the table with LastRefreshedTime = TIME to
 MigrationConfiguration: the next run copies what is newer than TIME again. What
 Defender still holds of the rows copied since then will stand twice in ADX, under
-another RunId; how many is counted in one hunting call and said first.
+another RunId; how many is counted at Defender and said first. A file export is copied
+once more, though Defender has made no newer one.
 
 Example:
 
@@ -34,7 +35,7 @@ func (c rewindCommand) Run(p *process) error {
 	if err != nil {
 		return usageError{err}
 	}
-	g, err := p.open(false, false)
+	g, err := p.open(c.Instance, false, false)
 	if err != nil {
 		return err
 	}
@@ -47,12 +48,9 @@ func (c rewindCommand) Run(p *process) error {
 		return usageError{errors.New("rewind takes one table")}
 	}
 	row := rows[0]
-	table, err := row.Table()
+	table, err := rewindable(row)
 	if err != nil {
-		return fmt.Errorf("%s: MigrationConfiguration: %w", row.Key(), err)
-	}
-	if table.Load == plan.Snapshot {
-		return fmt.Errorf("%s is copied whole each time: there is no watermark to set back; `handler migrate %s` copies it now", row.Key(), row.SourceTable)
+		return err
 	}
 	now, err := g.Show(p.ctx, row)
 	if err != nil {
@@ -64,14 +62,31 @@ func (c rewindCommand) Run(p *process) error {
 	if mark, err = g.FreeMark(p.ctx, row, mark); err != nil {
 		return err
 	}
-	twice, err := g.RowsTwice(p.ctx, row.Key(), mark)
-	if err != nil {
-		return err
+	// Nobody knows the rows of an export, nor whether it is the one that was copied.
+	note := "the files that Defender offers by then are copied by the next run, though they were copied before, as a snapshot of its own: the view shows the newest alone"
+	if !table.IsExport() {
+		twice, err := g.RowsTwice(p.ctx, row.Key(), mark)
+		if err != nil {
+			return err
+		}
+		note = fmt.Sprintf("%s will stand twice in ADX: copied before, and once more by the next run", prose.Counted(twice, "row"))
 	}
 	after := row.Row
 	after.LastRefreshedTime, after.LastRefreshedTimeInString = mark, ""
-	note := fmt.Sprintf("%s will stand twice in ADX: copied before, and once more by the next run", prose.Counted(twice, "row"))
 	return p.append(g, c.outputFlag, c.appendFlags, []change{{before: row, after: after, note: note}})
+}
+
+// rewindable checks the row of a table that has a watermark to set back: one that is
+// copied by it, or a file export, which is copied when it is newer.
+func rewindable(row plan.Candidate) (plan.Table, error) {
+	table, err := row.Table()
+	switch {
+	case err != nil:
+		return table, fmt.Errorf("%s: MigrationConfiguration: %w", row.Key(), err)
+	case table.Load == plan.Snapshot && !table.IsExport():
+		return table, fmt.Errorf("%s is copied whole each time: there is no watermark to set back; `handler migrate %s` copies it now", row.Key(), row.SourceTable)
+	}
+	return table, nil
 }
 
 // A table that was never copied has this watermark in the configurations that ship;

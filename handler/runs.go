@@ -47,7 +47,7 @@ func (c runsCommand) Run(p *process) error {
 	if c.Last < 1 {
 		return usageError{fmt.Errorf("--last: want 1 or more, got %d", c.Last)}
 	}
-	g, err := p.open(false, false)
+	g, err := p.open(c.Instance, false, false)
 	if err != nil {
 		return err
 	}

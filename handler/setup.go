@@ -53,7 +53,7 @@ func (c setupCommand) grants() (out []adx.Grant, err error) {
 func (c setupCommand) Run(p *process) error {
 	grants, err := c.grants()
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	cfg, err := config.ReadADX(p.getenv)
 	if err != nil {
@@ -62,23 +62,23 @@ func (c setupCommand) Run(p *process) error {
 	if c.Instance != "" {
 		i, err := cfg.Instance(c.Instance)
 		if err != nil {
-			return fmt.Errorf("--instance: %w", err)
+			return usageError{fmt.Errorf("--instance: %w", err)}
 		}
 		cfg.Instances = []config.Instance{i}
 	}
 	loadFor, err := cfg.Instance(c.Instance)
 	if c.Load != "none" && err != nil {
-		return fmt.Errorf("--load needs --instance: %w", err)
+		return usageError{fmt.Errorf("--load needs --instance: %w", err)}
 	}
 	own := app.OwnIdentity(cfg)
 	own.Say = p.say
 	self, err := credential.New(own)
 	if err != nil {
-		return fmt.Errorf("settings:\nADX_CREDENTIAL: %w", err)
+		return settingsError{fmt.Errorf("settings:\nADX_CREDENTIAL: %w", err)}
 	}
 	targets, err := app.SetupTargets(cfg, self, app.Options{Version: version})
 	if err != nil {
-		return fmt.Errorf("settings:\n%w", err)
+		return settingsError{fmt.Errorf("settings:\n%w", err)}
 	}
 	var errs []error
 	for i, target := range targets {

@@ -18,6 +18,9 @@ type signInCommand struct {
 // Run prints whose token it is and what it allows. A right that is missing is an error.
 func (c signInCommand) Run(p *process) error {
 	cfg, instance, err := config.ReadInstance(p.getenv, c.Instance)
+	if _, unknown := cfg.Instance(c.Instance); c.Instance != "" && unknown != nil {
+		return usageError{fmt.Errorf("--instance: %w", unknown)}
+	}
 	if err != nil {
 		return faultySettings(err, config.Unknown(p.environ))
 	}

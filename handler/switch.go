@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/defender2adx/defender2adx/functions/tables"
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/prose"
@@ -64,7 +65,7 @@ func (c offCommand) Run(p *process) error {
 }
 
 func switchTables(p *process, whose instanceFlag, out outputFlag, how appendFlags, names []string, on bool) error {
-	g, err := p.open(false, false)
+	g, err := p.open(whose.Instance, false, false)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,9 @@ func switchTables(p *process, whose instanceFlag, out outputFlag, how appendFlag
 		return err
 	}
 	if on {
-		rows = g.withRecommended(rows, names, whose.Instance)
+		if rows, err = g.withRecommended(rows, names, whose.Instance); err != nil {
+			return err
+		}
 	}
 	picked, err := pick(rows, names)
 	if err != nil {
@@ -223,30 +226,35 @@ func (p *process) confirm(question string) bool {
 // errUnconfigured marks a row that stands in no configuration yet.
 var errUnconfigured = errors.New("not configured")
 
-// withRecommended adds, for names of the catalogue that have no row, the row of the
-// recommended configuration, for the instance named or the only one there is.
-func (g *program) withRecommended(rows []plan.Candidate, names []string, instance string) []plan.Candidate {
-	if instance == "" && len(g.cfg.Instances) > 1 {
-		return rows
-	}
-	key := g.cfg.Instances[0].Key()
+// withRecommended adds, for names that have no row, the row of the recommended
+// configuration, for the instance named or the only one there is. The error is for
+// names that it can add none for.
+func (g *program) withRecommended(rows []plan.Candidate, names []string, instance string) ([]plan.Candidate, error) {
+	key, only := g.cfg.Instances[0].Key(), len(g.cfg.Instances) == 1
 	if instance != "" {
 		i, err := g.cfg.Instance(instance)
 		if err != nil {
-			return rows // said by who reads the rows
+			return nil, err
 		}
-		key = i.Key()
+		key, only = i.Key(), true
 	}
+	var errs []error
 	for _, name := range names {
-		found, err := pick(rows, []string{name})
-		row, known := recommended(plan.TodaysName(name))
-		if err == nil && len(found) > 0 || !known {
+		if isPattern(name) || len(tables.Named(rows, name)) > 0 {
 			continue
 		}
-		row.Instance = key
-		rows = append(rows, plan.Candidate{Row: row, Problem: errUnconfigured})
+		row, known := recommended(plan.TodaysName(name))
+		switch {
+		case !known:
+			errs = append(errs, unknownTable(name, "`handler tables` lists those that `handler on` can add, a file for `handler apply` adds any other"))
+		case !only:
+			errs = append(errs, usageError{fmt.Errorf("table %s is copied for no instance yet: add --instance with one of %s", name, g.cfg.InstanceNames())})
+		default:
+			row.Instance = key
+			rows = append(rows, plan.Candidate{Row: row, Problem: errUnconfigured})
+		}
 	}
-	return rows
+	return rows, errors.Join(errs...)
 }
 
 // recommended is a row for a source that nobody has configured: a hunting table of the

@@ -47,7 +47,7 @@ type listed struct {
 }
 
 func (c tablesCommand) Run(p *process) error {
-	g, err := p.open(false, false)
+	g, err := p.open(c.Instance, false, false)
 	if err != nil {
 		return err
 	}

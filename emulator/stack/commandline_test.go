@@ -139,11 +139,11 @@ func (s *site) refusals() {
 		code    int
 		says    string
 	}{
-		{map[string]string{"MIGRATION_CONTAINER": "another"}, "migrate DeviceEvents", 1, "knows no app id"},
+		{map[string]string{"MIGRATION_CONTAINER": "another"}, "migrate DeviceEvents", 3, "knows no app id"},
 		{map[string]string{"MIGRATION_CONTAINER": "another", "MIGRATION_APP_ID": "stage1"}, "migrate DeviceEvents", 1, "which app sample wrote"},
 		{map[string]string{"MIGRATION_CONTAINER": "another", "MIGRATION_APP_ID": "stage1"}, "plan DeviceEvents", 1, "which app sample wrote"},
 		{nil, "off DeviceNowhere", 1, "no table"},
-		{nil, "off DeviceEvents --instance west", 1, "want one of default"},
+		{nil, "off DeviceEvents --instance west", 2, "want one of default"},
 		{nil, "rewind DeviceEvents yesterday", 2, "want an instant"},
 		{nil, "rewind DeviceEvents 2999-01-01", 1, "is not before that"},
 		{nil, "query 'DeviceNowhere'", 1, "DeviceNowhere"},

@@ -19,29 +19,38 @@ import (
 
 // What a person's commands do with the program, over the adapters of the service.
 
+// SettingsFault is a fault of the settings that shows only where they are used.
+type SettingsFault struct{ error }
+
+func (e SettingsFault) Unwrap() error { return e.error }
+
+// ErrUnnamed is the error where an instance must be named.
+var ErrUnnamed = errors.New("--instance is needed")
+
 // AdoptAppID gives cfg the id of the app whose storage it names: a command works as
 // that app, on whatever machine it runs. explicit says that MIGRATION_APP_ID was
-// set; then it must be the same, and is taken where the storage knows none yet.
+// set; then it must be the same, and is taken where the storage knows none yet: else the
+// error is a SettingsFault.
 func AdoptAppID(ctx context.Context, cfg *config.Config, explicit bool, o Options) error {
 	o = o.withDefaults()
 	creds, err := newCredentials(*cfg, o)
 	if err != nil {
-		return err
+		return SettingsFault{err}
 	}
 	store, err := newStore(*cfg, storageOf(*cfg, creds.storage, o), o)
 	if err != nil {
-		return err
+		return SettingsFault{err}
 	}
 	id, err := store.AppID(ctx)
 	switch {
 	case err != nil:
 		return err
 	case id == "" && !explicit:
-		return fault.As(fault.Permanent, fmt.Errorf("container %s of the app's storage knows no app id: start the app once, or set MIGRATION_APP_ID to the one it will have", cfg.Storage.Container))
+		return SettingsFault{fault.As(fault.Permanent, fmt.Errorf("container %s of the app's storage knows no app id: start the app once, or set MIGRATION_APP_ID to the one it will have", cfg.Storage.Container))}
 	case id == "":
 		return nil
 	case explicit && id != cfg.Migration.AppID:
-		return fault.As(fault.Permanent, fmt.Errorf("MIGRATION_APP_ID: is %s, but container %s belongs to app %s: leave the setting out, or name that app's storage", cfg.Migration.AppID, cfg.Storage.Container, id))
+		return SettingsFault{fault.As(fault.Permanent, fmt.Errorf("MIGRATION_APP_ID: is %s, but container %s belongs to app %s: leave the setting out, or name that app's storage", cfg.Migration.AppID, cfg.Storage.Container, id))}
 	}
 	cfg.Migration.AppID = id
 	return nil
@@ -192,7 +201,7 @@ func (a *App) AskDefender(ctx context.Context, instance, text string) (defender.
 // onlyInstance returns the instance that a person names; without a name the only one.
 func (a *App) onlyInstance(name string) (*instance, error) {
 	if name == "" && len(a.instances.order) > 1 {
-		return nil, errors.New("--instance is needed: one of " + a.cfg.InstanceNames())
+		return nil, fmt.Errorf("%w: one of %s", ErrUnnamed, a.cfg.InstanceNames())
 	}
 	if name == "" {
 		return a.instances.find(a.instances.order[0].Key())
