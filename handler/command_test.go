@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -162,6 +164,22 @@ func TestRun_FaultsHaveTheirExitCode(t *testing.T) {
 		if _, err := runWith(t, tt.env, tt.args...); exitCode(err) != tt.want {
 			t.Errorf("%v: %v, exit code %d, want %d", tt.args, err, exitCode(err), tt.want)
 		}
+	}
+}
+
+// A person who runs a command may be the one who signs in; the Functions host has none.
+func TestOpen_APersonMaySignIn(t *testing.T) {
+	env := maps.Clone(settings)
+	env["DEFENDER_CREDENTIAL"], env["ADX_CREDENTIAL"] = "device-code", "device-code"
+	delete(env, "KEY_VAULT_URL")
+	p := &process{ctx: t.Context(), getenv: func(name string) string { return env[name] }, stderr: io.Discard}
+	g, err := p.open("", false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.close()
+	if _, err := config.Read(p.getenv); err == nil || !strings.Contains(err.Error(), "none is there when the Functions host runs the app") {
+		t.Errorf("the service: %v", err)
 	}
 }
 

@@ -32,7 +32,7 @@ type program struct {
 // open wires the program by the settings. instance is what the command line names, ""
 // nothing; adopt says that the command works as the app whose storage is named.
 func (p *process) open(instance string, verbose, adopt bool) (*program, error) {
-	cfg, err := config.Read(p.getenv)
+	cfg, err := config.ReadAttended(p.getenv)
 	if err != nil {
 		return nil, faultySettings(err, config.Warnings(p.getenv, p.environ))
 	}
@@ -41,7 +41,7 @@ func (p *process) open(instance string, verbose, adopt bool) (*program, error) {
 			return nil, usageError{fmt.Errorf("--instance: %w", err)}
 		}
 	}
-	o := app.Options{Version: version, Log: slog.New(slog.DiscardHandler)}
+	o := app.Options{Version: version, Log: slog.New(slog.DiscardHandler), Say: p.say}
 	if verbose {
 		o.Log = slog.New(slog.NewTextHandler(p.stderr, nil))
 	}

@@ -40,6 +40,8 @@ func commandMutants() []mutant {
 			"handler/exit.go", ", errors.As(err, &late):", ", errors.As(err, &late) && false:", suite{"handler", "^TestExitCode_"}),
 		one("on-sends-back-to-on", "on, asked for a table that no instance copies yet, names itself as the remedy",
 			"handler/switch.go", "		case !only:\n", "		case !only && rows == nil:\n", suite{"handler", "^TestWithRecommended_"}),
+		one("person-refused-at-a-terminal", "a command refuses the sign-in of the person who runs it",
+			"handler/open.go", "config.ReadAttended(p.getenv)", "config.Read(p.getenv)", suite{"handler", "^TestOpen_"}),
 		one("pattern-stops-at-slashes", "a pattern over tables leaves out lists, exports and saved queries",
 			"handler/pattern.go", "strings.ReplaceAll(strings.ToLower(text), \"/\", \"\\x00\")", "strings.ToLower(text)", suite{"handler", "^TestPick_"}),
 		one("file-makes-a-second-row", "another spelling in a file makes a new table of one that stands",

@@ -21,19 +21,20 @@ type credentials struct {
 // storage are reached with the app's own.
 func newCredentials(cfg config.Config, o Options) (credentials, error) {
 	own := OwnIdentity(cfg)
-	own.Transport = o.transporter()
+	own.Transport, own.Say = o.transporter(), o.Say
 	var out credentials
 	var err error
 	if out.own, err = credential.New(own); err != nil {
 		return out, fmt.Errorf("ADX_CREDENTIAL: %w", err)
 	}
 	out.adx = out.own
-	storage := own
+	out.storage = out.own // a person signs in once
 	if cfg.Storage.ClientID != "" {
+		storage := own
 		storage.ClientID = cfg.Storage.ClientID
-	}
-	if out.storage, err = credential.New(storage); err != nil {
-		return out, fmt.Errorf("AzureWebJobsStorage: %w", err)
+		if out.storage, err = credential.New(storage); err != nil {
+			return out, fmt.Errorf("AzureWebJobsStorage: %w", err)
+		}
 	}
 	if kind := credential.Kind(cfg.ADX.Credential); kind != own.Kind {
 		i, err := cfg.Instance("")

@@ -145,7 +145,7 @@ func Settings(c *Config) []Setting {
 		{"DEFENDER_CLIENT_CERTIFICATE_PASSWORD", "", "", "Password of the PFX or of the private key: `KeyVault:<name>` or itself.", "", secretRef(&d.Credential.Password)},
 		{"DEFENDER_CREDENTIAL_IDENTITY", "", "", "With `federated`: client id of the user-assigned managed identity that the application trusts. Default: `ADX_CLIENT_ID`.", "", application(&d.Credential.Identity)},
 		{"DEFENDER_CREDENTIAL_TOKEN_FILE", "", "", "With `workload-identity`: file of the service account's token. Default: `AZURE_FEDERATED_TOKEN_FILE`, which Kubernetes sets.", "", text(&d.Credential.TokenFile)},
-		{"DEFENDER_USERNAME", "", "", "A person to sign in as, with `handler signin`: by `browser`, or by `device-code` where there is no display. Not beside a secret or a certificate.", "", text(&d.Credential.Username)},
+		{"DEFENDER_USERNAME", "", "", "A person to sign in as, who runs a command: by `browser`, or by `device-code` where there is no display. Not beside a secret or a certificate.", "", text(&d.Credential.Username)},
 		{"DEFENDER_TOKEN_CACHE", "", "", "Keeps a person's sign-in between two commands, where the machine has a keyring: a name, or a folder for the account record.", "", text(&d.Credential.TokenCache)},
 		{"DEFENDER_BASE_URL", "", "", "Overrides the address of the API in use.", "", httpsURL(&d.BaseURL)},
 		{"DEFENDER_BASE_URL_GRAPH", "", "", "Overrides the address of Microsoft Graph; a version at its end wins over `DEFENDER_GRAPH_VERSION`.", "", graphURL(d)},
@@ -167,7 +167,7 @@ func Settings(c *Config) []Setting {
 		{"ADX_CLUSTER_URL", "", "https://mycluster.westeurope.kusto.windows.net", "Query address of the ADX cluster or Fabric Eventhouse.", "always", httpsURL(&a.ClusterURL)},
 		{"ADX_INGEST_URL", "", "", "Ingestion address; default: `https://ingest-` before the cluster's host.", "", httpsURL(&a.IngestURL)},
 		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", database(&a.Database)},
-		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as the Defender application of the instance without a name with its `secret`, `certificate` or `federated`. Key Vault and storage are reached with the first three, else with the managed identity. `handler setup` also takes `device-code` and `browser`.", "", oneOf(&a.Credential, slices.Concat([]string{kindManagedIdentity, kindWorkloadIdentity, kindAzureCLI}, shared, delegated)...)},
+		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as the Defender application of the instance without a name with its `secret`, `certificate` or `federated`. Key Vault and storage are reached with the first three, else with the managed identity. A person's commands also take `device-code` and `browser`.", "", oneOf(&a.Credential, slices.Concat([]string{kindManagedIdentity, kindWorkloadIdentity, kindAzureCLI}, shared, delegated)...)},
 		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage; with `workload-identity` of the application (default: `AZURE_CLIENT_ID`).", "", application(&a.ClientID)},
 		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first), as the Functions host reads it: names by their beginning, no `7`, `L`, `W`, `#` or `?`. A schedule that it refuses never ticks.", "by the host", schedule(&m.Schedule)},
 		{"MIGRATION_QUEUE", "", "migrations", "Storage queue of the wake-ups; `-poison` is appended for the ones that failed too often. The Functions host reads it.", "always", queueName(&m.Queue)},
@@ -196,8 +196,14 @@ func Settings(c *Config) []Setting {
 // one line each, beginning with the setting's name. A value is quoted in it
 // only where it surely is no secret: see quoted. Faults of one instance among several that are
 // whole stand in Instance.Fault and are no error: the others go on.
-func Read(getenv func(string) string) (Config, error) {
-	instances, errs := readInstances(getenv, false)
+func Read(getenv func(string) string) (Config, error) { return read(getenv, false) }
+
+// ReadAttended reads every setting as Read does, for a command that a person runs, who
+// may sign in, to Defender or to ADX.
+func ReadAttended(getenv func(string) string) (Config, error) { return read(getenv, true) }
+
+func read(getenv func(string) string, attended bool) (Config, error) {
+	instances, errs := readInstances(getenv, attended)
 	// A bad name in the list is a fault of that instance: readInstances and Warnings tell it.
 	c, more := source{getenv, ""}.read(func(s Setting) bool { return !ofInstance(s.Name) && s.Name != instancesSetting })
 	unnamed, _ := source{getenv, ""}.read(func(s Setting) bool { return ofInstance(s.Name) })
@@ -208,8 +214,8 @@ func Read(getenv func(string) string) (Config, error) {
 	}
 	given := func(name string) bool { return strings.TrimSpace(getenv(name)) != "" }
 	errs = append(errs, c.adxFaults(getenv)...)
-	if slices.Contains(delegated, c.ADX.Credential) {
-		errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s is for a person who runs handler setup; choose managed-identity", c.ADX.Credential))
+	if !attended && slices.Contains(delegated, c.ADX.Credential) {
+		errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s is for a person who runs a command; choose managed-identity", c.ADX.Credential))
 	}
 	if c.Migration.AppID == "" {
 		tenant := c.Defender.TenantID

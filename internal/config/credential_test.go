@@ -126,10 +126,16 @@ func TestRead_APersonSignsInAtATerminalOnly(t *testing.T) {
 			if _, err := config.Read(with(tt.settings)); err == nil || !strings.Contains(err.Error(), "none is there when the Functions host runs the app") {
 				t.Errorf("the app reads it: %v", err)
 			}
+			if c, err := config.ReadAttended(with(tt.settings)); err != nil || c.Instances[0].Defender.Credential.Kind != i.Defender.Credential.Kind {
+				t.Errorf("a person's command reads it: %v", err)
+			}
 		})
 	}
 	if _, err := config.Read(getenv(map[string]string{"ADX_CREDENTIAL": "browser", "AZURE_TENANT_ID": "t"})); err == nil || !strings.Contains(err.Error(), "ADX_CREDENTIAL: browser is for a person") {
 		t.Errorf("the app signs in to ADX by browser: %v", err)
+	}
+	if c, err := config.ReadAttended(getenv(map[string]string{"ADX_CREDENTIAL": "browser", "AZURE_TENANT_ID": "t"})); err != nil || c.ADX.Credential != "browser" {
+		t.Errorf("a person signs in to ADX by browser: %v", err)
 	}
 	if c, err := config.ReadADX(getenv(map[string]string{"ADX_CREDENTIAL": "browser"})); err != nil || c.ADX.TenantID == "" {
 		t.Errorf("setup by browser: tenant %q, %v", c.ADX.TenantID, err)
