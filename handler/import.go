@@ -14,6 +14,15 @@ type importCommand struct {
 	Vault string `placeholder:"NAME" help:"Key Vault for the secrets, by name or URL; default: the one that the file names."`
 }
 
+func (importCommand) Help() string {
+	return `Prints settings, and the commands that store the secrets, for you to look through;
+changes nothing and prints no secret.
+
+Example:
+
+  handler import msticpyconfig.yaml > imported.env`
+}
+
 // Run prints the settings; what the file does not say is an error after them.
 func (c importCommand) Run(p *process) error {
 	in, err := os.Open(c.File)

@@ -45,7 +45,7 @@ type commands struct {
 	Query   queryCommand   `cmd:"" help:"Ask Defender, or with --adx the database, in KQL."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
-	Completion kongplete.InstallCompletions `cmd:"" help:"Print what makes your shell complete this command; put it into its start file."`
+	Completion completionCommand `cmd:"" help:"Print what makes your shell complete this command; put it into its start file."`
 
 	EnvFile      string `type:"existingfile" placeholder:"FILE" help:"File with settings, NAME=value a line; they go over the environment."`
 	PrintVersion bool   `name:"version" help:"Print the version."`
@@ -116,6 +116,21 @@ func run(args []string, p *process) error {
 }
 
 type versionCommand struct{}
+
+func (versionCommand) Help() string { return "Example:\n\n  handler version" }
+
+// completionCommand prints the lines of kongplete.
+type completionCommand struct {
+	kongplete.InstallCompletions
+}
+
+func (completionCommand) Help() string {
+	return `The lines are those of your login shell.
+
+Example:
+
+  handler completion >> ~/.bashrc`
+}
 
 func (versionCommand) Run(p *process) error {
 	_, err := fmt.Fprintln(p.stdout, version)

@@ -26,6 +26,15 @@ type setupCommand struct {
 	Verbose  bool     `help:"Print what was there already, too."`
 }
 
+func (setupCommand) Help() string {
+	return `Makes what is missing and leaves what is there. Without --load no configuration is
+appended: nothing is copied before you switch tables on.
+
+Example:
+
+  handler setup --load recommended`
+}
+
 var (
 	grantForm  = regexp.MustCompile(`^([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12});([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$`)
 	readerForm = regexp.MustCompile(`^[^\s@;,"'=\\]+@[^\s@;,"'=\\]+\.[^\s@;,"'=\\]+$`)

@@ -15,6 +15,15 @@ type signInCommand struct {
 	Instance string `placeholder:"NAME" help:"Instance to sign in as; default: the one without a name."`
 }
 
+func (signInCommand) Help() string {
+	return `Gets one token as the settings say and prints whose it is, until when and which rights
+it has; a right that is missing is an error.
+
+Example:
+
+  handler signin --instance west`
+}
+
 // Run prints whose token it is and what it allows. A right that is missing is an error.
 func (c signInCommand) Run(p *process) error {
 	cfg, instance, err := config.ReadInstance(p.getenv, c.Instance)
