@@ -86,6 +86,7 @@ func TestFile_SaysWhatDiffers(t *testing.T) {
 		{"a pattern, a skip list, and an exception", "skip: [Mine]\ntables: [{source: 'Min*', active: false}, {source: 'Device?nfo', frequency: 1d}, {source: DeviceInfo, frequency: 2d}]", "", "fits no table"},
 		{"later goes over earlier", "tables: [{source: 'Min?', frequency: 1d}, {source: Mine, frequency: 2d, loadType: snapshot}]", "Mine LoadType=Snapshot Frequency=2d", ""},
 		{"any letter case", "tables: [{source: deviceinfo, frequency: 6h}, {source: DEVICEINFO, retention: 30d}]", "DeviceInfo Frequency=6h Retention=30d", ""},
+		{"a table of no catalogue", "tables: [{source: MINE, frequency: 6h}, {source: mineraw, retention: 30d}]", "Mine Frequency=6h Retention=30d", ""},
 		{"a name of old", "tables: [{source: machineinfo, frequency: 6h}]", "DeviceInfo Frequency=6h", ""},
 		{"a destination", "tables: [{source: DeviceInfoRaw, frequency: 6h}, {source: deviceinforaw, instance: west, frequency: 1h}]", "DeviceInfo Frequency=6h; west/DeviceInfo Frequency=1h", ""},
 		{"new, by other names", "tables: [{source: miscevents}, {source: urlclickeventsRAW}, {source: Machines}]",

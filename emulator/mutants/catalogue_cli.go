@@ -47,7 +47,7 @@ func commandMutants() []mutant {
 		one("file-makes-a-second-row", "another spelling in a file makes a new table of one that stands",
 			"handler/apply.go", "if found := tables.Named(rows, is); len(found) > 0 {", "if found := tables.Named(rows, is); len(found) > len(rows) {", suite{"handler", "^TestFile_"}),
 		one("pattern-means-a-table-twice", "a pattern means a table that stands once more by the catalogue's spelling",
-			"handler/apply.go", "if !slices.ContainsFunc(rows, stands) {", "if rows != nil {", suite{"handler", "^TestFile_"}),
+			"handler/apply.go", "if !slices.ContainsFunc(rows, stands) {", "if !slices.ContainsFunc(rows, stands) || rows != nil {", suite{"handler", "^TestFile_"}),
 		one("file-switches-watermarks", "a file that is applied sets watermarks back",
 			"handler/apply.go", "return change{before: row, after: row.Row}", "after := row.Row; after.LastRefreshedTime = never; return change{before: row, after: after}", suite{"handler", "^TestFile_"}),
 		one("another-apps-database", "a command copies into a database from the storage of another app",
