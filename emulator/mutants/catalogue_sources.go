@@ -57,7 +57,7 @@ func listMutants() []mutant {
 		one("list-cut-page-is-the-end", "a page that the service cut below what was asked for ends the list",
 			"internal/defender/list.go", " || page.Read%roundCap == 0", "", adapter),
 		one("list-wrong-address-is-empty", "a wrong address passes for a list without rows",
-			"internal/defender/list.go", "return named || silent", "return true", adapter),
+			"internal/defender/list.go", "return named || silent", "return named || !silent || true", adapter),
 		one("list-link-that-ran-out-is-the-end", "a list ends where the service has forgotten the page that it named, and the watermark moves on",
 			"internal/defender/list.go", "StatusNotFound && r.linked:", "StatusNotFound && false:", adapter),
 		one("list-of-one-row-twice", "a list that is one row with the time of the call is read twice, into two rows",
