@@ -58,7 +58,7 @@ func TestNarrowing_NeverChangesAnAnswer(t *testing.T) {
 		{"or", "DeviceEvents | where ingestion_time() > " + to + " or ActionType == 'DriverLoad' | project DeviceId, ActionType", false},
 		{"or in brackets", "DeviceEvents | where (ingestion_time() > " + to + " or ActionType == 'DriverLoad') and ingestion_time() > " + from + " | count", false},
 		{"where behind take", "DeviceEvents | take 20 | where ingestion_time() > " + to + " | count", false},
-		{"time of a watermark column", "['DeviceEvents'] | where ['Timestamp'] > " + from + " and ['Timestamp'] <= " + to + " | summarize n = count(), m = max(Timestamp) by DeviceName | top 5 by n desc, DeviceName asc", false},
+		{"time of a watermark column", "['DeviceEvents'] | where ['Timestamp'] > " + from + " and ['Timestamp'] <= " + to + " | summarize n = count(), m = max(Timestamp) by DeviceName | sort by n desc, DeviceName asc | take 5", false},
 		{"union of two tables", "union (DeviceEvents | where ReportId < 3), (DeviceInfo | where ReportId < 3)", false},
 		{"join", "DeviceEvents | where ingestion_time() > " + to + " | summarize n = count() by DeviceId | join kind=inner (DeviceInfo | where OSBuild > 20000 | distinct DeviceId, OSPlatform) on DeviceId | sort by DeviceId asc, OSPlatform asc", false},
 		{"arg_max", "DeviceInfo | summarize arg_max(Timestamp, *) by DeviceId | sort by DeviceId asc | take 3", false},
