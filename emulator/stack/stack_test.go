@@ -95,7 +95,7 @@ func TestConfiguration_IsTheUsers(t *testing.T) {
 	s.tick()
 	s.successes(table, 1)
 
-	latest := "MigrationConfiguration | extend At = ingestion_time() | summarize arg_max(At, *) by SourceTable | project-away At | project SourceTable, DestinationTable, WatermarkColumn, LastRefreshedTime, LastRefreshedTimeInString, LoadType, IsActive, Instance, Frequency, RunId, Generation"
+	latest := "MigrationConfiguration | extend At = ingestion_time() | summarize arg_max(At, *) by SourceTable | project-away At | project SourceTable, DestinationTable, WatermarkColumn, LastRefreshedTime, LastRefreshedTimeInString, LoadType, IsActive, Instance, Frequency, RunId, Generation, Retention"
 	s.command(".set-or-append MigrationConfiguration <| " + latest + " | extend IsActive = false")
 	if status, body := s.http(http.MethodPost, "/api/tables/"+table+"/migrate"); status != http.StatusConflict || !strings.Contains(body, "force=true") {
 		t.Errorf("a table that is switched off: %d %s, want 409 and the way round", status, body)
