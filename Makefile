@@ -44,7 +44,7 @@ lint
 cross
 infra
 kql
-bench SHORT=1
+bench SHORT=1 ONLY=rowpath,memory,quota,plan,coldstart,export
 chaos N=12 SEED=100 HOSTEVERY=0
 witness SHORT=1
 demo SCALE=0.1

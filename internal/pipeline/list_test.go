@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -85,11 +86,7 @@ func TestList_CopiesEachVersionOnce(t *testing.T) {
 }
 
 func TestScenario_Y1_ListShiftsAndNothingEndsWell(t *testing.T) {
-	runs := 36
-	if testing.Short() {
-		runs = 12
-	}
-	for seed := range runs {
+	for seed := range rounds.Of(6, 12, 72) {
 		w := listWorld(uint64(seed), 30, []string{"Full", "Incr", "Snapshot"}[seed%3])
 		w.list.churn, w.chaos, w.kills = 0.5, 0.06, 0.02
 		w.run(8 * time.Hour)

@@ -329,7 +329,7 @@ func TestScenario_X10_NoCallOverTheLimit(t *testing.T) {
 // Any schedule of faults and kills: once things work again the newest export is there
 // whole and once, and no Success was untrue.
 func TestScenario_X11_AnyFaultScheduleOfExports(t *testing.T) {
-	for seed := range uint64(rounds.Of(5, 25, 150)) {
+	for seed := range uint64(rounds.Of(5, 10, 150)) {
 		w := newExportWorld(3000+seed, 2+int(seed%7))
 		w.chaos, w.kills = 0.12*w.rng.Float64(), 0.05*w.rng.Float64()
 		w.exports.silent = seed%5 == 4
