@@ -136,14 +136,17 @@ func viewsOf(configured []plan.Row, seen []seenColumn, o Options) []view {
 		}
 		out = append(out, v)
 	}
-	return slices.Concat(out, sourceViews(configured, o), savedViews(configured, o))
+	return slices.Concat(out, sourceViews(configured, o))
 }
 
-// sourceViews are those of lists and file exports, of which only the configured ones
-// have raw tables.
+// sourceViews are those of lists, file exports and saved queries, of which only the
+// configured ones have raw tables.
 func sourceViews(configured []plan.Row, o Options) (out []view) {
-	for _, s := range schema.Sources() {
+	for _, s := range slices.Concat(schema.Sources(), schema.SavedQueries()) {
 		v := view{table: s.Table(), source: s.Name, prefix: o.ViewPrefix}
+		if s.Kind == schema.Query {
+			v.table.Snapshot = false // unless a row says so
+		}
 		for _, row := range configured {
 			if row.SourceTable == s.Name {
 				v.configure(row, o)
