@@ -48,6 +48,6 @@ func exportMutants() []mutant {
 		one("file-read-as-somebody-else", "an address may have the cluster read as another identity",
 			"internal/adx/ingest.go", " || strings.Contains(signed, \";\") {", " || strings.Contains(signed, \"\\n\") {", suite{"internal/adx", "^TestEnqueue_RefusesAFile"}),
 		one("export-at-the-hunting-address", "exports are asked for where the address of another API points",
-			"handler/app/exports.go", "			d.BaseURL = \"\"\n", "", suite{"handler/app", "^TestRestEndpoint_"}),
+			"handler/app/lists.go", "			d.BaseURL = \"\"\n", "", suite{"handler/app", "^TestRestEndpoint_"}),
 	}
 }

@@ -90,10 +90,8 @@ func (i *instance) wire(cfg config.Config, w wiring, tenant tenantQuota, places 
 	data := w.databases.of(i.Defender.Database)
 	i.ports = w.ports
 	i.ports.Source, i.ports.Quota, i.ports.Stager, i.ports.Ingester, i.ports.Verifier = source, tenant.Quota, data, data, data
-	i.ports.Lists = clients.lists(tenant.lists)
-	if err := i.wireExports(cred, tenant.exports, w.options); err != nil {
-		return err
-	}
+	i.ports.Lists = clients.lists(tenant.buckets)
+	clients.exports(&i.ports, tenant.buckets)
 	i.ports.ControlTables = prefixed{w.ports.ControlTables, i.Defender.TablePrefix}
 	if w.options.Ports != nil {
 		w.options.Ports(&i.ports)
@@ -108,13 +106,12 @@ func (i *instance) wire(cfg config.Config, w wiring, tenant tenantQuota, places 
 // its calls once.
 func tenantOf(i config.Instance) string { return strings.ToLower(i.Defender.TenantID) }
 
-// tenantQuota is the quota of one tenant, how much that is, and what its file exports
-// are counted by.
+// tenantQuota is the quota of one tenant, how much that is, and what its lists and file
+// exports are counted by.
 type tenantQuota struct {
 	*quota.Quota
 	allowance Allowance
-	exports   *quota.Quota
-	lists     map[string]*quota.Quota // by schema.Source.Bucket
+	buckets   map[string]*quota.Quota // by schema.Source.Bucket
 }
 
 // newQuotas makes the quota of each tenant. Instances that name one tenant share
@@ -145,11 +142,9 @@ func newQuotas(cfg config.Config, w wiring) (map[string]tenantQuota, error) {
 			Minute: d.QuotaMinute, Hour: d.QuotaHour, Clock: w.options.Clock.Now, Sleep: w.options.Clock.Sleep,
 		}
 		calls, err := quota.New(limited)
-		lists, listErr := newListQuotas(limited)
-		limited.Bucket, limited.PerMinute, limited.PerHour = exportLimits()
-		exports, exportErr := quota.New(limited)
-		out[tenant] = tenantQuota{calls, NewAllowance(d), exports, lists}
-		errs = append(errs, err, listErr, exportErr)
+		buckets, bucketErr := newBucketQuotas(limited)
+		out[tenant] = tenantQuota{calls, NewAllowance(d), buckets}
+		errs = append(errs, err, bucketErr)
 	}
 	return out, errors.Join(errs...)
 }

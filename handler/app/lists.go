@@ -6,6 +6,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"github.com/defender2adx/defender2adx/internal/address"
+	"github.com/defender2adx/defender2adx/internal/cloud"
 	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/defender"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
@@ -23,8 +25,21 @@ func buckets(kind schema.Kind) (first []schema.Source) {
 	return first
 }
 
+// restEndpoint returns where what is no hunting is asked of an API: as endpoint does, but
+// DEFENDER_BASE_URL and DEFENDER_SCOPE are those of the API that hunts. Only a stand-in
+// on this machine serves both.
+func restEndpoint(d config.Defender, api defender.API) cloud.Endpoint {
+	if d.API != string(api) {
+		if !address.IsLoopbackURL(d.BaseURL) {
+			d.BaseURL = ""
+		}
+		d.Scope = ""
+	}
+	return endpoint(d, api)
+}
+
 // clients are those of the APIs of Defender, whichever of them is hunted by: lists
-// belong to one of them.
+// belong to one of them, file exports to Defender for Endpoint.
 type clients map[defender.API]*defender.Client
 
 func newClients(i config.Instance, cred azcore.TokenCredential, o Options) (clients, error) {
@@ -65,12 +80,22 @@ func (c clients) lists(quotas map[string]*quota.Quota) (out []pipeline.Lists) {
 	return out
 }
 
-// newListQuotas makes the quotas of a tenant's lists, each with the limits that the
-// catalogue has; of is that of hunting, whose share is left to people here, too.
-func newListQuotas(of quota.Config) (map[string]*quota.Quota, error) {
+// exports gives ports the file exports, with their quota.
+func (c clients) exports(ports *pipeline.Ports, quotas map[string]*quota.Quota) {
+	for _, s := range buckets(schema.Files) {
+		if client := c[defender.API(s.API)]; client != nil {
+			ports.Exports, ports.ExportQuota = defender.NewExports(client), quotas[s.Bucket]
+		}
+	}
+}
+
+// newBucketQuotas makes the quotas of what a tenant has beside hunting, each with the
+// limits that the catalogue has; of is that of hunting, whose share is left to people
+// here, too.
+func newBucketQuotas(of quota.Config) (map[string]*quota.Quota, error) {
 	out := map[string]*quota.Quota{}
 	var errs []error
-	for _, s := range buckets(schema.List) {
+	for _, s := range slices.Concat(buckets(schema.List), buckets(schema.Files)) {
 		of.Bucket, of.PerMinute, of.PerHour = s.Bucket, s.PerMinute, s.PerHour
 		calls, err := quota.New(of)
 		out[s.Bucket] = calls

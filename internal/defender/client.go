@@ -254,9 +254,6 @@ func (c *Client) ask(ctx context.Context, q question, w io.Writer, opt rowpath.O
 	if err != nil {
 		return rowpath.Result{}, c.named(err)
 	}
-	if reply.StatusCode != http.StatusUnauthorized {
-		c.tokens.passed(sent)
-	}
 	if reply.StatusCode != http.StatusOK {
 		return rowpath.Result{}, c.named(c.failure(q, c.readRefusal(watch, reply), sent))
 	}
@@ -300,6 +297,9 @@ func (c *Client) send(ctx context.Context, watch *watchdog, request *http.Reques
 	watch.rest()
 	if err != nil {
 		return nil, c.broken(ctx, watch, err)
+	}
+	if reply.StatusCode != http.StatusUnauthorized {
+		c.tokens.passed(sent)
 	}
 	return reply, nil
 }

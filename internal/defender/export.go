@@ -30,16 +30,9 @@ const (
 // concurrent use.
 type Exports struct{ client *Client }
 
-// NewExports returns the exports of the tenant that cfg is for, whatever its API. It
-// makes no call.
-func NewExports(cfg Config) (*Exports, error) {
-	cfg.API = MDE
-	client, err := New(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return &Exports{client}, nil
-}
+// NewExports returns the exports that the client, which must be of Defender for
+// Endpoint, can ask for.
+func NewExports(client *Client) *Exports { return &Exports{client} }
 
 // API names the interface, for the audit row.
 func (e *Exports) API() string { return e.client.API() }
@@ -86,9 +79,6 @@ func (c *Client) get(ctx context.Context, q question, at string, most int64) ([]
 	reply, err := c.send(ctx, watch, request, sent)
 	if err != nil {
 		return nil, c.named(err)
-	}
-	if reply.StatusCode != http.StatusUnauthorized {
-		c.tokens.passed(sent)
 	}
 	if reply.StatusCode != http.StatusOK {
 		return nil, c.named(c.failure(q, c.readRefusal(watch, reply), sent))

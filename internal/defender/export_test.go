@@ -3,7 +3,6 @@ package defender_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,15 +23,9 @@ const mdeScope = "https://api.securitycenter.microsoft.com/.default"
 
 func startExports(t *testing.T, token string, script ...http.HandlerFunc) (*defender.Exports, *service, *credential) {
 	t.Helper()
-	s := &service{script: script}
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	cred := &credential{token: token}
-	e, err := defender.NewExports(defender.Config{BaseURL: server.URL + "/", Scope: mdeScope, Credential: cred, Transport: server.Client().Transport, Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e, s, cred
+	client, s, cred := start(t, func(c *defender.Config) { c.API, c.Scope, c.BaseURL = defender.MDE, mdeScope, c.BaseURL+"/" }, script...)
+	cred.token = token
+	return defender.NewExports(client), s, cred
 }
 
 const twoFiles = `{"exportFiles":["https://a.blob.example/c/2021-01-11/1101/part-0.c000.json.gz?sv=1&sig=S3CRET","https://a.blob.example/c/2021-01-11/1101/part-1.c000.json.gz?sv=1&sig=S3CRET"],"generatedTime":%q}`

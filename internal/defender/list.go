@@ -204,9 +204,6 @@ func (r *listRead) page(ctx context.Context, at *url.URL, w io.Writer) (rowpath.
 	if err != nil {
 		return rowpath.Result{}, c.named(err)
 	}
-	if reply.StatusCode != http.StatusUnauthorized {
-		c.tokens.passed(sent)
-	}
 	if r.out.Now.IsZero() {
 		r.out.Now, _ = http.ParseTime(reply.Header.Get("Date")) // of an empty list, too
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/defender"
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 func TestRestEndpoint_IsThatOfItsOwnAPI(t *testing.T) {
@@ -28,8 +29,8 @@ func TestRestEndpoint_IsThatOfItsOwnAPI(t *testing.T) {
 	}
 }
 
-func TestExportLimits_AreThoseOfTheService(t *testing.T) {
-	if bucket, minute, hour := exportLimits(); bucket != "files" || minute != 5 || hour != 20 {
-		t.Errorf("got %s, %d a minute, %d an hour", bucket, minute, hour)
+func TestBuckets_ExportsHaveTheLimitsOfTheService(t *testing.T) {
+	if got := buckets(schema.Files); len(got) != 1 || got[0].Bucket != "files" || got[0].PerMinute != 5 || got[0].PerHour != 20 {
+		t.Errorf("got %+v", got)
 	}
 }
