@@ -21,7 +21,7 @@ func parsed(t *testing.T, folder string, tests bool) (*token.FileSet, map[string
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && d.Name() == "node_modules" {
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == "build" || d.Name() == ".git") {
 			return filepath.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") != tests {
@@ -134,21 +134,19 @@ func nameOf(e ast.Expr) string {
 }
 
 // testGrammar: what is tested, the id of a scenario or more of it, and what holds.
-var testGrammar = regexp.MustCompile(`^(Test|Benchmark)[A-Z][A-Za-z0-9]*(_[A-Z][A-Za-z0-9]*)+$`)
+var testGrammar = regexp.MustCompile(`^(Test|Benchmark|Fuzz)[A-Z][A-Za-z0-9]*(_[A-Z][A-Za-z0-9]*)+$`)
 
 func TestNames_HaveOneGrammar(t *testing.T) {
-	for _, folder := range []string{"pipeline", "plan", "adx", "defender", "../emulator"} {
-		set, files := parsed(t, folder, true)
-		for _, f := range files {
-			for _, d := range f.Decls {
-				fn, ok := d.(*ast.FuncDecl)
-				if !ok || fn.Recv != nil || fn.Name.Name == "TestMain" {
-					continue
-				}
-				name := fn.Name.Name
-				if (strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Benchmark")) && !testGrammar.MatchString(name) {
-					t.Errorf("%v: %s; want TestSubject_WhatHolds", set.Position(fn.Pos()), name)
-				}
+	tested := regexp.MustCompile(`^(Test|Benchmark|Fuzz)`)
+	set, files := parsed(t, "..", true)
+	for _, f := range files {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Recv != nil || fn.Name.Name == "TestMain" {
+				continue
+			}
+			if name := fn.Name.Name; tested.MatchString(name) && !testGrammar.MatchString(name) {
+				t.Errorf("%v: %s; want TestSubject_WhatHolds", set.Position(fn.Pos()), name)
 			}
 		}
 	}

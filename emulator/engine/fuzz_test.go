@@ -19,9 +19,9 @@ func (c *fuelContext) Err() error {
 	return nil
 }
 
-// FuzzRun feeds texts to the whole evaluator: they are answered or refused, never
-// more.
-func FuzzRun(f *testing.F) {
+// FuzzRun_AnswersOrRefuses feeds texts to the whole evaluator: they are answered or
+// refused, never more.
+func FuzzRun_AnswersOrRefuses(f *testing.F) {
 	for _, s := range semantics {
 		f.Add("print " + s.expr)
 	}
@@ -64,7 +64,7 @@ func FuzzRun(f *testing.F) {
 	})
 }
 
-func FuzzParseJSON(f *testing.F) {
+func FuzzParseJSON_ReadsItsOwnText(f *testing.F) {
 	for _, s := range []string{`{"a":[1,2.5,-3e2,"x\u00e9\ud83d\ude00\n",true,null]}`, `[`, `"\ud800"`, `12345678901234567890`, `{"a":1,"a":2}`} {
 		f.Add([]byte(s))
 	}

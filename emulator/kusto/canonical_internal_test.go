@@ -41,8 +41,8 @@ func TestCanonical_WritesAsTheServiceDoes(t *testing.T) {
 	}
 }
 
-// FuzzCanonical holds the copier against the parser.
-func FuzzCanonical(f *testing.F) {
+// FuzzCanonical_AgreesWithTheParser holds the copier against the parser.
+func FuzzCanonical_AgreesWithTheParser(f *testing.F) {
 	for _, seed := range []string{`{"a":1,"b":[1.5,"x\n"],"a":2}`, `[-0,1e400,"\ud800"]`, "\"\xff\"", ` {"":{}} `, "123456789012345678901"} {
 		f.Add([]byte(seed))
 	}

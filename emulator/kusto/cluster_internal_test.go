@@ -88,8 +88,8 @@ func TestTokenKey_TrustsOnlyItsOwn(t *testing.T) {
 	}
 }
 
-// FuzzExecute looks for commands that panic or never end.
-func FuzzExecute(f *testing.F) {
+// FuzzExecute_AnswersOrRefuses looks for commands that panic or never end.
+func FuzzExecute_AnswersOrRefuses(f *testing.F) {
 	for _, seed := range []string{
 		".show tables | count", ".show database principals", ".get ingestion resources", ".create-merge table ['a b'] (A:string, B:dynamic) with (folder='x')", ".show table T extents where tags has 'x'",
 		".create-or-alter function F(a:long=1, T:(x:string)) { T | where x == a }", ".set-or-append T with (tags='[\"a\"]') <| print 1",

@@ -53,6 +53,6 @@ func adxMutants() []mutant {
 			"internal/adx/grant.go", "		{\"ingestors\", principal,", "		{\"users\", principal,", adxTests("^TestSetup_GrantsWhatTheAppNeeds$")),
 		one("large-body-not-read", "a body too large is answered before the host has written it",
 			"internal/host/runner.go", "io.LimitReader(req.Body, maxDiscarded)", "io.LimitReader(req.Body, 0)",
-			suite{"internal/host", "^TestRunner_Forwarded_boundsTheBody$"}),
+			suite{"internal/host", "^TestRunner_Forwarded_BoundsTheBody$"}),
 	}
 }

@@ -14,7 +14,7 @@ func storedMutants() []mutant {
 		one("list-for-an-older-program", "an older program asks for a list as if it were a hunting table",
 			"internal/plan/ledger.go", " || l.Table.Kind() != schema.Hunting {", " || l.Table.Kind() == schema.Query {", suite{"internal/plan", "^TestStoredFormat_"}),
 		one("short-name-in-state", "a list's state stands under another name than its messages and routes have",
-			"internal/state/name.go", "blobstore.Escape(key.Short().Source) + suffix", "blobstore.Escape(key.Source) + suffix", suite{"internal/state", "^TestStateName$"}),
+			"internal/state/name.go", "blobstore.Escape(key.Short().Source) + suffix", "blobstore.Escape(key.Source) + suffix", suite{"internal/state", "^TestStateName_SaysInstanceAndSource$"}),
 		one("columns-for-an-older-program", "an older program takes up a state with rows of changed columns, which it cannot deliver",
 			"internal/plan/tablestate.go", " || schemaRow || ", "|| schemaRow && s.Format < 0 || ",
 			suite{"internal/plan", "^TestStoredFormat_SchemaRows"}),
@@ -40,6 +40,6 @@ func storedMutants() []mutant {
 		one("unknown-member-refused", "a wake-up of a newer program is refused for good",
 			wakeUpFile, "		object[key] = value\n", "		object[key] = value\n		if !strings.Contains(\"instance table trigger again putOff failures\", key) {\n			return nil, errors.New(\"unknown member\")\n		}\n", suite{"internal/queue", "^TestParseWakeUp_ObeysOnes"}),
 		one("repeated-member-obeyed", "the last of a wake-up's repeated members counts",
-			wakeUpFile, "object[key]; repeated {", "object[key]; repeated && key == \"\" {", suite{"internal/queue", "^TestParseWakeUp_refuses$"}),
+			wakeUpFile, "object[key]; repeated {", "object[key]; repeated && key == \"\" {", suite{"internal/queue", "^TestParseWakeUp_Refuses$"}),
 	}
 }

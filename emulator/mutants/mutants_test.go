@@ -1,8 +1,10 @@
 package mutants
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,18 +23,56 @@ func TestCatalogue_FitsTheCode(t *testing.T) {
 			t.Errorf("%q: want a name of its own, a bug and an edit", m.name)
 		}
 		names[m.name] = true
-		if _, err := regexp.Compile(m.tests.run); err != nil {
-			t.Errorf("%s: %v", m.name, err)
+		for _, one := range alternatives(m.tests.run) {
+			want, err := regexp.Compile(one)
+			if err != nil {
+				t.Errorf("%s: %v", m.name, err)
+			} else if !slices.ContainsFunc(testsIn(t, m.tests.pkg), want.MatchString) {
+				t.Errorf("%s: %s has no test %s", m.name, m.tests.pkg, one)
+			}
 		}
 		for _, e := range m.edits {
 			if strings.HasSuffix(e.file, "_test.go") {
 				t.Errorf("%s changes the test %s", m.name, e.file)
 			}
 		}
-		if found, _ := filepath.Glob(filepath.Join(moduleRoot, m.tests.pkg, "*_test.go")); len(found) == 0 {
-			t.Errorf("%s: no tests in %s", m.name, m.tests.pkg)
+	}
+}
+
+// alternatives returns what `go test -run` holds against the names of tests, less what it
+// holds against those of their cases; an expression with groups as a whole.
+func alternatives(run string) []string {
+	all := strings.Split(run, "|")
+	if strings.Contains(run, "(") {
+		all = []string{run}
+	}
+	for i, one := range all {
+		all[i], _, _ = strings.Cut(one, "/")
+	}
+	return all
+}
+
+var (
+	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
+	testsOf  = map[string][]string{}
+)
+
+// testsIn returns the names of a package's tests.
+func testsIn(t *testing.T, pkg string) []string {
+	if names, ok := testsOf[pkg]; ok {
+		return names
+	}
+	files, _ := filepath.Glob(filepath.Join(moduleRoot, pkg, "*_test.go"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range testFunc.FindAllSubmatch(text, -1) {
+			testsOf[pkg] = append(testsOf[pkg], string(found[1]))
 		}
 	}
+	return testsOf[pkg]
 }
 
 func TestApply_RefusesTextThatIsNotThereOnce(t *testing.T) {

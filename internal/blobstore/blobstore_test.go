@@ -22,7 +22,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
-func TestEscape(t *testing.T) {
+func TestEscape_KeepsNamesApart(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"", ""}, {"DeviceInfo_2-x", "DeviceInfo_2-x"}, {"a/b", "a%2Fb"}, {"..", "%2E%2E"}, {"ü %", "%C3%BC%20%25"},
 	}

@@ -54,7 +54,7 @@ func ask(ctx context.Context, c *tokenCache, claims string) (string, error) {
 	return t.Token, err
 }
 
-func TestCache_oneRequestPerLifeOfAToken(t *testing.T) {
+func TestCache_OneRequestPerLifeOfAToken(t *testing.T) {
 	tests := []struct{ life, fresh, refresh time.Duration }{
 		{time.Hour, 55*time.Minute - time.Second, 55 * time.Minute},
 		{24 * time.Hour, 24*time.Hour - 5*time.Minute - time.Second, 24*time.Hour - 5*time.Minute},
@@ -91,7 +91,7 @@ func TestCache_oneRequestPerLifeOfAToken(t *testing.T) {
 	}
 }
 
-func TestCache_aCallerThatGivesUpDoesNotFailTheOthers(t *testing.T) {
+func TestCache_ACallerThatGivesUpDoesNotFailTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: time.Hour, delay: 10 * time.Second}
 		c := newCache(m, time.Now)
@@ -119,7 +119,7 @@ func TestCache_aCallerThatGivesUpDoesNotFailTheOthers(t *testing.T) {
 	})
 }
 
-func TestCache_aRequestThatHangsEnds(t *testing.T) {
+func TestCache_ARequestThatHangsEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(&mint{life: time.Hour, delay: 24 * time.Hour}, time.Now)
 		start := time.Now()
@@ -132,7 +132,7 @@ func TestCache_aRequestThatHangsEnds(t *testing.T) {
 	})
 }
 
-func TestCache_failedReplacementKeepsAGoodToken(t *testing.T) {
+func TestCache_FailedReplacementKeepsAGoodToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: time.Hour}
 		c := newCache(m, time.Now)
@@ -161,7 +161,7 @@ func TestCache_failedReplacementKeepsAGoodToken(t *testing.T) {
 	})
 }
 
-func TestCache_aFailureIsNotKept(t *testing.T) {
+func TestCache_AFailureIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: time.Hour, err: errors.New("down")}
 		c := newCache(m, time.Now)
@@ -175,7 +175,7 @@ func TestCache_aFailureIsNotKept(t *testing.T) {
 	})
 }
 
-func TestCache_claimsReplaceTheToken(t *testing.T) {
+func TestCache_ClaimsReplaceTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mint{life: time.Hour}
 		c := newCache(m, time.Now)
@@ -191,7 +191,7 @@ func TestCache_claimsReplaceTheToken(t *testing.T) {
 	})
 }
 
-func TestCache_keepsAudiencesApart(t *testing.T) {
+func TestCache_KeepsAudiencesApart(t *testing.T) {
 	m := &mint{life: time.Hour}
 	c := newCache(m, time.Now)
 	for i, o := range []policy.TokenRequestOptions{

@@ -18,7 +18,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
-func TestNew_namesEveryProblem(t *testing.T) {
+func TestNew_NamesEveryProblem(t *testing.T) {
 	named := secret.Ref{Name: "defender"}
 	tests := []struct {
 		name string
@@ -61,7 +61,7 @@ func TestNew_namesEveryProblem(t *testing.T) {
 
 // The SDK keeps managed-identity tokens per process and resource, hence a
 // resource of its own for each case and repetition.
-func TestManagedIdentity(t *testing.T) {
+func TestManagedIdentity_SignsInOrSaysWhatToDo(t *testing.T) {
 	tests := []struct {
 		name, clientID string
 		status         int
@@ -134,7 +134,7 @@ func fakeAzureCLI(t *testing.T, script string) {
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-func TestAzureCLI_isAskedOncePerAudience(t *testing.T) {
+func TestAzureCLI_IsAskedOncePerAudience(t *testing.T) {
 	calls := filepath.Join(t.TempDir(), "calls")
 	fakeAzureCLI(t, `echo "$@" >> `+calls+`
 echo '{"accessToken":"cli","expires_on":`+fmt.Sprint(time.Now().Add(time.Hour).Unix())+`}'`)
@@ -157,7 +157,7 @@ echo '{"accessToken":"cli","expires_on":`+fmt.Sprint(time.Now().Add(time.Hour).U
 	}
 }
 
-func TestAzureCLI_withoutSignInSaysWhatToDo(t *testing.T) {
+func TestAzureCLI_WithoutSignInSaysWhatToDo(t *testing.T) {
 	fakeAzureCLI(t, `echo "ERROR: Please run 'az login' to setup account." >&2; exit 1`)
 	cred, err := New(Config{Kind: KindAzureCLI})
 	if err != nil {

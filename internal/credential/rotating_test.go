@@ -15,7 +15,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
 
-func TestSecretCredential_readsTheVaultOnceForAllAudiences(t *testing.T) {
+func TestSecretCredential_ReadsTheVaultOnceForAllAudiences(t *testing.T) {
 	w := newWorld(t, "s1", "s1")
 	var callers sync.WaitGroup
 	for range 8 {
@@ -34,7 +34,7 @@ func TestSecretCredential_readsTheVaultOnceForAllAudiences(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_takesUpARotatedSecret(t *testing.T) {
+func TestSecretCredential_TakesUpARotatedSecret(t *testing.T) {
 	w := newWorld(t, "s1", "s1")
 	w.entra.life = 4 * time.Minute // short enough for the SDK's own cache to let go
 	if got, err := w.token(t, graph); err != nil || got != "token-1" {
@@ -51,7 +51,7 @@ func TestSecretCredential_takesUpARotatedSecret(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_callersForSeveralAudiencesShareARotation(t *testing.T) {
+func TestSecretCredential_CallersForSeveralAudiencesShareARotation(t *testing.T) {
 	w := newWorld(t, "s1", "s1")
 	w.entra.life = 4 * time.Minute
 	for _, scope := range []string{graph, kusto} {
@@ -76,7 +76,7 @@ func TestSecretCredential_callersForSeveralAudiencesShareARotation(t *testing.T)
 	}
 }
 
-func TestSecretCredential_aWrongSecretIsAskedForOnceAMinute(t *testing.T) {
+func TestSecretCredential_AWrongSecretIsAskedForOnceAMinute(t *testing.T) {
 	w := newWorld(t, "wrong", "right")
 	for range 3 {
 		_, err := w.token(t, graph)
@@ -101,7 +101,7 @@ func TestSecretCredential_aWrongSecretIsAskedForOnceAMinute(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_doesNotTryTheSameSecretTwiceInOneCall(t *testing.T) {
+func TestSecretCredential_DoesNotTryTheSameSecretTwiceInOneCall(t *testing.T) {
 	w := newWorld(t, "s1", "s1")
 	w.entra.life = 4 * time.Minute
 	if _, err := w.token(t, graph); err != nil {
@@ -118,7 +118,7 @@ func TestSecretCredential_doesNotTryTheSameSecretTwiceInOneCall(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_namesCauseAndRemedy(t *testing.T) {
+func TestSecretCredential_NamesCauseAndRemedy(t *testing.T) {
 	entraAnswers := func(status int, code string, number int) func(*world) {
 		return func(w *world) {
 			w.entra.refuse = func(rw http.ResponseWriter) bool { entraError(rw, status, code, number); return true }
@@ -183,7 +183,7 @@ func TestSecretCredential_namesCauseAndRemedy(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_aVaultThatRefusesIsAskedOnceAMinute(t *testing.T) {
+func TestSecretCredential_AVaultThatRefusesIsAskedOnceAMinute(t *testing.T) {
 	w := newWorld(t, "s1", "s1")
 	w.vault.refuse = func(rw http.ResponseWriter) bool { vaultError(rw, 403, "Forbidden", ""); return true }
 	for _, want := range []int{1, 1, 2} {
@@ -202,7 +202,7 @@ func TestSecretCredential_aVaultThatRefusesIsAskedOnceAMinute(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_aBusyVaultIsAskedAgainAtOnce(t *testing.T) {
+func TestSecretCredential_ABusyVaultIsAskedAgainAtOnce(t *testing.T) {
 	w := newWorld(t, "s1", "s1")
 	w.vault.refuse = func(rw http.ResponseWriter) bool { vaultError(rw, 503, "Unavailable", ""); return true }
 	if _, err := w.token(t, graph); fault.KindOf(err) != fault.Retry {
@@ -214,7 +214,7 @@ func TestSecretCredential_aBusyVaultIsAskedAgainAtOnce(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_unreachableServices(t *testing.T) {
+func TestSecretCredential_UnreachableServices(t *testing.T) {
 	tests := []struct {
 		name string
 		url  func(*Config) *string
@@ -234,7 +234,7 @@ func TestSecretCredential_unreachableServices(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_keepsTheKindOfTheVaultsCredential(t *testing.T) {
+func TestSecretCredential_KeepsTheKindOfTheVaultsCredential(t *testing.T) {
 	for _, kind := range []fault.Kind{fault.Retry, fault.Permanent} {
 		w := newWorld(t, "s1", "s1", func(c *Config) {
 			c.VaultCredential = tokenFunc(func(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -248,7 +248,7 @@ func TestSecretCredential_keepsTheKindOfTheVaultsCredential(t *testing.T) {
 	}
 }
 
-func TestSecretCredential_trustsNoForeignChallengeUnlessOnThisMachine(t *testing.T) {
+func TestSecretCredential_TrustsNoForeignChallengeUnlessOnThisMachine(t *testing.T) {
 	w := newWorld(t, "s1", "s1", func(c *Config) { c.Loopback = false })
 	_, err := w.token(t, graph)
 	if fault.KindOf(err) != fault.Permanent || !strings.Contains(err.Error(), "doesn't match") {
@@ -259,7 +259,7 @@ func TestSecretCredential_trustsNoForeignChallengeUnlessOnThisMachine(t *testing
 	}
 }
 
-func TestSecretCredential_forgetsARefusedToken(t *testing.T) {
+func TestSecretCredential_ForgetsARefusedToken(t *testing.T) {
 	w := newWorld(t, "s1", "s1")
 	if got, err := w.token(t, graph); err != nil || got != "token-1" {
 		t.Fatalf("first token: %q, %v", got, err)

@@ -51,7 +51,7 @@ func TestRetryAt_ReadsHeaderAndMessage(t *testing.T) {
 	}
 }
 
-func FuzzRetryAt(f *testing.F) {
+func FuzzRetryAt_StaysWithinADay(f *testing.F) {
 	f.Add("10", "in 00:12:34")
 	f.Add("Sun, 01 Mar 2026 10:09:00 GMT", "again in 8 seconds")
 	f.Add("NaN", "1500 per 99:99:99")

@@ -9,7 +9,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
 
-func TestKindOf(t *testing.T) {
+func TestKindOf_FindsTheKindInTheChain(t *testing.T) {
 	cause := errors.New("cause")
 	until := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 	tests := []struct {
@@ -34,7 +34,7 @@ func TestKindOf(t *testing.T) {
 	}
 }
 
-func TestUntil(t *testing.T) {
+func TestUntil_TellsAWaitInUTC(t *testing.T) {
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.FixedZone("", 3600))
 	err := fmt.Errorf("count: %w", fault.WaitUntil(at, errors.New("429")))
 	got, ok := fault.Until(err)

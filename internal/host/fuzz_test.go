@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzDecode feeds every decoder arbitrary bodies: none may panic, and what one
-// accepts is JSON that holds the binding.
-func FuzzDecode(f *testing.F) {
+// FuzzDecode_AnswersOrRefuses feeds every decoder arbitrary bodies: none may panic, and
+// what one accepts is JSON that holds the binding.
+func FuzzDecode_AnswersOrRefuses(f *testing.F) {
 	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
 	if err != nil || len(files) == 0 {
 		f.Fatalf("samples: %v, %v", files, err)
@@ -33,9 +33,9 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzDecodeQueue_text checks that a message's text survives the host's double
-// encoding whatever it holds.
-func FuzzDecodeQueue_text(f *testing.F) {
+// FuzzDecodeQueue_TextSurvives checks that a message's text survives the host's
+// double encoding whatever it holds.
+func FuzzDecodeQueue_TextSurvives(f *testing.F) {
 	for _, text := range []string{"", "hello", `"hello"`, `{"a":[1,"\u00e9"]}`, `"\"x\""`, "a\nb\\", "😀"} {
 		f.Add(text)
 	}

@@ -52,7 +52,7 @@ func checkDocument(t *testing.T, w *httptest.ResponseRecorder, status int, logs 
 	}
 }
 
-func TestRunner_Envelope_answersByOutcome(t *testing.T) {
+func TestRunner_Envelope_AnswersByOutcome(t *testing.T) {
 	tests := []struct {
 		name  string
 		reply Reply
@@ -80,7 +80,7 @@ func TestRunner_Envelope_answersByOutcome(t *testing.T) {
 	}
 }
 
-func TestRunner_Envelope_refusesOthersThanTheHost(t *testing.T) {
+func TestRunner_Envelope_RefusesOthersThanTheHost(t *testing.T) {
 	tests := []struct {
 		name, method, id string
 		want             int
@@ -106,7 +106,7 @@ func TestRunner_Envelope_refusesOthersThanTheHost(t *testing.T) {
 	}
 }
 
-func TestRunner_Envelope_boundsTheBody(t *testing.T) {
+func TestRunner_Envelope_BoundsTheBody(t *testing.T) {
 	for size, want := range map[int]int{100: 200, 101: 500} {
 		runner, _ := newTestRunner(Limits{BodyBytes: 100})
 		w := httptest.NewRecorder()
@@ -116,7 +116,7 @@ func TestRunner_Envelope_boundsTheBody(t *testing.T) {
 	}
 }
 
-func TestRunner_Envelope_answersAfterAPanicAndTellsNoContent(t *testing.T) {
+func TestRunner_Envelope_AnswersAfterAPanicAndTellsNoContent(t *testing.T) {
 	tests := []struct {
 		name string
 		f    func()
@@ -145,7 +145,7 @@ func TestRunner_Envelope_answersAfterAPanicAndTellsNoContent(t *testing.T) {
 	}
 }
 
-func TestRunner_Envelope_endsTheContextBeforeTheAnswerIsDue(t *testing.T) {
+func TestRunner_Envelope_EndsTheContextBeforeTheAnswerIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runner, _ := newTestRunner(Limits{AnswerWithin: 25 * time.Minute, Grace: 10 * time.Second})
 		start := time.Now()
@@ -161,7 +161,7 @@ func TestRunner_Envelope_endsTheContextBeforeTheAnswerIsDue(t *testing.T) {
 	})
 }
 
-func TestRunner_Envelope_answersForWorkThatHangs(t *testing.T) {
+func TestRunner_Envelope_AnswersForWorkThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runner, log := newTestRunner(Limits{AnswerWithin: 25 * time.Minute, Grace: 10 * time.Second})
 		release := make(chan struct{})
@@ -182,7 +182,7 @@ func TestRunner_Envelope_answersForWorkThatHangs(t *testing.T) {
 	})
 }
 
-func TestRunner_Envelope_answersForABodyThatNeverEnds(t *testing.T) {
+func TestRunner_Envelope_AnswersForABodyThatNeverEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runner, _ := newTestRunner(Limits{AnswerWithin: time.Minute, Grace: time.Second})
 		reader, writer := io.Pipe()
@@ -195,7 +195,7 @@ func TestRunner_Envelope_answersForABodyThatNeverEnds(t *testing.T) {
 	})
 }
 
-func TestRunner_Envelope_answersAGraceAfterItsContextIsCancelled(t *testing.T) {
+func TestRunner_Envelope_AnswersAGraceAfterItsContextIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		runner, _ := newTestRunner(Limits{AnswerWithin: 25 * time.Minute, Grace: 10 * time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // as when the process drains
@@ -215,7 +215,7 @@ func TestRunner_Envelope_answersAGraceAfterItsContextIsCancelled(t *testing.T) {
 	})
 }
 
-func TestRunner_loggerNamesFunctionAndInvocation(t *testing.T) {
+func TestRunner_LoggerNamesFunctionAndInvocation(t *testing.T) {
 	runner, log := newTestRunner(Limits{})
 	var id string
 	runner.Envelope("migrate", func(ctx context.Context, _ Invocation) Reply {
@@ -232,7 +232,7 @@ func TestRunner_loggerNamesFunctionAndInvocation(t *testing.T) {
 	}
 }
 
-func TestLogger_isSilentOutsideOfAnInvocation(t *testing.T) {
+func TestLogger_IsSilentOutsideOfAnInvocation(t *testing.T) {
 	if Logger(t.Context()).Enabled(t.Context(), slog.LevelError) {
 		t.Error("a logger without an invocation writes somewhere")
 	}
@@ -241,7 +241,7 @@ func TestLogger_isSilentOutsideOfAnInvocation(t *testing.T) {
 	}
 }
 
-func TestRunner_Forwarded_passesTheResponseOn(t *testing.T) {
+func TestRunner_Forwarded_PassesTheResponseOn(t *testing.T) {
 	runner, _ := newTestRunner(Limits{})
 	w := httptest.NewRecorder()
 	runner.Forwarded("status", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -254,7 +254,7 @@ func TestRunner_Forwarded_passesTheResponseOn(t *testing.T) {
 	}
 }
 
-func TestRunner_Forwarded_answersJSONForBrokenAndHangingWork(t *testing.T) {
+func TestRunner_Forwarded_AnswersJSONForBrokenAndHangingWork(t *testing.T) {
 	release := make(chan struct{})
 	tests := []struct {
 		name string
@@ -295,7 +295,7 @@ func TestRunner_Forwarded_answersJSONForBrokenAndHangingWork(t *testing.T) {
 
 // The host writes all of a body before it reads an answer: one that is too large is
 // read to its end and refused in JSON, and the connection stays usable.
-func TestRunner_Forwarded_boundsTheBody(t *testing.T) {
+func TestRunner_Forwarded_BoundsTheBody(t *testing.T) {
 	runner, _ := newTestRunner(Limits{})
 	served := 0
 	server := httptest.NewServer(runner.Forwarded("tables", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

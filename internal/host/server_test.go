@@ -36,7 +36,7 @@ func env(port string) func(string) string {
 	}
 }
 
-func TestListen_refusesABadPortInTheOperatorsWords(t *testing.T) {
+func TestListen_RefusesABadPortInTheOperatorsWords(t *testing.T) {
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func start(t *testing.T, s *Server) started {
 	return started{url: "http://" + l.Addr().String(), stop: stop, done: done, l: l}
 }
 
-func TestServer_answersThePingWhateverTheHandlerDoes(t *testing.T) {
+func TestServer_AnswersThePingWhateverTheHandlerDoes(t *testing.T) {
 	s := start(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" && r.Method == http.MethodGet {
 			t.Error("the ping reached the handler")
@@ -108,7 +108,7 @@ func TestServer_answersThePingWhateverTheHandlerDoes(t *testing.T) {
 	}
 }
 
-func TestServer_lostListenerIsAnError(t *testing.T) {
+func TestServer_LostListenerIsAnError(t *testing.T) {
 	s := start(t, &Server{Handler: http.NotFoundHandler()})
 	s.l.Close()
 	if err := <-s.done; err == nil || !errors.Is(err, net.ErrClosed) {
@@ -159,7 +159,7 @@ func post(url string) chan int {
 	return status
 }
 
-func TestServer_letsRunningWorkEndOnASignal(t *testing.T) {
+func TestServer_LetsRunningWorkEndOnASignal(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows cannot send SIGTERM to a process")
 	}
@@ -191,7 +191,7 @@ func TestServer_letsRunningWorkEndOnASignal(t *testing.T) {
 	}
 }
 
-func TestServer_cancelsWorkThatOutlastsTheGrace(t *testing.T) {
+func TestServer_CancelsWorkThatOutlastsTheGrace(t *testing.T) {
 	work := newBlocking(false)
 	s := start(t, &Server{Handler: work, DrainGrace: time.Millisecond, CancelGrace: time.Minute})
 	status := post(s.url)
@@ -205,7 +205,7 @@ func TestServer_cancelsWorkThatOutlastsTheGrace(t *testing.T) {
 	}
 }
 
-func TestServer_stopsInSpiteOfWorkThatHangs(t *testing.T) {
+func TestServer_StopsInSpiteOfWorkThatHangs(t *testing.T) {
 	work := newBlocking(true)
 	defer close(work.release)
 	s := start(t, &Server{Handler: work, DrainGrace: time.Millisecond, CancelGrace: time.Millisecond})

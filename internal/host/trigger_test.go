@@ -20,7 +20,7 @@ func sample(t testing.TB, name string) []byte {
 	return body
 }
 
-func TestDecodeQueue(t *testing.T) {
+func TestDecodeQueue_ReadsWhatTheHostSends(t *testing.T) {
 	ten := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	never := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	tests := []struct {
@@ -50,7 +50,7 @@ func TestDecodeQueue(t *testing.T) {
 	}
 }
 
-func TestDecodeQueue_textIsFreedOfOneExtraLevelOnly(t *testing.T) {
+func TestDecodeQueue_TextIsFreedOfOneExtraLevelOnly(t *testing.T) {
 	tests := []struct{ name, value, want string }{
 		{"text, encoded twice", `"\"hello\""`, "hello"},
 		{"text, encoded once", `"hello"`, "hello"},
@@ -79,7 +79,7 @@ func TestDecodeQueue_textIsFreedOfOneExtraLevelOnly(t *testing.T) {
 	}
 }
 
-func TestDecodeQueue_readsDequeueCountInEveryForm(t *testing.T) {
+func TestDecodeQueue_ReadsDequeueCountInEveryForm(t *testing.T) {
 	for value, want := range map[string]int{
 		`3`: 3, `"3"`: 3, `"\"3\""`: 3, `" 3 "`: 3,
 		`null`: 0, `"null"`: 0, `"x"`: 0, `{}`: 0, `3.5`: 0, `99999999999999999999`: 0,
@@ -95,7 +95,7 @@ func TestDecodeQueue_readsDequeueCountInEveryForm(t *testing.T) {
 	}
 }
 
-func TestDecodeQueue_metadataInAnOddShapeDoesNotFail(t *testing.T) {
+func TestDecodeQueue_MetadataInAnOddShapeDoesNotFail(t *testing.T) {
 	for _, metadata := range []string{`null`, `"text"`, `[1]`, `7`, `{"InsertionTime":{}}`} {
 		got, err := DecodeQueue([]byte(`{"Data":{"wake":"x"},"Metadata":`+metadata+`}`), "wake")
 		if err != nil || got.Text != "x" {
@@ -104,7 +104,7 @@ func TestDecodeQueue_metadataInAnOddShapeDoesNotFail(t *testing.T) {
 	}
 }
 
-func TestDecode_refusesWithoutQuotingTheBody(t *testing.T) {
+func TestDecode_RefusesWithoutQuotingTheBody(t *testing.T) {
 	const content = "confidential"
 	tests := []struct{ name, body, want string }{
 		{"nothing", ``, "not JSON at byte 0"},
@@ -128,7 +128,7 @@ func TestDecode_refusesWithoutQuotingTheBody(t *testing.T) {
 	}
 }
 
-func TestDecodeTimer(t *testing.T) {
+func TestDecodeTimer_ReadsWhatTheHostSends(t *testing.T) {
 	ten := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	updated := time.Date(2026, 3, 2, 9, 55, 0, 3100000, time.UTC)
 	tests := []struct {
@@ -152,7 +152,7 @@ func TestDecodeTimer(t *testing.T) {
 	}
 }
 
-func TestDecodeTimer_acceptsNullAndTextForms(t *testing.T) {
+func TestDecodeTimer_AcceptsNullAndTextForms(t *testing.T) {
 	for value, want := range map[string]Timer{
 		`null`:                                  {},
 		`"null"`:                                {},

@@ -51,7 +51,7 @@ func unquote(t *testing.T, literal string, mark byte) string {
 	return b.String()
 }
 
-func FuzzString(f *testing.F) {
+func FuzzString_ReadsBack(f *testing.F) {
 	for _, s := range []string{"", "a", `C:\temp "x" 'y'`, "a\r\nb\x00", "😀", "a\xffb", "'] | take 1 //", "\u2028"} {
 		f.Add(s)
 	}

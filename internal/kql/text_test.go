@@ -7,7 +7,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/kql"
 )
 
-func TestString(t *testing.T) {
+func TestString_IsALiteral(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"plain", "abc", `"abc"`},
 		{"quotes and backslashes", `C:\temp "x" 'y'`, `"C:\\temp \"x\" 'y'"`},
@@ -25,7 +25,7 @@ func TestString(t *testing.T) {
 	}
 }
 
-func TestName(t *testing.T) {
+func TestName_IsQuoted(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"DeviceInfo", `['DeviceInfo']`},
 		{"where", `['where']`},
@@ -38,7 +38,7 @@ func TestName(t *testing.T) {
 	}
 }
 
-func TestDatetime(t *testing.T) {
+func TestDatetime_IsUTCByTicks(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.FixedZone("", 3600))
 	if got, want := kql.Datetime(at), "datetime(2026-01-02T02:04:05.1234567Z)"; got != want {
 		t.Errorf("Datetime = %s, want %s", got, want)
@@ -48,7 +48,7 @@ func TestDatetime(t *testing.T) {
 	}
 }
 
-func TestSeconds(t *testing.T) {
+func TestSeconds_AreRoundedUp(t *testing.T) {
 	if got, want := kql.Seconds(1500*time.Millisecond), "2s"; got != want {
 		t.Errorf("Seconds = %s, want %s", got, want)
 	}

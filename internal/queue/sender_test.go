@@ -115,7 +115,7 @@ var wakeUp = plan.WakeUp{Key: plan.Key{Instance: "contoso", Source: "DeviceInfo"
 
 const wakeUpText = `{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled"}`
 
-func TestSender_Send_delaysByWholeSecondsUpToAnHour(t *testing.T) {
+func TestSender_Send_DelaysByWholeSecondsUpToAnHour(t *testing.T) {
 	s := &service{created: true}
 	sender := newSender(t, s)
 	var want []message
@@ -141,7 +141,7 @@ func TestSender_Send_delaysByWholeSecondsUpToAnHour(t *testing.T) {
 	}
 }
 
-func TestSender_Send_makesAMissingQueue(t *testing.T) {
+func TestSender_Send_MakesAMissingQueue(t *testing.T) {
 	s := &service{}
 	if err := newSender(t, s).Wake(t.Context(), wakeUp, 0); err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestSender_Send_makesAMissingQueue(t *testing.T) {
 	}
 }
 
-func TestSender_Create_toleratesAnExistingQueueOnly(t *testing.T) {
+func TestSender_Create_ToleratesAnExistingQueueOnly(t *testing.T) {
 	if err := newSender(t, &service{created: true}).Create(t.Context()); err != nil {
 		t.Errorf("existing queue: %v", err)
 	}
@@ -180,7 +180,7 @@ func TestSender_Backlog(t *testing.T) {
 	}
 }
 
-func TestSender_explainsRefusalsInOneLine(t *testing.T) {
+func TestSender_ExplainsRefusalsInOneLine(t *testing.T) {
 	sender := newSender(t, &service{status: 403, refuse: "AuthorizationPermissionMismatch"})
 	_, depthErr := sender.Backlog(t.Context())
 	for _, err := range []error{sender.Wake(t.Context(), wakeUp, 0), sender.Create(t.Context()), depthErr} {
@@ -196,7 +196,7 @@ func TestSender_explainsRefusalsInOneLine(t *testing.T) {
 	}
 }
 
-func TestSender_Send_malformedWakeUpIsPermanent(t *testing.T) {
+func TestSender_Send_MalformedWakeUpIsPermanent(t *testing.T) {
 	s := &service{created: true}
 	err := newSender(t, s).Wake(t.Context(), plan.WakeUp{Key: plan.Key{Source: "T"}, Trigger: "hourly"}, 0)
 	if got := fault.KindOf(err); got != fault.Permanent || len(s.messages) != 0 {
@@ -221,7 +221,7 @@ type nonRetriable struct{}
 func (nonRetriable) Error() string { return "no route to host" }
 func (nonRetriable) NonRetriable() {}
 
-func TestSender_errorsShowNoSignature(t *testing.T) {
+func TestSender_ErrorsShowNoSignature(t *testing.T) {
 	sender, err := NewSender(secret.New("QueueEndpoint=https://account.queue.example;SharedAccessSignature=sv=2026&sig=confidential"), "migrations", Options{Transport: unreachable{}})
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestSender_errorsShowNoSignature(t *testing.T) {
 	}
 }
 
-func TestNewSender_refusesABadConnectionStringWithoutQuotingIt(t *testing.T) {
+func TestNewSender_RefusesABadConnectionStringWithoutQuotingIt(t *testing.T) {
 	for _, text := range []string{"", "confidential", "AccountName=a;AccountKey=confidential!", "AccountKey=confidential"} {
 		sender, err := NewSender(secret.New(text), "migrations", Options{})
 		if err == nil || strings.Contains(err.Error(), "confidential") || !strings.Contains(err.Error(), "migrations") {
@@ -241,7 +241,7 @@ func TestNewSender_refusesABadConnectionStringWithoutQuotingIt(t *testing.T) {
 	}
 }
 
-func TestNewSender_knowsTheShortFormForTheEmulator(t *testing.T) {
+func TestNewSender_KnowsTheShortFormForTheEmulator(t *testing.T) {
 	sender, err := NewSender(secret.New(" UseDevelopmentStorage=true; "), "migrations", Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func (f fixedToken) GetToken(context.Context, policy.TokenRequestOptions) (azcor
 	return azcore.AccessToken{Token: string(f), ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
-func TestNewSenderWithCredential_sendsWithAToken(t *testing.T) {
+func TestNewSenderWithCredential_SendsWithAToken(t *testing.T) {
 	s := &service{created: true}
 	server := httptest.NewTLSServer(s)
 	defer server.Close()
@@ -273,7 +273,7 @@ func TestNewSenderWithCredential_sendsWithAToken(t *testing.T) {
 	}
 }
 
-func TestNewSenderWithCredential_refusesABadURL(t *testing.T) {
+func TestNewSenderWithCredential_RefusesABadURL(t *testing.T) {
 	for _, text := range []string{"", "account", "http://account.queue.example", "https://account.queue.example?sig=confidential", "https://u:confidential@host"} {
 		_, err := NewSenderWithCredential(text, "migrations", fixedToken(""), Options{})
 		if err == nil || strings.Contains(err.Error(), "confidential") {

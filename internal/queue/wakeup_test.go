@@ -52,7 +52,7 @@ func TestParseWakeUp_KnowsNamesOfOld(t *testing.T) {
 	}
 }
 
-func TestWakeUp_Text_refusesWhatCannotBeReadBack(t *testing.T) {
+func TestWakeUp_Text_RefusesWhatCannotBeReadBack(t *testing.T) {
 	tests := []struct {
 		name string
 		w    plan.WakeUp
@@ -74,7 +74,7 @@ func TestWakeUp_Text_refusesWhatCannotBeReadBack(t *testing.T) {
 	}
 }
 
-func TestWakeUp_everyValidOneSurvivesTheQueue(t *testing.T) {
+func TestWakeUp_EveryValidOneSurvivesTheQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := plan.WakeUp{
 			Key: plan.Key{
@@ -96,7 +96,7 @@ func TestWakeUp_everyValidOneSurvivesTheQueue(t *testing.T) {
 
 // The host copies a message's members over the trigger's metadata without regard
 // to case.
-func TestWakeUp_membersKeepClearOfQueueMetadata(t *testing.T) {
+func TestWakeUp_MembersKeepClearOfQueueMetadata(t *testing.T) {
 	text, err := Text(plan.WakeUp{Key: plan.Key{Instance: "i", Source: "t"}, Trigger: plan.Manual, Again: 1, PutOff: 1, Failures: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestWakeUp_membersKeepClearOfQueueMetadata(t *testing.T) {
 	}
 }
 
-func TestParseWakeUp_refuses(t *testing.T) {
+func TestParseWakeUp_Refuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"nothing", "", "not JSON at byte 0"},
 		{"plain text", "DeviceInfo", "not JSON at byte 0"},
@@ -146,7 +146,7 @@ func TestParseWakeUp_refuses(t *testing.T) {
 	}
 }
 
-func TestParseWakeUp_quotesTheBeginningOnly(t *testing.T) {
+func TestParseWakeUp_QuotesTheBeginningOnly(t *testing.T) {
 	beginning := strings.Repeat("é", shownRunes)
 	for _, text := range []string{
 		beginning + "confidential",
@@ -163,7 +163,7 @@ func TestParseWakeUp_quotesTheBeginningOnly(t *testing.T) {
 	}
 }
 
-func FuzzParseWakeUp(f *testing.F) {
+func FuzzParseWakeUp_AgreesWithAStricterReader(f *testing.F) {
 	f.Add(`{"instance":"contoso","table":"DeviceInfo","trigger":"scheduled","again":1}`)
 	f.Add(`{"table":"T","trigger":"manual"} `)
 	f.Add(`null`)

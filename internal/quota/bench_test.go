@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// BenchmarkTurn is what one call costs beside its request to storage: the record
-// of a tenant of whose tables a hundred wait is read, decided on and written.
-func BenchmarkTurn(b *testing.B) {
+// BenchmarkTurn_HundredTablesWait is what one call costs beside its request to
+// storage: the record of a tenant of whose tables a hundred wait is read, decided on
+// and written.
+func BenchmarkTurn_HundredTablesWait(b *testing.B) {
 	u, r := tenantRules(), record{Format: recordFormat, NotBefore: epoch.Add(time.Minute)}
 	for i := range 100 {
 		u.turn(&r, epoch, fmt.Sprint("table", i), i%4 == 0)

@@ -10,7 +10,7 @@ import (
 
 var epoch = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 
-func TestNewRate(t *testing.T) {
+func TestNewRate_LeavesCallsFree(t *testing.T) {
 	tests := []struct {
 		name      string
 		calls     int
@@ -109,7 +109,7 @@ func most(instants []time.Time, window time.Duration) (n int) {
 	return n
 }
 
-func TestTally(t *testing.T) {
+func TestTally_CountsTheLastMinute(t *testing.T) {
 	at := func(s int) time.Time { return epoch.Add(time.Duration(s) * time.Second) }
 	tests := []struct {
 		name  string

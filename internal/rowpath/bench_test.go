@@ -13,13 +13,13 @@ import (
 	"github.com/defender2adx/defender2adx/internal/rowpath"
 )
 
-// BenchmarkCopy moves packed answers and reports, of the same bytes in the same
+// BenchmarkCopy_Answers moves packed answers and reports, of the same bytes in the same
 // run, how Copy compares with the floor (gunzip and gzip, nothing looked at) and
 // with decoding each row by encoding/json. Run it with -cpu 1.
 //
 //	of-floor     throughput of Copy over that of the floor; 1 is the floor itself
 //	times-plain  throughput of Copy over that of the plain way
-func BenchmarkCopy(b *testing.B) {
+func BenchmarkCopy_Answers(b *testing.B) {
 	all, err := answers.All(8 << 20)
 	if err != nil {
 		b.Fatal(err)

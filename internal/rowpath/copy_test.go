@@ -18,7 +18,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/rowpath"
 )
 
-func TestCopy(t *testing.T) {
+func TestCopy_WritesARowALine(t *testing.T) {
 	tests := []struct{ name, body, want string }{
 		{"rows in order", `{"results":[{"a":1},{"a":2}]}`, "{\"a\":1}\n{\"a\":2}\n"},
 		{"no rows", `{"schema":[],"results":[]}`, ""},

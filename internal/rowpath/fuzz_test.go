@@ -15,9 +15,9 @@ import (
 	"github.com/defender2adx/defender2adx/internal/rowpath"
 )
 
-// FuzzCopy compares Copy with a library's tokenizer: the same bodies are
-// accepted, and the same rows come out of them.
-func FuzzCopy(f *testing.F) {
+// FuzzCopy_AgreesWithATokenizer compares Copy with a library's tokenizer: the same
+// bodies are accepted, and the same rows come out of them.
+func FuzzCopy_AgreesWithATokenizer(f *testing.F) {
 	for _, body := range []string{
 		`{"results":[{"a":1,"b":"x\u00e9","c":[true,null,-1.5e3,{}]}],"schema":[{"name":"a","type":"Int64"}]}`,
 		`{"Schema":[],"Results":[{"a@odata.type":"#Int64","a":1},{"a":{"@odata.type":"x","b":[]}}],"Stats":{"x":0.1}}`,

@@ -89,7 +89,7 @@ func TestSplit_RefusesWhatIsNoQuery(t *testing.T) {
 
 // What is let through is one statement behind let statements, however it is written, and
 // stays so when it is read again.
-func FuzzSplit(f *testing.F) {
+func FuzzSplit_LetsOneStatementThrough(f *testing.F) {
 	for _, text := range []string{
 		"let a = ';'; T | where x == \"\\\"\" // c\n| take 1", "let a = @\"c:\\\"; T", "let a = ```x\n;```;\nT | union (U)", "T\n// c\n| extend ['a;'] = dynamic({\"b\": [1]})",
 		".drop table T", "T;;", "T | where a == h'x' 'y'", "~~~;~~~", "T | render x", "\u3000|",

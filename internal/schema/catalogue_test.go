@@ -10,7 +10,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
-func TestCatalogue(t *testing.T) {
+func TestCatalogue_IsWholeAndSorted(t *testing.T) {
 	types := []string{"bool", "datetime", "dynamic", "guid", "int", "long", "real", "string"}
 	all, columns := schema.Catalogue(), 0
 	for _, table := range all {
@@ -42,7 +42,7 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-func TestLookup(t *testing.T) {
+func TestLookup_KnowsTheSpelling(t *testing.T) {
 	got, ok := schema.Lookup("DeviceTvmInfoGathering")
 	want := schema.Table{
 		Name: "DeviceTvmInfoGathering", Category: "TVM", TimeColumn: "Timestamp", Key: []string{"DeviceId", "Timestamp"}, Snapshot: true,

@@ -10,7 +10,7 @@ import (
 
 // What is said of a source in one place must fit what is said in another, and no name
 // may mean two things.
-func TestSources(t *testing.T) {
+func TestSources_FitEachOther(t *testing.T) {
 	types := []string{"bool", "datetime", "dynamic", "guid", "int", "long", "real", "string"}
 	type limits struct {
 		api                string
@@ -77,7 +77,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-func TestSourceNames(t *testing.T) {
+func TestSources_HaveManyNames(t *testing.T) {
 	for _, tt := range []struct {
 		name, source, short string
 		kind                schema.Kind

@@ -8,7 +8,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-func TestStateName(t *testing.T) {
+func TestStateName_SaysInstanceAndSource(t *testing.T) {
 	tests := []struct {
 		key  plan.Key
 		want string
