@@ -54,7 +54,7 @@ var allowed = map[string][]string{
 	"internal/blobstore/storedtest": nil, // for tests of what is stored
 
 	// For tests of whatever is behind the ports.
-	"internal/pipeline/pipelinetest": {"internal/plan", "internal/fault", "internal/pipeline"},
+	"internal/pipeline/pipelinetest": {"internal/plan", "internal/fault", "internal/pipeline", "internal/secret"},
 
 	"handler": {"handler/app", "functions/tables", "internal/adx", "internal/config", "internal/credential", "internal/defender", "internal/fault",
 		"internal/host", "internal/msticpy", "internal/pipeline", "internal/plan", "internal/prose", "internal/savedquery", "internal/schema", "internal/sleep"},

@@ -50,6 +50,8 @@ func sendMutants() []mutant {
 			runFile, "	if known {\n		return nil\n	}\n	return r.trouble(ctx)", "	if known || true {\n		return nil\n	}\n	return r.trouble(ctx)", pipelineTests("^TestScenario_L14_")),
 		one("unseen-sent-again", "what was taken in and cannot be seen is sent again and again",
 			confirmFile, "	if status.State == plan.IngestSucceeded {", "	if false {", pipelineTests("^TestScenario_L25_")),
+		one("passing-failure-sent-again", "a blob that ADX tries again by itself is sent beside that",
+			confirmFile, "plan.IngestFailed && status.Permanent {", "plan.IngestFailed {", pipelineTests("^TestScenario_O27_FailureThatMayPass$")),
 		one("null-sent-again", "rows that ADX makes null are sent again as they are",
 			confirmFile, "	s.Recut, s.Cut = &copied, cut\n", "	_ = copied\n", pipelineTests("^TestScenario_R7_")),
 		one("status-read-unasked", "the status of each ingestion is read at each look",

@@ -103,9 +103,10 @@ type Ingester interface {
 // Verifier tells what raw tables hold.
 type Verifier interface {
 	// Landed counts the rows of runs in ADX, in one query; none of them came in before
-	// since.
+	// since. Runs and slices without rows are left out.
 	Landed(ctx context.Context, destination string, runIDs []string, since time.Time) (plan.LandedRuns, error)
 	// IngestStatus reads what ADX has reported of an ingestion, whoever enqueued it.
+	// Without its id the error is Permanent.
 	IngestStatus(ctx context.Context, sourceID string) (plan.IngestStatus, error)
 	// RowLimit returns how large a row of the table may be, in bytes.
 	RowLimit(ctx context.Context, destination string) (int64, error)
@@ -132,14 +133,16 @@ type ControlTables interface {
 	// Rows returns the configuration rows of a source that matter: the newest of
 	// all, and those newer than since; oldest first by ingestion time.
 	Rows(ctx context.Context, key plan.Key, since time.Time) ([]plan.Row, error)
-	// Deliver appends one row under its tag; repeating it appends nothing.
+	// Deliver appends one row, or the columns that changed in one answer, under its tag;
+	// repeating it appends nothing. Without a table for it the error is Permanent.
 	Deliver(ctx context.Context, out plan.Outgoing) error
 }
 
 // Store keeps table states, ledgers and leases.
 type Store interface {
 	// Acquire leases the table's state and loads it. When somebody else holds the
-	// lease the error is of kind Wait, until the lease may end at the latest.
+	// lease the error is of kind Wait, until the lease may end at the latest. A state
+	// that only a newer program reads is a Wait marked fault.ErrNewer, and not leased.
 	Acquire(ctx context.Context, key plan.Key) (TableLease, error)
 }
 
@@ -151,7 +154,8 @@ type TableLease interface {
 	// SaveState writes the state under lease and compare-and-swap. A lost reply
 	// is settled by reading back: our own write counts as done.
 	SaveState(ctx context.Context, s *plan.TableState) error
-	// Ledger reads the ledger of a run; nil when there is none.
+	// Ledger reads the ledger of a run; nil when there is none. One that only a newer
+	// program reads is a Wait marked fault.ErrNewer.
 	Ledger(ctx context.Context, runID string) (*plan.Ledger, error)
 	// SaveLedger writes a ledger under compare-and-swap with what this holder read
 	// or wrote last.

@@ -104,7 +104,12 @@ const (
 	partial fate = "partial" // half of the rows arrive
 	twin    fate = "twin"    // taken in twice in spite of the tag
 	unseen  fate = "unseen"  // succeeded, and not to be seen
+	// faltering failed for a reason that passes; ADX tries again by itself.
+	faltering fate = "faltering"
 )
+
+// retriedAfter is when ADX takes in what faltered.
+const retriedAfter = time.Minute
 
 // large returns a world with pages of 10,000 rows, as the published incidents
 // have them, and rows of the last hours, each at an instant of its own.

@@ -89,6 +89,18 @@ func TestScenario_O27_IngestionFailsAfterItWasAccepted(t *testing.T) {
 	}
 }
 
+// ADX says that an ingestion failed for a reason that may pass, and tries again by
+// itself: the blob is not sent again beside that.
+func TestScenario_O27_FailureThatMayPass(t *testing.T) {
+	w := large(5, 9_000, 20)
+	w.fate = func(plan.Ingestion) fate { return faltering }
+	w.run(time.Hour)
+	w.whole(t, w.now.Add(-2*time.Hour))
+	if len(w.sent) != 1 || w.tried["status"] == 0 {
+		t.Errorf("%d sends after %d looks at the status, want one send:%s", len(w.sent), w.tried["status"], w.story())
+	}
+}
+
 // ADX refuses the blobs for good: the table fails with the reason and the place to
 // look, and its watermark stays.
 func TestScenario_O27_IngestionThatNeverWorks(t *testing.T) {

@@ -30,7 +30,7 @@ func TestScenario_L13_SentAgainAtOnce(t *testing.T) {
 func TestScenario_L14_FoundAfterTheFirstSlice(t *testing.T) {
 	w := newWorld(62)
 	w.fill(200, 20)
-	w.trouble = []string{"table DeviceInfoRaw lacks Slice: int; run handler setup"}
+	w.trouble = map[string][]string{"DeviceInfoRaw": {"table DeviceInfoRaw lacks Slice: int; run handler setup"}}
 	w.run(time.Minute)
 	if got := w.last(); got.Status != plan.Failed || !strings.Contains(got.FailureReason, "handler setup") || w.tried["fetch"] > 2 {
 		t.Errorf("%d fetches; audit: %s", w.tried["fetch"], w.story())
@@ -50,7 +50,7 @@ func TestScenario_L25_SucceededAndNotToBeSeen(t *testing.T) {
 	w.after(1, "trouble", func(p *process) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.trouble = []string{"row-level security of DeviceInfoRaw hides rows from the app: exempt it"}
+		p.trouble = map[string][]string{"DeviceInfoRaw": {"row-level security of DeviceInfoRaw hides rows from the app: exempt it"}}
 		return nil
 	})
 	w.run(10 * time.Hour)

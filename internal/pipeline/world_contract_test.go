@@ -10,6 +10,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/pipeline/pipelinetest"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // The world in memory keeps what the adapters keep on their emulators: what the
@@ -18,6 +19,21 @@ import (
 func TestWorld_KeepsTheStoresContract(t *testing.T) {
 	pipelinetest.Store(t, func(t *testing.T) pipelinetest.StoreWorld {
 		w := newWorld(1)
+		add := func(of func() *blob, name string, value any) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			var document map[string]any
+			b := of()
+			err := json.Unmarshal(b.body, &document)
+			if err == nil {
+				document[name] = value
+				b.body, err = json.Marshal(document)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.etag++
+		}
 		return pipelinetest.StoreWorld{
 			Open: func() pipeline.Store { return &process{world: w} },
 			Expire: func(k plan.Key) {
@@ -26,18 +42,10 @@ func TestWorld_KeepsTheStoresContract(t *testing.T) {
 				w.states[k].leased = time.Time{}
 			},
 			AddMember: func(k plan.Key, name string, value any) {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				var document map[string]any
-				err := json.Unmarshal(w.states[k].body, &document)
-				if err == nil {
-					document[name] = value
-					w.states[k].body, err = json.Marshal(document)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				w.states[k].etag++
+				add(func() *blob { return w.states[k] }, name, value)
+			},
+			AddToLedger: func(run, name string, value any) {
+				add(func() *blob { return w.ledgers[run] }, name, value)
 			},
 			Now: (&process{world: w}).Now,
 		}
@@ -72,6 +80,7 @@ func TestWorld_KeepsTheControlTablesContract(t *testing.T) {
 				}
 				return n
 			},
+			DropChanges: func() { w.unlogged = true },
 		}
 	})
 }
@@ -96,17 +105,33 @@ func TestWorld_KeepsTheSinksContract(t *testing.T) {
 				return nil
 			}
 		}
+		w.exports.files = map[string][]int{}
+		file := func(name string, until time.Time) secret.String {
+			return secret.New(fmt.Sprintf("https://files.example/%s?sig=S3CRET&until=%d", name, until.UnixNano()))
+		}
+		wide := func(n int) func(io.Writer) error {
+			ids, rows := write(n)
+			for _, id := range ids {
+				w.huge[id] = 1
+			}
+			return rows
+		}
 		return pipelinetest.SinkWorld{
 			SinkPorts:   p,
 			Destination: "DeviceInfoRaw", Second: "DeviceEventsRaw", NoTable: w.missing,
 			Rows: func(n int) func(io.Writer) error { _, rows := write(n); return rows },
-			Wide: func(n int) func(io.Writer) error {
-				ids, rows := write(n)
-				for _, id := range ids {
-					w.huge[id] = 1
-				}
-				return rows
+			Wide: wide, Oversized: wide,
+			File: func(n int) secret.String {
+				name := fmt.Sprint("/f", n)
+				w.exports.files[name], _ = write(n)
+				return file(name[1:], p.Now().Add(time.Hour))
 			},
+			Expired: file("f0", p.Now()), Gone: file("gone", p.Now().Add(time.Hour)),
+			Fate: func(f pipelinetest.Fate) {
+				end := map[pipelinetest.Fate]fate{pipelinetest.Partly: partial, pipelinetest.Faltering: faltering}[f]
+				w.fate = func(plan.Ingestion) fate { return end }
+			},
+			Spoil: func() { w.trouble = map[string][]string{"DeviceInfoRaw": {"table DeviceInfoRaw lacks Slice"}} },
 			Limit: 1 << 20,
 			Twice: func(destination, run string, slice int) {
 				w.mu.Lock()

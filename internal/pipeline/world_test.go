@@ -59,7 +59,7 @@ type world struct {
 	probes   map[string]time.Time
 	statuses map[string]plan.IngestStatus // of ingestions, by source id
 	huge     map[int]int                  // rows that ADX makes null until they are cut so often
-	trouble  []string                     // what keeps the destination from showing rows
+	trouble  map[string][]string          // by destination: what keeps it from showing rows
 	missing  string                       // a destination that there is not; "": none
 	voids    map[string]bool
 
@@ -525,7 +525,7 @@ func (p *process) RowLimit(context.Context, string) (limit int64, err error) {
 
 func (p *process) Trouble(_ context.Context, destination string) (texts []string, err error) {
 	err = p.effect("trouble", func() error {
-		texts = p.trouble
+		texts = p.trouble[destination]
 		if p.missing != "" && p.missing == destination {
 			texts = append(slices.Clone(texts), "table "+destination+" does not exist")
 		}
@@ -536,6 +536,9 @@ func (p *process) Trouble(_ context.Context, destination string) (texts []string
 
 func (p *process) IngestStatus(_ context.Context, id string) (s plan.IngestStatus, err error) {
 	err = p.effect("status", func() error {
+		if id == "" {
+			return fault.As(fault.Permanent, errors.New("want the id of an ingestion"))
+		}
 		if !p.exports.silent {
 			s = p.statuses[id]
 		}
@@ -544,9 +547,25 @@ func (p *process) IngestStatus(_ context.Context, id string) (s plan.IngestStatu
 	return s, err
 }
 
+// sendable refuses what the adapter refuses before it is queued.
+func sendable(in plan.Ingestion) error {
+	if strings.Trim(in.RunID, lettersAndDigits) != "" || in.RunID == "" {
+		return errors.New("want a RunId of letters and digits")
+	}
+	if !in.URL.IsZero() && !strings.HasPrefix(in.URL.Reveal(), "https://") {
+		return errors.New("want the https address of a file")
+	}
+	return plan.CheckName("destination table", in.Destination)
+}
+
+const lettersAndDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
 func (p *process) Enqueue(_ context.Context, in plan.Ingestion) (id string, err error) {
 	tag := plan.IngestTag(in.RunID, in.Slice)
 	err = p.effect("enqueue", func() error {
+		if err := sendable(in); err != nil {
+			return fault.Mark(fault.As(fault.Permanent, err), fault.ErrNotQueued)
+		}
 		id = fmt.Sprint(tag, "-", len(p.sent))
 		if p.chaos > 0 && p.rng.Float64() < p.chaos {
 			p.faults["ingestion lost"]++
@@ -599,6 +618,17 @@ func (w *world) land() {
 			continue
 		}
 		if !there {
+			w.statuses[a.id] = plan.IngestStatus{State: plan.IngestFailed, Permanent: true, Reason: "Download_SourceNotFound: 404"}
+			continue
+		}
+		if len(ids) == 0 {
+			w.statuses[a.id] = plan.IngestStatus{State: plan.IngestEmpty, Reason: "BadRequest_EmptyBlob"}
+			continue
+		}
+		if a.fate == faltering {
+			w.statuses[a.id] = plan.IngestStatus{State: plan.IngestFailed, Reason: "Download_UnknownError: 503"}
+			a.at, a.fate = w.now.Add(retriedAfter), well
+			rest = append(rest, a)
 			continue
 		}
 		w.tags["ingest "+a.tag] = true
@@ -643,6 +673,9 @@ func (w *world) idsOf(path string) (ids []int) {
 func (p *process) Landed(_ context.Context, destination string, runIDs []string, since time.Time) (plan.LandedRuns, error) {
 	out := plan.LandedRuns{}
 	err := p.effect("landed", func() error {
+		if p.missing != "" && destination == p.missing {
+			return fault.As(fault.Permanent, fmt.Errorf("failed to resolve table '%s'", destination))
+		}
 		for _, e := range p.extents {
 			// As the adapter, it allows a day for a clock that is wrong.
 			if slices.Contains(runIDs, e.runID) && e.destination == destination && e.at.After(since.Add(-24*time.Hour)) {
@@ -745,7 +778,13 @@ func (p *process) Rows(_ context.Context, k plan.Key, since time.Time) (out []pl
 
 func (p *process) Deliver(_ context.Context, o plan.Outgoing) error {
 	return p.effect("deliver", func() error {
-		if (o.Config == nil) == (o.Audit == nil) && o.Schema == nil {
+		rows := 0
+		for _, there := range []bool{o.Config != nil, o.Audit != nil, o.Schema != nil} {
+			if there {
+				rows++
+			}
+		}
+		if rows != 1 {
 			return fault.As(fault.Permanent, errors.New("want a configuration row or an audit row"))
 		}
 		if o.Schema != nil && p.unlogged {
@@ -826,6 +865,9 @@ func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.TableLease,
 		if p.now.Before(b.leased) {
 			return fault.WaitUntil(p.now.Add(lease), errors.New("held"))
 		}
+		if err := p.readable(b, plan.StateFormat); err != nil {
+			return err
+		}
 		b.lease++
 		b.leased = p.now.Add(1000 * time.Hour) // renewed until the process dies
 		b.holder = p
@@ -845,6 +887,21 @@ func (p *process) Acquire(ctx context.Context, k plan.Key) (pipeline.TableLease,
 		return nil, err
 	}
 	return h, nil
+}
+
+// readable refuses a document of a newer program.
+func (w *world) readable(b *blob, known int) error {
+	if len(b.body) == 0 {
+		return nil
+	}
+	var head struct{ Format int }
+	if err := json.Unmarshal(b.body, &head); err != nil {
+		return err
+	}
+	if head.Format > known {
+		return fault.Newer(w.now.Add(w.skew), head.Format, known, "")
+	}
+	return nil
 }
 
 func (h *held) State() *plan.TableState {
@@ -893,6 +950,9 @@ func (h *held) Ledger(_ context.Context, runID string) (l *plan.Ledger, err erro
 		b := h.p.ledgers[runID]
 		if b == nil {
 			return nil
+		}
+		if err := h.p.readable(b, plan.LedgerFormat); err != nil {
+			return err
 		}
 		h.seen[runID] = b.etag
 		l = &plan.Ledger{}

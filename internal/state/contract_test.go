@@ -27,21 +27,23 @@ func TestStore_KeepsThePipelinesContract(t *testing.T) {
 	pipelinetest.Store(t, func(t *testing.T) pipelinetest.StoreWorld {
 		a := newAccount(t)
 		name := func(k plan.Key) string { return "state/" + k.Instance + "/" + k.Source + ".json" }
+		add := func(blob, member string, value any) {
+			var document map[string]any
+			if err := json.Unmarshal(a.get(t, blob), &document); err != nil {
+				t.Fatal(err)
+			}
+			document[member] = value
+			body, err := json.Marshal(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.put(t, blob, string(body))
+		}
 		return pipelinetest.StoreWorld{
-			Open:   func() pipeline.Store { return port{a.store(nil)} },
-			Expire: func(k plan.Key) { a.breakLease(name(k)) },
-			AddMember: func(k plan.Key, member string, value any) {
-				var document map[string]any
-				if err := json.Unmarshal(a.get(t, name(k)), &document); err != nil {
-					t.Fatal(err)
-				}
-				document[member] = value
-				body, err := json.Marshal(document)
-				if err != nil {
-					t.Fatal(err)
-				}
-				a.put(t, name(k), string(body))
-			},
+			Open:        func() pipeline.Store { return port{a.store(nil)} },
+			Expire:      func(k plan.Key) { a.breakLease(name(k)) },
+			AddMember:   func(k plan.Key, member string, value any) { add(name(k), member, value) },
+			AddToLedger: func(run, member string, value any) { add("ledger/"+run+".json", member, value) },
 			Now: time.Now,
 		}
 	})

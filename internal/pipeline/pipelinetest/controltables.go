@@ -20,6 +20,8 @@ type ControlTablesWorld struct {
 	Audits func() int
 	// Changes counts the columns of which a change was recorded.
 	Changes func() int
+	// DropChanges takes the table of changed columns away.
+	DropChanges func()
 }
 
 // ControlTables tests a pipeline.ControlTables; open makes new tables for each case.
@@ -37,6 +39,7 @@ func ControlTables(t *testing.T, open func(t *testing.T) ControlTablesWorld) {
 		{"a delivery under a known tag appends nothing", deliverOnce},
 		{"an audit row is appended once", auditOnce},
 		{"columns that changed are appended once, and are no other row", schemaOnce},
+		{"columns that changed are refused for good where their table is not there", schemaOfNoTable},
 		{"rows are the newest and those since, oldest first", rowsSince},
 		{"rows of another source or instance are left out", rowsOfOneSource},
 		{"a delivery of nothing, or of two rows, is permanent", deliverNothing},
@@ -113,12 +116,22 @@ func auditOnce(t *testing.T, w ControlTablesWorld) {
 	}
 }
 
+func someChange() *plan.SchemaChange {
+	return &plan.SchemaChange{SourceTable: table.Source, Instance: table.Instance, Timestamp: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), RunID: "r1",
+		Columns: []plan.Drift{{Column: "it's new", Change: plan.ColumnNew, NewType: "long"}, {Column: "Old", Change: plan.ColumnGone, OldType: "string"}}}
+}
+
+func schemaOfNoTable(t *testing.T, w ControlTablesWorld) {
+	w.DropChanges()
+	c := w.Open()
+	wantKind(t, "Deliver", c.Deliver(t.Context(), plan.Outgoing{Tag: "t1", Schema: someChange()}), fault.Permanent)
+	must(t, c.Deliver(t.Context(), plan.Outgoing{Tag: "t2", Config: someRow(table, 1)}))
+}
+
 func schemaOnce(t *testing.T, w ControlTablesWorld) {
 	a, b := w.Open(), w.Open()
-	change := &plan.SchemaChange{SourceTable: table.Source, Instance: table.Instance, Timestamp: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), RunID: "r1",
-		Columns: []plan.Drift{{Column: "it's new", Change: plan.ColumnNew, NewType: "long"}, {Column: "Old", Change: plan.ColumnGone, OldType: "string"}}}
 	for _, c := range []pipeline.ControlTables{a, b, b} {
-		must(t, c.Deliver(t.Context(), plan.Outgoing{Tag: "t1", Schema: change}))
+		must(t, c.Deliver(t.Context(), plan.Outgoing{Tag: "t1", Schema: someChange()}))
 	}
 	if n := w.Changes(); n != 2 {
 		t.Errorf("%d rows of changed columns under one tag, want 2", n)
@@ -158,7 +171,8 @@ func deliverNothing(t *testing.T, w ControlTablesWorld) {
 	c := w.Open()
 	wantKind(t, "Deliver of nothing", c.Deliver(t.Context(), plan.Outgoing{Tag: "t1"}), fault.Permanent)
 	wantKind(t, "Deliver of two", c.Deliver(t.Context(), plan.Outgoing{Tag: "t2", Config: someRow(table, 1), Audit: &plan.Audit{Status: plan.Failed}}), fault.Permanent)
-	if rows, n := rowsOf(t, c, table, time.Time{}), w.Audits(); len(rows) != 0 || n != 0 {
-		t.Errorf("%d configuration rows and %d audit rows, want none", len(rows), n)
+	wantKind(t, "Deliver of two with columns", c.Deliver(t.Context(), plan.Outgoing{Tag: "t3", Config: someRow(table, 1), Schema: someChange()}), fault.Permanent)
+	if rows, n := rowsOf(t, c, table, time.Time{}), w.Audits(); len(rows) != 0 || n != 0 || w.Changes() != 0 {
+		t.Errorf("%d configuration rows, %d audit rows and %d changes, want none", len(rows), n, w.Changes())
 	}
 }

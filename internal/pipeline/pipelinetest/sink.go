@@ -8,8 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // SinkPorts is what a slice goes through: staged, sent, looked for; and the control
@@ -30,6 +34,17 @@ type SinkWorld struct {
 	// rows longer than half of Limit bytes.
 	Rows, Wide func(n int) func(io.Writer) error
 	Limit      int64
+	// Oversized returns what writes n rows larger than the RowLimit of Destination.
+	Oversized func(n int) func(io.Writer) error
+	// File returns the signed address of a file of n rows that stands elsewhere than in
+	// the staging storage; Expired and Gone are addresses of one whose signature has run
+	// out, and of none.
+	File          func(n int) secret.String
+	Expired, Gone secret.String
+	// Fate is how the ingestions end that are sent from now on.
+	Fate func(Fate)
+	// Spoil takes a column that a raw table needs away from Destination.
+	Spoil func()
 	// Twice makes ADX hold the rows of a slice once more, at a later instant.
 	Twice func(destination, runID string, slice int)
 	// Now is ADX's clock, and Pause lets ingestion go on.
@@ -38,6 +53,16 @@ type SinkWorld struct {
 
 	names string // begins the names of the case's blobs
 }
+
+// Fate is how a queued ingestion ends that does not end well.
+type Fate string
+
+const (
+	// Partly: only the first row is taken in.
+	Partly Fate = "partly"
+	// Faltering: it failed for a reason that may pass, and ADX tries again by itself.
+	Faltering Fate = "faltering"
+)
 
 // Runs of this app, of which the second is another one, and of a stranger.
 const (
@@ -58,14 +83,24 @@ func Sink(t *testing.T, open func(t *testing.T) SinkWorld) {
 		{"an error of produce comes back as it is and nothing is committed", produceFails},
 		{"a blob is never written over: its name is refused, or stands elsewhere", nameIsTaken},
 		{"rows land by slice and run and destination", landBySlice},
+		{"runs are counted together in one query, and no other", landedRuns},
+		{"the rows of a missing table cannot be counted", landedOfNoTable},
+		{"rows that are too large land as nulls, and none once they are cut", landedNulls},
 		{"a slice enqueued twice lands once", enqueueTwice},
+		{"a file is enqueued by its address", enqueueFile},
+		{"a file that cannot be read is a failure for good", enqueueUnreadable},
+		{"what is refused before it is queued says so", enqueueRefused},
 		{"rows that came in since the run began are counted", landedSince},
 		{"a failed ingestion is reported with its reason", statusOfAFailure},
+		{"a failure that may pass is reported as one", statusOfAFaltering},
+		{"rows taken in but for some are reported as a part", statusOfAPart},
+		{"a blob without a record is reported as empty", statusOfNothing},
 		{"an ingestion taken in is reported, and an unknown one is not", statusOfASuccess},
 		{"hiding is repeated without harm", voidTwice},
 		{"a probe is seen once it arrived", probeArrives},
 		{"a row limit is positive", rowLimit},
 		{"a whole table has no trouble, and a missing one a remedy", trouble},
+		{"a table that lacks a column is in trouble", troubleOfAColumn},
 		{"a row of another app is foreign, from when it came in", foreignRow},
 		{"a run that nobody published is an orphan until it is hidden", orphanRun},
 		{"a table that sources share has no orphan", orphanOfAShared},
@@ -225,6 +260,49 @@ func landBySlice(t *testing.T, w SinkWorld) {
 	}
 }
 
+func landedRuns(t *testing.T, w SinkWorld) {
+	const third = "app00120260304100000dddddddd"
+	w.copy(t, w.Destination, ownRun, 1, 3)
+	w.copy(t, w.Destination, otherRun, 1, 7)
+	w.copy(t, w.Destination, otherRun, 2, 1)
+	w.copy(t, w.Destination, third, 1, 2)
+	got, err := w.Landed(t.Context(), w.Destination, []string{ownRun, otherRun, "app00120260304090000eeeeeeee"}, time.Time{})
+	must(t, err)
+	want := plan.LandedRuns{ownRun: {1: {Rows: 3}}, otherRun: {1: {Rows: 7}, 2: {Rows: 1}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Landed of three runs, one of them unknown (-want +got):\n%s", diff)
+	}
+}
+
+func landedOfNoTable(t *testing.T, w SinkWorld) {
+	got, err := w.Landed(t.Context(), w.NoTable, []string{ownRun}, time.Time{})
+	if err == nil {
+		t.Errorf("Landed of a missing table = %v; want an error", got)
+	}
+}
+
+func landedNulls(t *testing.T, w SinkWorld) {
+	b, err := w.Stage(t.Context(), w.names+"large1.json.gz", w.Oversized(2))
+	must(t, err)
+	b.Rows = 2
+	w.send(t, w.Destination, ownRun, 1, b)
+	w.wait(t, w.Destination, ownRun, 1, 2)
+	if got := w.landed(t, w.Destination, ownRun)[1]; got.Nulls != 2 {
+		t.Errorf("Landed of two rows that are too large = %+v; want two nulls", got)
+	}
+	limit, err := w.RowLimit(t.Context(), w.Destination)
+	must(t, err)
+	copied, cut, err := w.Recut(t.Context(), b, w.names+"large2.json.gz", plan.CutAt(limit))
+	if err != nil || cut != 2 {
+		t.Fatalf("Recut = %+v, %d cut, %v; want both rows cut", copied, cut, err)
+	}
+	w.send(t, w.Destination, ownRun, 2, copied)
+	w.wait(t, w.Destination, ownRun, 2, 2)
+	if got := w.landed(t, w.Destination, ownRun)[2]; got.Nulls != 0 {
+		t.Errorf("Landed of the rows cut = %+v; want no null", got)
+	}
+}
+
 func enqueueTwice(t *testing.T, w SinkWorld) {
 	b := w.copy(t, w.Destination, ownRun, 1, 4)
 	w.send(t, w.Destination, ownRun, 1, b)
@@ -240,6 +318,56 @@ func enqueueTwice(t *testing.T, w SinkWorld) {
 	w.settled(t, 102)
 	if got := w.landed(t, w.Destination, ownRun)[2].Rows; got != 6 {
 		t.Errorf("%d rows of a slice of 6 that was sent twice in a row", got)
+	}
+}
+
+func (w SinkWorld) sendFile(t *testing.T, slice int, at secret.String) (sourceID string) {
+	t.Helper()
+	id, err := w.Enqueue(t.Context(), plan.Ingestion{Destination: w.Destination, RunID: ownRun, Slice: slice, URL: at})
+	must(t, err)
+	return id
+}
+
+func enqueueFile(t *testing.T, w SinkWorld) {
+	file := w.File(3)
+	id := w.sendFile(t, 1, file)
+	w.wait(t, w.Destination, ownRun, 1, 3)
+	w.wantReport(t, "a file", id, plan.IngestSucceeded)
+	// Its tag keeps the rows single, as a blob's does.
+	w.wantReport(t, "the file sent again", w.sendFile(t, 1, file), plan.IngestSucceeded)
+	w.sendFile(t, 2, w.File(5))
+	w.wait(t, w.Destination, ownRun, 2, 5)
+	if got := w.landed(t, w.Destination, ownRun)[1].Rows; got != 3 {
+		t.Errorf("%d rows of a file of 3 that was sent twice", got)
+	}
+}
+
+func enqueueUnreadable(t *testing.T, w SinkWorld) {
+	for slice, at := range []secret.String{w.Expired, w.Gone} {
+		id := w.sendFile(t, slice+1, at)
+		s := w.wantReport(t, "a file that cannot be read", id, plan.IngestFailed)
+		if _, signature, _ := strings.Cut(at.Reveal(), "?"); !s.Permanent || s.Reason == "" || signature != "" && strings.Contains(s.Reason, signature) {
+			t.Errorf("IngestStatus = %+v; want a permanent failure, its reason without the signature", s)
+		}
+	}
+	if got := w.landed(t, w.Destination, ownRun); len(got) != 0 {
+		t.Errorf("Landed of no file that could be read = %v", got)
+	}
+}
+
+func enqueueRefused(t *testing.T, w SinkWorld) {
+	b := w.stage(t, blobName(ownRun, 1), 1)
+	for what, in := range map[string]plan.Ingestion{
+		"no name of a table":   {Destination: "T; drop", RunID: ownRun, Slice: 1, Blob: b},
+		"no RunId":             {Destination: w.Destination, Slice: 1, Blob: b},
+		"a RunId of marks":     {Destination: w.Destination, RunID: `r"]`, Slice: 1, Blob: b},
+		"no address of a file": {Destination: w.Destination, RunID: ownRun, Slice: 1, URL: secret.New("S3CRET")},
+	} {
+		_, err := w.Enqueue(t.Context(), in)
+		wantKind(t, "Enqueue of "+what, err, fault.Permanent)
+		if !errors.Is(err, fault.ErrNotQueued) || strings.Contains(fmt.Sprint(err), "S3CRET") {
+			t.Errorf("Enqueue of %s = %v; want it marked as not queued, and no address", what, err)
+		}
 	}
 }
 
@@ -259,28 +387,61 @@ func (w SinkWorld) status(t *testing.T, id string) plan.IngestStatus {
 	return s
 }
 
+// wantReport waits until ADX has reported how an ingestion ended.
+func (w SinkWorld) wantReport(t *testing.T, what, id string, want plan.IngestState) (s plan.IngestStatus) {
+	t.Helper()
+	until(t, w.Pause, "a report of "+what, func() bool { s = w.status(t, id); return s.State != plan.IngestUnknown })
+	if s.State != want {
+		t.Errorf("IngestStatus of %s = %+v; want %s", what, s, want)
+	}
+	return s
+}
+
 func statusOfAFailure(t *testing.T, w SinkWorld) {
 	id := w.send(t, w.NoTable, ownRun, 1, w.stage(t, blobName(ownRun, 1), 3))
-	var s plan.IngestStatus
-	until(t, w.Pause, "a report", func() bool { s = w.status(t, id); return s.State != plan.IngestUnknown })
-	if s.State != plan.IngestFailed || !s.Permanent || s.Reason == "" {
+	if s := w.wantReport(t, "a missing table", id, plan.IngestFailed); !s.Permanent || s.Reason == "" {
 		t.Errorf("IngestStatus = %+v, want a permanent failure with its reason", s)
+	}
+}
+
+func statusOfAFaltering(t *testing.T, w SinkWorld) {
+	b := w.stage(t, blobName(ownRun, 1), 3)
+	w.Fate(Faltering)
+	id := w.send(t, w.Destination, ownRun, 1, b)
+	if s := w.wantReport(t, "a failure that may pass", id, plan.IngestFailed); s.Permanent || s.Reason == "" {
+		t.Errorf("IngestStatus = %+v; want a failure that is not permanent, and its reason", s)
+	}
+}
+
+func statusOfAPart(t *testing.T, w SinkWorld) {
+	b := w.stage(t, blobName(ownRun, 1), 3)
+	w.Fate(Partly)
+	id := w.send(t, w.Destination, ownRun, 1, b)
+	w.wantReport(t, "a part", id, plan.IngestPartial)
+	w.wait(t, w.Destination, ownRun, 1, 1)
+}
+
+func statusOfNothing(t *testing.T, w SinkWorld) {
+	b, err := w.Stage(t.Context(), w.names+"empty1.json.gz", func(io.Writer) error { return nil })
+	must(t, err)
+	id := w.send(t, w.Destination, ownRun, 1, b)
+	w.wantReport(t, "a blob without a record", id, plan.IngestEmpty)
+	if got := w.landed(t, w.Destination, ownRun); len(got) != 0 {
+		t.Errorf("Landed of a blob without a record = %v", got)
 	}
 }
 
 func statusOfASuccess(t *testing.T, w SinkWorld) {
 	b := w.stage(t, blobName(ownRun, 1), 3)
-	first := w.send(t, w.Destination, ownRun, 1, b)
-	reported := func(id string) func() bool {
-		return func() bool { return w.status(t, id).State == plan.IngestSucceeded }
-	}
-	until(t, w.Pause, "a report of success", reported(first))
+	w.wantReport(t, "an ingestion", w.send(t, w.Destination, ownRun, 1, b), plan.IngestSucceeded)
 	w.wait(t, w.Destination, ownRun, 1, 3)
 	// Skipped for its tag is taken in, too.
-	until(t, w.Pause, "a report of the second", reported(w.send(t, w.Destination, ownRun, 1, b)))
+	w.wantReport(t, "the second", w.send(t, w.Destination, ownRun, 1, b), plan.IngestSucceeded)
 	if s := w.status(t, "0f8fad5b-d9cb-469f-a165-70867728950e"); s.State != plan.IngestUnknown {
 		t.Errorf("IngestStatus of no ingestion = %+v", s)
 	}
+	_, err := w.IngestStatus(t.Context(), "")
+	wantKind(t, "IngestStatus without an id", err, fault.Permanent)
 }
 
 func voidTwice(t *testing.T, w SinkWorld) {
@@ -320,6 +481,17 @@ func trouble(t *testing.T, w SinkWorld) {
 	}
 	if texts, err := w.Trouble(t.Context(), w.NoTable); err != nil || len(texts) == 0 {
 		t.Errorf("Trouble of a missing table = %q, %v; want the remedy", texts, err)
+	}
+}
+
+func troubleOfAColumn(t *testing.T, w SinkWorld) {
+	w.Spoil()
+	texts, err := w.Trouble(t.Context(), w.Destination)
+	if err != nil || len(texts) == 0 || !strings.Contains(texts[0], w.Destination) {
+		t.Errorf("Trouble of a table that lacks a column = %q, %v; want the remedy for it", texts, err)
+	}
+	if texts, err := w.Trouble(t.Context(), w.Second); err != nil || len(texts) != 0 {
+		t.Errorf("Trouble of another table = %q, %v", texts, err)
 	}
 }
 

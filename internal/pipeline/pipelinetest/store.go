@@ -2,6 +2,7 @@ package pipelinetest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -24,6 +25,8 @@ type StoreWorld struct {
 	Expire func(plan.Key)
 	// AddMember puts a member that no program knows yet into the table's stored state.
 	AddMember func(k plan.Key, name string, value any)
+	// AddToLedger does so with the stored ledger of a run.
+	AddToLedger func(runID, name string, value any)
 	// Now is the processes' clock.
 	Now func() time.Time
 }
@@ -49,6 +52,8 @@ func Store(t *testing.T, open func(t *testing.T) StoreWorld) {
 		{"a saved state is loaded, by its holder and the next", storeKeepsState},
 		{"State is a copy", storeStateIsACopy},
 		{"unknown members do not keep a state from being read", storeReadsUnknownMembers},
+		{"a state of a newer program is a wait, and free for it", storeNewerState},
+		{"a ledger of a newer program is a wait", storeNewerLedger},
 		{"a write after release is a retry and changes nothing", storeReleasedIsRetry},
 		{"a holder that was overtaken is fenced", storeFences},
 		{"a holder whose lease ran out is fenced before another wrote", storeFencesEarly},
@@ -179,6 +184,40 @@ func storeReadsUnknownMembers(t *testing.T, c storeCase) {
 	must(t, next.SaveState(t.Context(), someState(table, 2)))
 }
 
+// newer is a format that no program of today writes.
+const newer = 99
+
+// wantNewer wants what a newer program alone can read to be waited for.
+func wantNewer(t *testing.T, what string, err error) {
+	t.Helper()
+	wantKind(t, what, err, fault.Wait)
+	if !errors.Is(err, fault.ErrNewer) {
+		t.Errorf("%s = %v; want it marked as newer", what, err)
+	}
+}
+
+func storeNewerState(t *testing.T, c storeCase) {
+	h := acquire(t, c.a, table)
+	must(t, h.SaveState(t.Context(), someState(table, 1)))
+	must(t, h.Release(t.Context()))
+	c.world.AddMember(table, "Format", newer)
+	for _, s := range []pipeline.Store{c.a, c.b} { // no lease stays behind, which would be a wait, too
+		_, err := s.Acquire(t.Context(), table)
+		wantNewer(t, "Acquire", err)
+	}
+	c.world.AddMember(table, "Format", someState(table, 1).Format)
+	wantSame(t, "the state", acquire(t, c.b, table).State(), someState(table, 1))
+}
+
+func storeNewerLedger(t *testing.T, c storeCase) {
+	const run = "app00120260304120000abcdefgh"
+	h := acquire(t, c.a, table)
+	must(t, h.SaveLedger(t.Context(), someLedger(table, run)))
+	c.world.AddToLedger(run, "Format", newer)
+	_, err := h.Ledger(t.Context(), run)
+	wantNewer(t, "Ledger", err)
+}
+
 func storeReleasedIsRetry(t *testing.T, c storeCase) {
 	h := acquire(t, c.a, table)
 	must(t, h.SaveState(t.Context(), someState(table, 1)))
@@ -306,6 +345,9 @@ func storeKeepsVersions(t *testing.T, c storeCase) {
 	must(t, h.Release(t.Context()))
 	if err := h.SaveVersions(t.Context(), name+"2", &shown); fault.KindOf(err) != fault.Retry {
 		t.Errorf("SaveVersions after release: %v, want a retry", err)
+	}
+	if err := h.DropVersions(t.Context(), name); fault.KindOf(err) != fault.Retry {
+		t.Errorf("DropVersions after release: %v, want a retry", err)
 	}
 	next := acquire(t, c.b, table)
 	got, err := next.Versions(t.Context(), name)
