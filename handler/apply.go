@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,21 +27,22 @@ type file struct {
 // fileTable is one entry. What it leaves out is as it stands, and of a new table as the
 // recommended configuration has it. Later entries go over earlier ones.
 type fileTable struct {
-	Source      string  `yaml:"source"` // any name of it, or a pattern over the configured tables and the catalogue
-	Instance    string  `yaml:"instance,omitempty"`
-	Destination string  `yaml:"destination,omitempty"`
-	Watermark   string  `yaml:"watermarkColumn,omitempty"`
-	Load        string  `yaml:"loadType,omitempty"`
-	Frequency   *string `yaml:"frequency,omitempty"`
-	Retention   *string `yaml:"retention,omitempty"`
-	Active      *bool   `yaml:"active,omitempty"` // default true
+	Source      string  `yaml:"source" json:"source"` // any name of it, or a pattern over the configured tables and the catalogue
+	Instance    string  `yaml:"instance,omitempty" json:"instance,omitempty"`
+	Destination string  `yaml:"destination,omitempty" json:"destination,omitempty"`
+	Watermark   string  `yaml:"watermarkColumn,omitempty" json:"watermarkColumn,omitempty"`
+	Load        string  `yaml:"loadType,omitempty" json:"loadType,omitempty"`
+	Frequency   *string `yaml:"frequency,omitempty" json:"frequency,omitempty"`
+	Retention   *string `yaml:"retention,omitempty" json:"retention,omitempty"`
+	Active      *bool   `yaml:"active,omitempty" json:"active,omitempty"` // default true
 }
 
 // applyCommand makes the configuration what a file says.
 type applyCommand struct {
 	outputFlag
 	appendFlags
-	File string `arg:"" type:"existingfile" help:"YAML file, as export writes it."`
+	Instance string `placeholder:"NAME" help:"Apply what the file says of this instance alone. Entries that name no instance are of it."`
+	File     string `arg:"" type:"existingfile" help:"YAML file, as export writes it."`
 }
 
 func (applyCommand) Help() string {
@@ -73,14 +75,20 @@ func (c applyCommand) Run(p *process) error {
 		return err
 	}
 	defer g.close()
-	rows, err := g.Rows(p.ctx, "")
+	rows, err := g.Rows(p.ctx, c.Instance)
 	if err != nil {
 		return err
 	}
-	changes, err := f.changes(rows, func(name string) (string, error) {
-		i, err := g.cfg.Instance(name)
+	key := func(name string) (string, error) {
+		i, err := g.cfg.Instance(cmp.Or(name, c.Instance))
 		return i.Key(), err
-	}, g.Prefix)
+	}
+	if c.Instance != "" {
+		if f, err = f.of(c.Instance, key); err != nil {
+			return usageError{fmt.Errorf("%s: %w", c.File, err)}
+		}
+	}
+	changes, err := f.changes(rows, key, g.Prefix)
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", c.File, err)}
 	}
@@ -100,6 +108,20 @@ func readFile(name string) (f file, err error) {
 		return f, fmt.Errorf("%s: %w", name, err)
 	}
 	return f, nil
+}
+
+// of leaves the entries of one instance; those that name none are of it.
+func (f file) of(instance string, key func(string) (string, error)) (file, error) {
+	wanted, err := key(instance)
+	errs := []error{err}
+	f.Tables = slices.DeleteFunc(slices.Clone(f.Tables), func(entry fileTable) bool {
+		named, err := key(entry.Instance)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", entry.Source, err))
+		}
+		return named != wanted
+	})
+	return f, errors.Join(errs...)
 }
 
 // changes compares the file with the newest rows. prefix is what stands before the raw
@@ -201,6 +223,12 @@ func meant(name, prefix string, rows []plan.Candidate) string {
 			return found[0].SourceTable
 		}
 	}
+	return inCatalogue(name)
+}
+
+// inCatalogue is the source of the catalogue that goes by a name, be it its own, an old
+// one, its short one or that of its raw table; else it is the name itself.
+func inCatalogue(name string) string {
 	all := catalogued()
 	candidates := make([]plan.Candidate, len(all))
 	for i, row := range all {
@@ -256,6 +284,7 @@ func (e fileTable) over(row *plan.Row, prefix string) {
 // exportCommand writes the configuration as a file.
 type exportCommand struct {
 	instanceFlag
+	Output string `enum:"text,json" default:"text" placeholder:"text|json" help:"text: YAML, which apply reads; json: one table a line. Default: text."`
 }
 
 func (exportCommand) Help() string {
@@ -276,19 +305,29 @@ func (c exportCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	f := exported(rows, g.Prefix, len(g.cfg.Instances) > 1)
+	if c.Output == "json" {
+		return printJSON(p.stdout, f.Tables...)
+	}
 	enc := yaml.NewEncoder(p.stdout)
 	enc.SetIndent(2)
-	return errors.Join(enc.Encode(exported(rows, g.Prefix)), enc.Close())
+	return errors.Join(enc.Encode(f), enc.Close())
 }
 
-func exported(rows []plan.Candidate, prefix func(key string) string) file {
+// exported is the file that says what stands. Where there are several instances the
+// default one is named like the others, so that it is never taken for another.
+func exported(rows []plan.Candidate, prefix func(key string) string, several bool) file {
 	var f file
 	for _, row := range rows {
+		instance := row.Instance
+		if several {
+			instance = plan.ShownInstance(instance)
+		}
 		var retention *string
 		if row.Retention != "" {
 			retention = &row.Retention
 		}
-		f.Tables = append(f.Tables, fileTable{Source: row.SourceTable, Instance: row.Instance,
+		f.Tables = append(f.Tables, fileTable{Source: row.SourceTable, Instance: instance,
 			Destination: strings.TrimPrefix(row.DestinationTable, prefix(row.Instance)), Watermark: plan.WrittenColumn(strings.TrimSpace(row.WatermarkColumn)), Load: row.LoadType,
 			Frequency: &row.Frequency, Retention: retention, Active: &row.IsActive})
 	}

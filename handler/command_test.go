@@ -9,13 +9,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/handler/app"
@@ -54,7 +52,7 @@ func TestPick_FindsWhatAPersonMeans(t *testing.T) {
 
 // A name that `on` cannot add is not answered by naming `on`.
 func TestWithRecommended_SaysWhatToName(t *testing.T) {
-	one, two := []config.Instance{{}}, []config.Instance{{}, {Name: "West"}}
+	one, two := []config.Instance{{}}, []config.Instance{{}, {Name: "West", Defender: config.Defender{TablePrefix: "W_"}}}
 	for _, tt := range []struct {
 		instances               []config.Instance
 		name, instance          string
@@ -63,6 +61,13 @@ func TestWithRecommended_SaysWhatToName(t *testing.T) {
 	}{
 		{one, "emailevents", "", "EmailEvents", "", "", 0},
 		{two, "EmailEvents", "WEST", "west/EmailEvents", "", "", 0},
+		{one, "emaileventsraw", "", "EmailEvents", "", "", 0},
+		{two, "EmailEventsRaw", "west", "west/EmailEvents", "", "", 0},
+		{two, "W_EmailEventsRaw", "west", "west/EmailEvents", "", "", 0},
+		{one, "ProcessCreationEvents", "", "DeviceProcessEvents", "", "", 0},
+		{one, "machines", "", "api/machines", "", "", 0},
+		{one, "MachinesRaw", "", "api/machines", "", "", 0},
+		{one, "QueryHostsRaw", "", "query/Hosts", "", "", 0},
 		{two, "EmailEvents", "", "", "add --instance with one of default, West", "handler on", exitUsage},
 		{two, "DeviceInfo", "", "", "", "", 0},
 		{one, "Email*", "", "", "", "", 0},
@@ -80,12 +85,23 @@ func TestWithRecommended_SaysWhatToName(t *testing.T) {
 		if added != tt.added || exitCode(err) != tt.code || !strings.Contains(said, tt.refused) || tt.without != "" && strings.Contains(said, tt.without) {
 			t.Errorf("on %s --instance=%q: added %q, %v; want %q, %q", tt.name, tt.instance, added, err, tt.added, tt.refused)
 		}
+		if tt.added == "" {
+			continue
+		}
+		// What was added is found by the source and by the raw table.
+		for _, name := range []string{rows[1].SourceTable, rows[1].DestinationTable} {
+			if found, err := pick(rows[1:], []string{name}); err != nil || len(found) != 1 {
+				t.Errorf("on %s: %d rows by the name %s, %v", tt.name, len(found), name, err)
+			}
+		}
 	}
 	if _, err := pick(nil, []string{"NotATable"}); err == nil || strings.Contains(err.Error(), "handler on") {
 		t.Errorf("a table that on does not know: %v", err)
 	}
-	if _, err := pick(nil, []string{"MachineInfo"}); err == nil || !strings.Contains(err.Error(), "`handler on MachineInfo` adds it") {
-		t.Errorf("a table that on knows: %v", err)
+	for _, name := range []string{"MachineInfo", "DeviceInfoRaw", "alerts_v2"} {
+		if _, err := pick(nil, []string{name}); err == nil || !strings.Contains(err.Error(), "`handler on "+name+"` adds it") {
+			t.Errorf("a table that on knows as %s: %v", name, err)
+		}
 	}
 }
 
@@ -139,6 +155,8 @@ func TestExitCode_TellsWhoHasToAct(t *testing.T) {
 		{settingsError{errors.New("no")}, 3},
 		{fmt.Errorf("query: %w", app.ErrUnnamed), 2},
 		{app.SettingsFault{}, 3},
+		{said(errors.New("no")), 1},
+		{said(nil, errors.New("no"), fmt.Errorf("plan: %w", app.SettingsFault{})), 3},
 		{fmt.Errorf("%w (%w)", errSaid, context.Canceled), 130},
 	} {
 		if got := exitCode(tt.err); got != tt.want {
@@ -337,28 +355,21 @@ func TestAppend_ShowsTheRowFirst(t *testing.T) {
 	}
 }
 
-// Every command explains itself with an example, in 80 columns.
-func TestHelp_HasAnExample(t *testing.T) {
-	model, err := kong.New(&commands{})
-	if err != nil {
+// With JSON nothing but JSON goes to standard output: what a person reads and answers is
+// on standard error.
+func TestAppend_AsksBesideTheJSON(t *testing.T) {
+	before := candidate("", "DeviceInfo", "DeviceInfoRaw")
+	off := before.Row
+	off.IsActive = false
+	var out, people bytes.Buffer
+	p := &process{ctx: t.Context(), stdin: strings.NewReader("n\n"), stdout: &out, stderr: &people, asking: true}
+	if err := p.append(nil, outputFlag{"json"}, appendFlags{}, []change{{before: before, after: off}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, node := range model.Model.Children {
-		name := node.Name
-		if name == "serve" {
-			continue // no command of a person
-		}
-		out, err := helpOf(t, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(out, "Example:") || !regexp.MustCompile(`(?m)^ +handler `+name+`( |$)`).MatchString(out) {
-			t.Errorf("%s --help has no example:\n%s", name, out)
-		}
-		for line := range strings.Lines(out) {
-			if len(strings.TrimRight(line, "\n")) > columns {
-				t.Errorf("%s --help: %d columns: %s", name, len(line), line)
-			}
-		}
+	if want := `{"table":"DeviceInfo","changes":[{"column":"IsActive","before":"true","after":"false"}],"appended":false}` + "\n"; out.String() != want {
+		t.Errorf("printed %q, want %q", out.String(), want)
+	}
+	if want := "DeviceInfo:\n  IsActive          false, was true\nappend 1 row to MigrationConfiguration? [y/N] "; people.String() != want {
+		t.Errorf("said %q, want %q", people.String(), want)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/defender2adx/defender2adx/handler/app"
 )
@@ -27,6 +28,16 @@ func (e settingsError) Unwrap() error { return e.error }
 
 // errSaid ends a command whose own output has said what failed.
 var errSaid = errors.New("failed")
+
+// said ends a command whose own output has said what failed, and why; the exit code is
+// that of a faulty setting where one was the cause.
+func said(causes ...error) error {
+	var settings app.SettingsFault
+	if errors.As(errors.Join(causes...), &settings) {
+		return fmt.Errorf("%w (%w)", errSaid, settings)
+	}
+	return errSaid
+}
 
 func exitCode(err error) int {
 	var usage usageError

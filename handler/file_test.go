@@ -2,13 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/internal/config"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -48,7 +49,7 @@ func TestAnswer_HasThreeForms(t *testing.T) {
 			got = strings.Join(strings.Fields(got), " ")
 		}
 		if err != nil || got != want {
-			t.Errorf("%s: %v\n%s", form, err, cmp.Diff(want, got))
+			t.Errorf("%s: %v\n%s", form, err, gocmp.Diff(want, got))
 		}
 	}
 	if _, err := readAnswer(nil, []byte("hush\n")); err == nil || strings.Contains(err.Error(), "hush") {
@@ -137,13 +138,56 @@ func TestFile_ExportedChangesNothing(t *testing.T) {
 	rows := []plan.Candidate{candidate("", "DeviceInfo", "DeviceInfoRaw"), candidate("west", "DeviceInfo", "W_Info")}
 	rows[1].IsActive, rows[1].Frequency, rows[1].WatermarkColumn, rows[1].LoadType, rows[1].Retention = false, "1d", "Timestamp", "Snapshot", "P365D"
 	prefix := func(key string) string { return map[string]string{"west": "W_"}[key] }
-	changes, err := exported(rows, prefix).changes(rows, func(name string) (string, error) { return name, nil }, prefix)
-	if err != nil || len(changes) != 2 {
-		t.Fatalf("%d changes, %v", len(changes), err)
+	key := func(name string) (string, error) { return strings.ReplaceAll(name, "default", ""), nil }
+	for _, several := range []bool{false, true} {
+		f := exported(rows, prefix, several)
+		if named := f.Tables[0].Instance == "default"; named != several {
+			t.Errorf("several instances %v: the default one is called %q", several, f.Tables[0].Instance)
+		}
+		changes, err := f.changes(rows, key, prefix)
+		if err != nil || len(changes) != 2 {
+			t.Fatalf("%d changes, %v", len(changes), err)
+		}
+		for _, c := range changes {
+			if diff := c.columns(); len(diff) > 0 {
+				t.Errorf("%s: %+v", c.after.SourceTable, diff)
+			}
+		}
 	}
-	for _, c := range changes {
-		if diff := c.columns(); len(diff) > 0 {
-			t.Errorf("%s: %+v", c.after.SourceTable, diff)
+}
+
+// With --instance the file is of one instance: entries of others are left out, and those
+// that name none are of it.
+func TestFile_IsOfTheInstanceMeant(t *testing.T) {
+	cfg := config.Config{Instances: []config.Instance{{}, {Name: "West"}}}
+	f, err := readText(t, "tables: [{source: A}, {source: B, instance: WEST}, {source: C, instance: default}, {source: D, instance: east}]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		instance, want string
+		entries        int
+		refused        string
+	}{
+		{"west", "A B", 3, ""},
+		{"default", "A C", 3, ""},
+		{"west", "", 4, "east"},
+	} {
+		from := f
+		from.Tables = f.Tables[:tt.entries]
+		left, err := from.of(tt.instance, func(name string) (string, error) {
+			i, err := cfg.Instance(cmp.Or(name, tt.instance))
+			return i.Key(), err
+		})
+		var got []string
+		for _, entry := range left.Tables {
+			got = append(got, entry.Source)
+		}
+		if (err != nil) != (tt.refused != "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
+			t.Errorf("--instance %s: %v, want %q", tt.instance, err, tt.refused)
+		}
+		if tt.refused == "" && strings.Join(got, " ") != tt.want {
+			t.Errorf("--instance %s: %q, want %q", tt.instance, got, tt.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -10,6 +11,7 @@ import (
 // importCommand turns the Defender connections of a msticpyconfig.yaml into settings.
 // It changes nothing and prints no secret.
 type importCommand struct {
+	outputFlag
 	File  string `arg:"" help:"The msticpyconfig.yaml."`
 	Vault string `placeholder:"NAME" help:"Key Vault for the secrets, by name or URL; default: the one that the file names."`
 }
@@ -34,7 +36,15 @@ func (c importCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	if err := msticpy.Write(p.stdout, file, msticpy.Options{Path: c.File, Vault: c.Vault, Getenv: p.getenv}); err != nil {
+	options := msticpy.Options{Path: c.File, Vault: c.Vault, Getenv: p.getenv}
+	if c.json() {
+		var lines []msticpy.Line
+		lines, err = msticpy.Lines(file, options)
+		err = errors.Join(err, printJSON(p.stdout, lines...))
+	} else {
+		err = msticpy.Write(p.stdout, file, options)
+	}
+	if err != nil {
 		return fmt.Errorf("the settings are not complete:\n%w", err)
 	}
 	return nil

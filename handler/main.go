@@ -115,7 +115,9 @@ func run(args []string, p *process) error {
 	return command.Run(p)
 }
 
-type versionCommand struct{}
+type versionCommand struct {
+	outputFlag
+}
 
 func (versionCommand) Help() string { return "Example:\n\n  handler version" }
 
@@ -132,12 +134,25 @@ Example:
   handler completion >> ~/.bashrc`
 }
 
-func (versionCommand) Run(p *process) error {
+func (c versionCommand) Run(p *process) error {
+	if c.json() {
+		return printJSON(p.stdout, struct {
+			Version string `json:"version"`
+		}{version})
+	}
 	_, err := fmt.Fprintln(p.stdout, version)
 	return err
 }
 
 type serveCommand struct{}
+
+func (serveCommand) Help() string {
+	return `The host starts it, and says where to listen; it reads no flag.
+
+Example:
+
+  handler`
+}
 
 // Run listens before it does anything else: the host gives a new process thirty
 // seconds to answer. A port that cannot be had hides no faulty setting.

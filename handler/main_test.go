@@ -130,7 +130,7 @@ func runWith(t *testing.T, env map[string]string, args ...string) (stdout string
 	return out.String() + errs.String(), err
 }
 
-// helpOf is what a command says of itself.
+// helpOf is what a command says of itself; "" is the program.
 func helpOf(t *testing.T, command string) (text string, err error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -141,7 +141,7 @@ func helpOf(t *testing.T, command string) (text string, err error) {
 		}
 		text = out.String()
 	}()
-	return "", run([]string{command, "--help"}, &process{ctx: t.Context(), getenv: func(string) string { return "" }, stdout: &out, stderr: &out,
+	return "", run(append(strings.Fields(command), "--help"), &process{ctx: t.Context(), getenv: func(string) string { return "" }, stdout: &out, stderr: &out,
 		exit: func(int) { panic(exited{}) }})
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -57,20 +56,13 @@ func (c migrateCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	var refused []error
-	for _, row := range rows {
-		refused = append(refused, c.mayCopy(p.ctx, g, row))
-	}
-	if err := errors.Join(refused...); err != nil {
-		return err
-	}
 	show := p.display(c.outputFlag)
 	errands := make([]*errand, len(rows))
 	var all errgroup.Group
 	all.SetLimit(tablesAtOnce)
 	for i, row := range rows {
 		errands[i] = newErrand(row, show)
-		all.Go(func() error { return errands[i].work(p.ctx, g, c.Force && !row.IsActive) })
+		all.Go(func() error { return errands[i].work(p.ctx, g, c) })
 	}
 	err = all.Wait()
 	show.close()
@@ -78,10 +70,14 @@ func (c migrateCommand) Run(p *process) error {
 		fmt.Fprintln(p.stderr, folded("handler: stopped; what is open stays open: the service or the next `handler migrate` goes on with it", "  "))
 		return fmt.Errorf("%w (%w)", errSaid, context.Canceled)
 	}
+	var causes []error
+	failed := false
 	for _, e := range errands {
-		if e.outcome.Status != plan.Success && e.outcome.Status != nothingNew {
-			err = errSaid
-		}
+		failed = failed || e.outcome.Status != plan.Success && e.outcome.Status != nothingNew
+		causes = append(causes, e.cause)
+	}
+	if failed {
+		return said(causes...)
 	}
 	return err
 }
@@ -89,7 +85,7 @@ func (c migrateCommand) Run(p *process) error {
 // mayCopy says why a table is not copied by this command.
 func (c migrateCommand) mayCopy(ctx context.Context, g *program, row plan.Candidate) error {
 	if _, err := row.Table(); err != nil {
-		return fmt.Errorf("%s: MigrationConfiguration: %w", row.Key(), err)
+		return fmt.Errorf("MigrationConfiguration: %w", err)
 	}
 	if !row.IsActive && !c.Force {
 		return fmt.Errorf("%s is switched off (IsActive=false): add --force, or switch it on with `handler on %s`", row.Key(), row.SourceTable)
@@ -122,6 +118,7 @@ type errand struct {
 	runs    []pipeline.Progress // the last word of each run
 	off     *putOff
 	outcome outcome
+	cause   error // of a failure
 }
 
 // putOff is a wait in the place of a message.
@@ -174,9 +171,13 @@ type migrator interface {
 
 // work wakes the table again and again, as the queue would, until it ended. The error
 // is that of the context alone: what went wrong stands in the outcome.
-func (e *errand) work(ctx context.Context, g *program, force bool) error {
+// A table that must not be copied holds up no other.
+func (e *errand) work(ctx context.Context, g *program, c migrateCommand) error {
 	e.show.begun(e.row.Key())
-	err := e.follow(ctx, g, force, g.cfg.Migration.Retry/4)
+	err := c.mayCopy(ctx, g, e.row)
+	if err == nil {
+		err = e.follow(ctx, g, c.Force && !e.row.IsActive, g.cfg.Migration.Retry/4)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -233,7 +234,7 @@ func (e *errand) conclude(err error) {
 		}
 	}
 	if err != nil {
-		o.Status, o.Problem = plan.Failed, strings.TrimSpace(err.Error())
+		o.Status, o.Problem, e.cause = plan.Failed, strings.TrimSpace(err.Error()), err
 		return
 	}
 	if o.Status == "" {

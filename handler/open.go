@@ -97,7 +97,7 @@ func pick(rows []plan.Candidate, names []string) ([]plan.Candidate, error) {
 		switch found := tables.Named(rows, name); len(found) {
 		case 0:
 			remedy := "`handler tables` lists them"
-			if _, known := recommended(plan.TodaysName(name)); known {
+			if _, known := recommended(inCatalogue(name)); known {
 				remedy += fmt.Sprintf(", `handler on %s` adds it", name)
 			}
 			errs = append(errs, unknownTable(name, remedy))

@@ -70,14 +70,15 @@ func (c planCommand) Run(p *process) error {
 	}
 	var all []planned
 	var sum planned
-	failed := false
+	var causes []error
 	for _, row := range rows {
 		one, err := g.planOne(p.ctx, row)
 		if p.ctx.Err() != nil {
 			return context.Cause(p.ctx)
 		}
 		if err != nil {
-			failed, one.Problem = true, err.Error()
+			one.Problem = err.Error()
+			causes = append(causes, err)
 		}
 		all = append(all, one)
 		sum.Rows, sum.Slices, sum.Calls, sum.Minutes = sum.Rows+one.Rows, sum.Slices+one.Slices, sum.Calls+one.Calls, sum.Minutes+one.Minutes
@@ -88,8 +89,8 @@ func (c planCommand) Run(p *process) error {
 	} else {
 		printPlans(p, all, sum)
 	}
-	if failed {
-		err = errors.Join(err, errSaid)
+	if len(causes) > 0 {
+		err = errors.Join(err, said(causes...))
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 // setupCommand prepares a database. It needs the ADX_ settings only and signs in
 // as ADX_CREDENTIAL says, usually azure-cli: with a person's own rights.
 type setupCommand struct {
+	outputFlag
 	Load     string   `enum:"none,original,recommended" default:"none" help:"Configuration to append for sources that have no row yet: none, original or recommended."`
 	Index    []string `placeholder:"TABLE" help:"Destination tables whose rows are to be indexed at the price of 1 MB a row, where the cluster does not index larger ones."`
 	Instance string   `placeholder:"NAME" help:"Prepare what this instance needs alone; one of DEFENDER_INSTANCES, or default for that of the settings without a name. Without it: all."`
@@ -23,7 +24,7 @@ type setupCommand struct {
 	Prefix   string   `name:"view-prefix" placeholder:"PREFIX" help:"Begin the names of the typed views with this, where tables have the names of the hunting tables."`
 	Typed    []string `placeholder:"TABLE" help:"Views that get a table of columns, each indexed, which ADX fills from the raw table: DeviceProcessEvents. Those that have one keep it."`
 	Streamed bool     `name:"union-streamed" help:"Where a table has the name of a hunting table, such as the Streaming API's, make a view of its rows and ours, each event once."`
-	Verbose  bool     `help:"Print what was there already, too."`
+	Verbose  bool     `help:"Print what was there already, too, as JSON always does."`
 }
 
 func (setupCommand) Help() string {
@@ -94,8 +95,38 @@ func (c setupCommand) Run(p *process) error {
 		target.Options.Grants = grants
 		errs = append(errs, c.prepare(p, target, loadFor.Key(), i == 0), target.Client.Close())
 	}
-	fmt.Fprintf(p.stdout, "looked at: %s; not at: %s\n", strings.Join(adx.LookedAt, ", "), strings.Join(adx.NotLookedAt, ", "))
+	if !c.json() {
+		fmt.Fprintf(p.stdout, "looked at: %s; not at: %s\n", strings.Join(adx.LookedAt, ", "), strings.Join(adx.NotLookedAt, ", "))
+	}
 	return errors.Join(errs...)
+}
+
+// prepared is a step as JSON tells of it.
+type prepared struct {
+	Database string      `json:"database"`
+	Step     string      `json:"step"`
+	Outcome  adx.Outcome `json:"outcome"`
+	Detail   string      `json:"detail,omitempty"`
+	Remedy   string      `json:"remedy,omitempty"`
+}
+
+// show prints a step.
+func (c setupCommand) show(p *process, database string, s adx.Step) {
+	switch {
+	case c.json():
+		_ = printJSON(p.stdout, prepared{database, s.Name, s.Outcome, s.Detail, s.Remedy}) // what is made counts, not who hears of it
+		return
+	case s.Outcome == adx.Already && !c.Verbose:
+		return
+	}
+	fmt.Fprintf(p.stdout, "%-13s %s", s.Outcome, s.Name)
+	if s.Detail != "" {
+		fmt.Fprintf(p.stdout, ": %s", s.Detail)
+	}
+	if s.Remedy != "" {
+		fmt.Fprintf(p.stdout, "\n%-13s %s", "", "-> "+s.Remedy)
+	}
+	fmt.Fprintln(p.stdout)
 }
 
 // prepare makes what is missing in one database; first is that of the control tables,
@@ -114,21 +145,13 @@ func (c setupCommand) prepare(p *process, target app.Target, instance string, fi
 	options.Typed, options.Streamed = c.Typed, c.Streamed
 	options.Report = func(s adx.Step) {
 		counts[s.Outcome]++
-		if s.Outcome == adx.Already && !c.Verbose {
-			return
-		}
-		fmt.Fprintf(p.stdout, "%-13s %s", s.Outcome, s.Name)
-		if s.Detail != "" {
-			fmt.Fprintf(p.stdout, ": %s", s.Detail)
-		}
-		if s.Remedy != "" {
-			fmt.Fprintf(p.stdout, "\n%-13s %s", "", "-> "+s.Remedy)
-		}
-		fmt.Fprintln(p.stdout)
+		c.show(p, target.Database, s)
 	}
 	_, err := target.Client.Setup(p.ctx, options)
-	fmt.Fprintf(p.stdout, "setup of %s: %d done, %d already there, %d failed\n",
-		target.Database, counts[adx.Done], counts[adx.Already], counts[adx.Failed])
+	if !c.json() {
+		fmt.Fprintf(p.stdout, "setup of %s: %d done, %d already there, %d failed\n",
+			target.Database, counts[adx.Done], counts[adx.Already], counts[adx.Failed])
+	}
 	if err == nil && counts[adx.Failed] > 0 {
 		err = errors.New("some steps failed; what they need is said above")
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/handler/app"
@@ -12,7 +14,20 @@ import (
 // signInCommand gets one token for the hunting API, as the app would, or as a person:
 // a browser or a code is asked for at this terminal only.
 type signInCommand struct {
+	outputFlag
 	Instance string `placeholder:"NAME" help:"Instance to sign in as; default: the one without a name."`
+}
+
+// signedIn is a token as JSON tells of it.
+type signedIn struct {
+	Instance   string    `json:"instance,omitempty"`
+	Tenant     string    `json:"tenant"`
+	As         string    `json:"as"`
+	Credential string    `json:"credential"`
+	Scope      string    `json:"scope"`
+	Ends       time.Time `json:"ends"`
+	Rights     []string  `json:"rights"`
+	Missing    string    `json:"missing,omitempty"`
 }
 
 func (signInCommand) Help() string {
@@ -37,8 +52,16 @@ func (c signInCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "signed in to tenant %s as %s by %s\nfor %s until %s\nrights: %s\n",
-		instance.Defender.TenantID, signed.As, instance.Defender.Credential.Kind, signed.Scope, signed.Ends.UTC().Format(time.RFC3339), signed.Rights)
+	tenant, kind := instance.Defender.TenantID, instance.Defender.Credential.Kind
+	if c.json() {
+		err = printJSON(p.stdout, signedIn{instance.Key(), tenant, signed.As, kind, signed.Scope, signed.Ends.UTC(), append([]string{}, signed.Rights...), signed.Missing})
+	} else {
+		_, err = fmt.Fprintf(p.stdout, "signed in to tenant %s as %s by %s\nfor %s until %s\nrights: %s\n",
+			tenant, signed.As, kind, signed.Scope, signed.Ends.UTC().Format(time.RFC3339), cmp.Or(strings.Join(signed.Rights, ", "), "none"))
+	}
+	if err != nil {
+		return err
+	}
 	if signed.Missing != "" {
 		return errors.New("the token does not allow hunting: " + signed.Missing)
 	}

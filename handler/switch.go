@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/defender2adx/defender2adx/functions/tables"
@@ -140,20 +141,28 @@ type appended struct {
 }
 
 // append shows the changes, asks where somebody is there to answer, and appends their
-// rows. A change of nothing is said and left out.
+// rows. A change of nothing is said and left out. With JSON a person reads and answers
+// on standard error.
 func (p *process) append(g *program, out outputFlag, how appendFlags, changes []change) error {
 	var todo []change
 	for _, c := range changes {
 		if len(c.columns()) > 0 {
 			todo = append(todo, c)
 		}
-		if !out.json() {
-			p.showChange(c)
-		}
 	}
 	answer := !how.DryRun
-	if answer && len(todo) > 0 && !how.Yes && p.asking && !out.json() {
-		answer = p.confirm(fmt.Sprintf("append %s to MigrationConfiguration?", prose.Counted(int64(len(todo)), "row")))
+	asks := answer && len(todo) > 0 && !how.Yes && p.asking
+	people := p.stdout
+	if out.json() {
+		people = p.stderr
+	}
+	if asks || !out.json() {
+		for _, c := range changes {
+			c.show(people)
+		}
+	}
+	if asks {
+		answer = p.confirm(people, fmt.Sprintf("append %s to MigrationConfiguration?", prose.Counted(int64(len(todo)), "row")))
 	}
 	if answer {
 		for _, c := range todo {
@@ -182,26 +191,27 @@ func (p *process) append(g *program, out outputFlag, how appendFlags, changes []
 	return nil
 }
 
-func (p *process) showChange(c change) {
+// show prints the change for people.
+func (c change) show(to io.Writer) {
 	key := plan.Key{Instance: c.after.Instance, Source: c.after.SourceTable}
 	columns := c.columns()
 	switch {
 	case c.isNew:
-		fmt.Fprintf(p.stdout, "%s: new\n", shown(key))
+		fmt.Fprintf(to, "%s: new\n", shown(key))
 	case len(columns) == 0:
-		fmt.Fprintf(p.stdout, "%s: is so already\n", shown(key))
+		fmt.Fprintf(to, "%s: is so already\n", shown(key))
 	default:
-		fmt.Fprintf(p.stdout, "%s:\n", shown(key))
+		fmt.Fprintf(to, "%s:\n", shown(key))
 	}
 	for _, x := range columns {
 		if c.isNew {
-			fmt.Fprintf(p.stdout, "  %-17s %s\n", x.Column, x.After)
+			fmt.Fprintf(to, "  %-17s %s\n", x.Column, x.After)
 			continue
 		}
-		fmt.Fprintf(p.stdout, "  %-17s %s, was %s\n", x.Column, orNone(x.After), orNone(x.Before))
+		fmt.Fprintf(to, "  %-17s %s, was %s\n", x.Column, orNone(x.After), orNone(x.Before))
 	}
 	if c.note != "" {
-		fmt.Fprintln(p.stdout, folded("  "+c.note, "  "))
+		fmt.Fprintln(to, folded("  "+c.note, "  "))
 	}
 }
 
@@ -213,8 +223,8 @@ func orNone(text string) string {
 }
 
 // confirm asks a person; whoever says nothing says no.
-func (p *process) confirm(question string) bool {
-	fmt.Fprintf(p.stdout, "%s [y/N] ", question)
+func (p *process) confirm(to io.Writer, question string) bool {
+	fmt.Fprintf(to, "%s [y/N] ", question)
 	line, _ := bufio.NewReader(p.stdin).ReadString('\n') // an end without a line is a no
 	switch strings.ToLower(strings.TrimSpace(line)) {
 	case "y", "yes":
@@ -238,19 +248,21 @@ func (g *program) withRecommended(rows []plan.Candidate, names []string, instanc
 		}
 		key, only = i.Key(), true
 	}
+	whose, _ := g.cfg.Instance(key) // it is one of them
+	prefix := whose.Defender.TablePrefix
 	var errs []error
 	for _, name := range names {
 		if isPattern(name) || len(tables.Named(rows, name)) > 0 {
 			continue
 		}
-		row, known := recommended(plan.TodaysName(name))
+		row, known := recommended(inCatalogue(strings.TrimPrefix(name, prefix)))
 		switch {
 		case !known:
 			errs = append(errs, unknownTable(name, "`handler tables` lists those that `handler on` can add, a file for `handler apply` adds any other"))
 		case !only:
 			errs = append(errs, usageError{fmt.Errorf("table %s is copied for no instance yet: add --instance with one of %s", name, g.cfg.InstanceNames())})
 		default:
-			row.Instance = key
+			row.Instance, row.DestinationTable = key, prefix+row.DestinationTable
 			rows = append(rows, plan.Candidate{Row: row, Problem: errUnconfigured})
 		}
 	}
@@ -258,7 +270,7 @@ func (g *program) withRecommended(rows []plan.Candidate, names []string, instanc
 }
 
 // recommended is a row for a source that nobody has configured: a hunting table of the
-// recommended configuration, or a list, file export or saved query, by any of its names.
+// recommended configuration, or a list, file export or saved query.
 func recommended(name string) (plan.Row, bool) {
 	if row, known := adx.Recommended(name); known {
 		return row, true

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,8 +127,108 @@ func TestCommandLine_IsAsItsDocumentShows(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &row); err != nil || code != 0 || !row.Twice {
 		t.Errorf("after the rewind: %s", out)
 	}
+	s.speaksJSON()
 	s.refusals()
+	s.besideABrokenInstance()
 	s.appliesAFile()
+	s.copiesWhatItMay()
+}
+
+// speaksJSON: with --output json every command prints an object a line and nothing else.
+func (s *site) speaksJSON() {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), "tables.yaml")
+	must(s.t, os.WriteFile(path, []byte("tables: [{source: DeviceEvents, frequency: 12h}]\n"), 0o600))
+	lines := []struct{ line, member string }{ // a line of the output has the member
+		{"version", "version"},
+		{"setup", "outcome"},
+		{"signin", "rights"},
+		{"import ../../handler/testdata/msticpyconfig.yaml", "setting"},
+		{"tables", "source"},
+		{"plan DeviceEvents", "calls"},
+		{"migrate DeviceEvents", "status"},
+		{"off DeviceEvents", "changes"},
+		{"on DeviceEvents", "changes"},
+		{"rewind DeviceEvents --dry-run", "changes"},
+		{"apply '" + path + "' --dry-run", "changes"},
+		{"export", "source"},
+		{"runs DeviceEvents", "runId"},
+		{"query 'DeviceEvents | take 3 | project n = 1'", "n"},
+	}
+	help, _ := s.says(s.commandLine(nil, "--help"))
+	_, listed, _ := strings.Cut(help, "Commands:")
+	listed, _, _ = strings.Cut(listed, "Run \"")
+	commands := 0
+	for _, m := range regexp.MustCompile(`(?m)^  ([a-z]+)\b`).FindAllStringSubmatch(listed, -1) {
+		if m[1] == "serve" || m[1] == "completion" {
+			continue // whose output is none for a program
+		}
+		commands++
+		if !slices.ContainsFunc(lines, func(l struct{ line, member string }) bool { return words(l.line)[0] == m[1] }) {
+			s.t.Errorf("handler %s is not asked for JSON", m[1])
+		}
+	}
+	if commands != len(lines) {
+		s.t.Errorf("%d commands are asked for JSON, the help lists %d:\n%s", len(lines), commands, help)
+	}
+	for _, l := range lines {
+		changes := map[string]string{"MIGRATION_APP_ID": "sample"}
+		if l.line == "setup" { // by whoever may make tables
+			changes["ADX_CLIENT_ID"] = stack.AdminID
+		}
+		cmd := s.commandLine(changes, append(words(l.line), "--output", "json")...)
+		cmd.Env = append(cmd.Env, "MDE_CLIENT=11111111-2222-3333-4444-555555555504", "MDE_KEY_PASSWORD=confidential")
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		err := cmd.Run()
+		if err != nil || errs.Len() > 0 {
+			s.t.Errorf("handler %s --output json: %v\n%s\n%s", l.line, err, out.String(), errs.String())
+		}
+		has := false
+		for text := range strings.Lines(out.String()) {
+			var object map[string]any
+			if err := json.Unmarshal([]byte(text), &object); err != nil {
+				s.t.Errorf("handler %s --output json printed %q: %v", l.line, text, err)
+			}
+			_, here := object[l.member]
+			has = has || here
+		}
+		if !has {
+			s.t.Errorf("handler %s --output json: no line has %q:\n%s", l.line, l.member, out.String())
+		}
+	}
+}
+
+// besideABrokenInstance: an instance with faulty settings holds up no command of another,
+// and a command of its own says which setting, with the exit code of settings.
+func (s *site) besideABrokenInstance() {
+	s.t.Helper()
+	for broken, changes := range map[string]map[string]string{
+		"no tenant":      {"DEFENDER_WEST_TENANT_ID": "no-tenant"},
+		"no database":    {"DEFENDER_WEST_DATABASE": "a/b"},
+		"no certificate": {"DEFENDER_WEST_TENANT_ID": "11111111-2222-3333-4444-555555555599", "DEFENDER_WEST_CREDENTIAL": "certificate", "DEFENDER_WEST_CLIENT_CERTIFICATE": "/nowhere.pem"},
+	} {
+		changes["MIGRATION_APP_ID"], changes["DEFENDER_INSTANCES"] = "sample", "West"
+		for args, says := range map[string]string{
+			"query --instance default 'DeviceEvents | count'": "5000",
+			"query --adx 'DeviceEventsRaw | take 1 | count'":  "1 row",
+			"plan DeviceEvents":                               "DeviceEvents",
+			"migrate DeviceEvents":                            "DeviceEvents",
+		} {
+			if out, code := s.says(s.commandLine(changes, words(args)...)); code != 0 || !strings.Contains(out, says) {
+				s.t.Errorf("%s: handler %s: exit code %d, want 0 and %q:\n%s", broken, args, code, says, out)
+			}
+		}
+		for _, args := range []string{"query --instance west 'DeviceEvents | take 1'", "tables --instance west", "signin --instance west"} {
+			code, says := 3, "DEFENDER_WEST_"
+			if broken == "no certificate" { // which shows when it is used
+				code, says = 1, "/nowhere.pem: no such file"
+			}
+			if out, got := s.says(s.commandLine(changes, words(args)...)); got != code || !strings.Contains(out, says) {
+				s.t.Errorf("%s: handler %s: exit code %d, want %d and %q:\n%s", broken, args, got, code, says, out)
+			}
+		}
+	}
 }
 
 // refusals are commands that must not do what they are asked.
@@ -172,6 +273,23 @@ func (s *site) appliesAFile() {
 	out, code := s.says(s.commandLine(nil, "tables", "--configured", "--output", "json"))
 	if code != 0 || strings.Count(out, "\n") != 4 || !strings.Contains(out, `"frequency":"12h"`) || !strings.Contains(out, `"active":false`) {
 		s.t.Errorf("after it: exit code %d\n%s", code, out)
+	}
+}
+
+// copiesWhatItMay: of several tables one that must not be copied holds up no other.
+func (s *site) copiesWhatItMay() {
+	s.t.Helper()
+	changes := map[string]string{"MIGRATION_APP_ID": "sample", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_TENANT_ID": "no-tenant"}
+	for _, args := range []string{"on DeviceEvents --instance default --yes", "on EmailEventsRaw --instance west --yes"} {
+		if out, code := s.says(s.commandLine(changes, words(args)...)); code != 0 || !strings.Contains(out, "1 row appended") {
+			s.t.Errorf("handler %s: exit code %d\n%s", args, code, out)
+		}
+	}
+	for _, command := range []string{"plan", "migrate"} {
+		out, code := s.says(s.commandLine(changes, command, "D*Events", "E*Events", "--output", "json"))
+		if sound, broken, _ := strings.Cut(out, "\n"); code != 3 || strings.Contains(sound, "problem") == strings.Contains(broken, "problem") || !strings.Contains(out, "DEFENDER_WEST_TENANT_ID") {
+			s.t.Errorf("handler %s: exit code %d\n%s", command, code, out)
+		}
 	}
 }
 

@@ -175,7 +175,7 @@ func (all *instances) find(key string) (*instance, error) {
 		return nil, all.cfg.Unknown(key)
 	}
 	if i.Fault != nil {
-		return i, fmt.Errorf("the settings of this instance are faulty: %w", i.Fault)
+		return i, SettingsFault{fmt.Errorf("the settings of this instance are faulty: %w", i.Fault)}
 	}
 	return i, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -19,7 +18,7 @@ type SignedIn struct {
 	As      string // a person, or the application
 	Scope   string
 	Ends    time.Time
-	Rights  string // between commas
+	Rights  []string
 	Missing string // what hunting needs besides; "": nothing
 }
 
@@ -45,7 +44,7 @@ func SignIn(ctx context.Context, cfg config.Config, i config.Instance, o Options
 		}
 		said := credential.Of(token.Token)
 		rights := slices.Concat(said.Roles, said.Scopes)
-		out = SignedIn{As: cmp.Or(said.User, "application "+cmp.Or(i.Defender.ClientID, "(managed identity)")), Scope: scope, Ends: token.ExpiresOn, Rights: cmp.Or(strings.Join(rights, ", "), "none")}
+		out = SignedIn{As: cmp.Or(said.User, "application "+cmp.Or(i.Defender.ClientID, "(managed identity)")), Scope: scope, Ends: token.ExpiresOn, Rights: rights}
 		if slices.ContainsFunc(rights, api.Allows) {
 			break
 		}

@@ -68,7 +68,7 @@ func TestSignIn_APersonAndTheirRights(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.As != ana || got.Rights != tt.rights || (got.Missing == "") != (tt.missing == "") || !strings.Contains(got.Missing, tt.missing) {
+			if got.As != ana || strings.Join(got.Rights, ", ") != tt.rights || (got.Missing == "") != (tt.missing == "") || !strings.Contains(got.Missing, tt.missing) {
 				t.Errorf("got %+v; want %s with %s, missing %q", got, ana, tt.rights, tt.missing)
 			}
 		})

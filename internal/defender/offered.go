@@ -21,16 +21,19 @@ const offeredAtOnce = 16
 
 // Offered looks which of the tables the tenant has, with their rows. A table that it
 // has no licence or role for is absent. What is refused as too heavy is asked for in
-// halves; a single table that is too heavy has -1 rows.
+// halves; a single table that is too heavy has -1 rows. Where every question is refused
+// for good, as without a valid credential, that is an error.
 func (c *Client) Offered(ctx context.Context, call plan.Caller, names []string) (map[string]Offer, error) {
 	out := map[string]Offer{}
 	todo := slices.Collect(slices.Chunk(names, offeredAtOnce))
+	answered, refused := false, error(nil)
 	for len(todo) > 0 {
 		batch := todo[0]
 		todo = todo[1:]
 		found, err := counted(ctx, c, call, question{table: plan.Table{Source: batch[0]}, text: offeredQuery(batch)}, readOffers)
 		switch kind := fault.KindOf(err); {
 		case err == nil:
+			answered = true
 			for name, offer := range found {
 				out[name] = offer
 			}
@@ -40,9 +43,13 @@ func (c *Client) Offered(ctx context.Context, call plan.Caller, names []string) 
 			half := len(batch) / 2
 			todo = append([][]string{batch[:half], batch[half:]}, todo...)
 		case kind == fault.Permanent: // not offered
+			refused = err
 		default:
 			out[batch[0]] = Offer{Rows: -1}
 		}
+	}
+	if !answered && len(out) == 0 {
+		return nil, refused // not one table, but asking at all
 	}
 	return out, nil
 }

@@ -18,9 +18,17 @@ type Options struct {
 	Getenv func(string) string // of the variables that the file names
 }
 
-// writer prints the settings of one section.
+// Line is a setting, or what a person does beside the settings.
+type Line struct {
+	Section string `json:"section,omitempty"` // of the file; "" is for all of them
+	Setting string `json:"setting,omitempty"`
+	Value   string `json:"value,omitempty"`
+	Note    string `json:"note,omitempty"` // in the place of both
+}
+
+// writer collects the settings of one section.
 type writer struct {
-	out      io.Writer
+	lines    []Line
 	o        Options
 	vault    string // name of the vault of all; "" when none is known
 	suffix   string // of the addresses of vaults
@@ -29,10 +37,33 @@ type writer struct {
 	problems []error
 }
 
-// Write prints our settings for the file: lines NAME=value, and after # what a person
-// does beside them. No secret is printed; the commands that store them read them where
-// they are. The error is for what the settings need and the file does not say.
+// Write prints our settings for the file as Lines gives them: NAME=value, and after #
+// what is for a person.
 func Write(out io.Writer, f File, o Options) error {
+	lines, err := Lines(f, o)
+	fmt.Fprintf(out, "# Settings for the connections of %s. Lines that begin with # are for you;\n# the others are app settings, or lines for local.settings.json.\n", o.Path)
+	section := ""
+	for _, l := range lines {
+		if l.Section != section {
+			section = l.Section
+			fmt.Fprintln(out)
+			if section != "" {
+				fmt.Fprintln(out, "#", section)
+			}
+		}
+		if l.Setting == "" {
+			fmt.Fprintln(out, "#", l.Note)
+			continue
+		}
+		fmt.Fprintf(out, "%s=%s\n", l.Setting, l.Value)
+	}
+	return err
+}
+
+// Lines gives our settings for the file, and notes of what a person does beside them.
+// No secret is in them; the commands that store secrets read them where they are. The
+// error is for what the settings need and the file does not say.
+func Lines(f File, o Options) (lines []Line, err error) {
 	vault, suffix := cmp.Or(o.Vault, f.Vault), f.vaultSuffix()
 	names, errs := instances(f.Sections)
 	var list []string
@@ -41,14 +72,14 @@ func Write(out io.Writer, f File, o Options) error {
 			list = append(list, name)
 		}
 	}
-	fmt.Fprintf(out, "# Settings for the connections of %s. Lines that begin with # are for you;\n# the others are app settings, or lines for local.settings.json.\n", o.Path)
 	if len(list) > 0 {
-		fmt.Fprintf(out, "DEFENDER_INSTANCES=%s\n", strings.Join(list, ","))
+		lines = append(lines, Line{Setting: "DEFENDER_INSTANCES", Value: strings.Join(list, ",")})
 	}
 	needsVault := false
 	for _, s := range f.Sections {
-		w := &writer{out: out, o: o, vault: vault, suffix: suffix, section: s, name: names[s.Name]}
+		w := &writer{o: o, vault: vault, suffix: suffix, section: s, name: names[s.Name]}
 		w.write()
+		lines = append(lines, w.lines...)
 		for _, v := range s.Values {
 			needsVault = needsVault || v.InVault && v.Vault == "" || v.InFile
 		}
@@ -59,11 +90,11 @@ func Write(out io.Writer, f File, o Options) error {
 	}
 	switch {
 	case vault != "":
-		fmt.Fprintf(out, "\nKEY_VAULT_URL=%s\n", vaultURL(vault, suffix))
+		lines = append(lines, Line{Setting: "KEY_VAULT_URL", Value: vaultURL(vault, suffix)})
 	case needsVault:
 		errs = append(errs, errors.New("secrets go into a Key Vault, and the file names none under KeyVault: VaultName: give --vault"))
 	}
-	return errors.Join(errs...)
+	return lines, errors.Join(errs...)
 }
 
 // instances gives each section the name of an instance: letters and digits of its own.
@@ -97,7 +128,6 @@ func instances(sections []Section) (map[string]string, []error) {
 }
 
 func (w *writer) write() {
-	fmt.Fprintf(w.out, "\n# %s\n", w.section.Name)
 	if w.name != w.section.Instance {
 		w.say("is called %s: names of instances are letters and digits", w.name)
 	}
@@ -154,7 +184,14 @@ func (w *writer) credential() {
 // inVault begins the value of a setting that is the name of a vault's secret.
 const inVault = "KeyVault:"
 
-func (w *writer) say(format string, args ...any) { fmt.Fprintf(w.out, "# "+format+"\n", args...) }
+func (w *writer) say(format string, args ...any) {
+	w.lines = append(w.lines, Line{Section: w.section.Name, Note: fmt.Sprintf(format, args...)})
+}
+
+// add takes a setting by its whole name.
+func (w *writer) add(name, value string) {
+	w.lines = append(w.lines, Line{Section: w.section.Name, Setting: name, Value: value})
+}
 
 func (w *writer) setting(suffix string) string {
 	if w.name == "" {
@@ -171,7 +208,7 @@ func (w *writer) set(suffix, value string, keys ...string) {
 			return
 		}
 	}
-	fmt.Fprintf(w.out, "%s=%s\n", w.setting(suffix), value)
+	w.add(w.setting(suffix), value)
 }
 
 // plain prints the setting of a key that is no secret.
@@ -201,7 +238,7 @@ func (w *writer) stored(suffix, before, key, what string) {
 	v := w.section.Values[key]
 	if v.InVault {
 		if v.Vault != "" && vaultName(v.Vault) != vaultName(w.vault) {
-			fmt.Fprintf(w.out, "%s=%s\n", w.setting("KEY_VAULT_URL"), vaultURL(v.Vault, w.suffix))
+			w.add(w.setting("KEY_VAULT_URL"), vaultURL(v.Vault, w.suffix))
 		}
 		w.set(suffix, before+v.Secret)
 		return
