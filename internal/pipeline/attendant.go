@@ -55,18 +55,10 @@ func (r Request) show(l *plan.Ledger) {
 }
 
 // wake sends the wake-up again: to who attends it, else to the queue.
-func (p *Pipeline) wake(ctx context.Context, req Request, w plan.WakeUp, delay time.Duration, reason string) error {
-	return wake(ctx, p.ports.Waker, req.Attendant, w, delay, reason)
-}
-
-func (m *migration) wake(ctx context.Context, w plan.WakeUp, delay time.Duration, reason string) error {
-	return wake(ctx, m.ports.Waker, m.req.Attendant, w, delay, reason)
-}
-
-func wake(ctx context.Context, queue Waker, attendant Attendant, w plan.WakeUp, delay time.Duration, reason string) error {
-	if attendant == nil {
+func (r Request) wake(ctx context.Context, queue Waker, w plan.WakeUp, delay time.Duration, reason string) error {
+	if r.Attendant == nil {
 		return queue.Wake(ctx, w, delay)
 	}
-	attendant.PutOff(w, delay, reason)
+	r.Attendant.PutOff(w, delay, reason)
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
-	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 const (
@@ -49,17 +48,22 @@ func newCalls(cfg Config, ready func(context.Context) error, quota Quota, clock 
 // tenant's quota: a snapshot must be whole before its source changes, while
 // events can wait.
 func (c *calls) of(table string, urgent bool) *tableCalls {
-	return &tableCalls{calls: c, table: table, urgent: urgent, asking: make(chan struct{}, 1)}
+	return &tableCalls{calls: c, table: table, urgent: urgent, open: func() bool { return true }, attempt: &attemptCalls{asking: make(chan struct{}, 1)}}
 }
 
-// tableCalls is the plan.Caller of one attempt. Its slices ask one at a time, so
-// that tables take turns in the process as they do in the quota; how many are in
-// flight at once only the places bound.
+// tableCalls is the plan.Caller of one attempt.
 type tableCalls struct {
-	calls  *calls
-	table  string
-	urgent bool
+	calls   *calls
+	table   string
+	urgent  bool
+	open    func() bool // whether a call may still begin
+	attempt *attemptCalls
+}
 
+// attemptCalls is what the calls of an attempt have in common. Its slices ask one at a
+// time, so that tables take turns in the process as they do in the quota; how many are
+// in flight at once only the places bound.
+type attemptCalls struct {
 	asking   chan struct{} // holds one token while somebody asks
 	inFlight atomic.Int64
 	made     atomic.Int64
@@ -67,37 +71,27 @@ type tableCalls struct {
 }
 
 // taken returns how many calls were made since it was last asked.
-func (t *tableCalls) taken() int { return int(t.made.Swap(0)) }
-
-// Do makes a call. See plan.Caller.
-func (t *tableCalls) Do(ctx context.Context, try func(context.Context) error) error {
-	return t.do(ctx, func() bool { return true }, try)
-}
+func (t *tableCalls) taken() int { return int(t.attempt.made.Swap(0)) }
 
 // errClosed ends a call that was no longer wanted when its turn came.
 var errClosed = errors.New("the call is no longer wanted")
 
-// while returns a Caller that begins calls only as long as open says so; what
-// finds it closed ends with errClosed and has taken nothing.
-func (t *tableCalls) while(open func() bool) plan.Caller { return gatedCalls{t, open} }
-
-type gatedCalls struct {
-	table *tableCalls
-	open  func() bool
+// while returns calls that begin only as long as open says so; what finds it closed
+// ends with errClosed and has taken nothing.
+func (t *tableCalls) while(open func() bool) *tableCalls {
+	gated := *t
+	gated.open = open
+	return &gated
 }
 
-func (g gatedCalls) Do(ctx context.Context, try func(context.Context) error) error {
-	return g.table.do(ctx, g.open, try)
-}
-
-// do takes a place, a token and a call of the quota, in this order, and makes the
+// Do takes a place, a token and a call of the quota, in this order, and makes the
 // call. A wait that the service asks for holds every other caller, too; short ones
 // are slept here, without a place. Unavailable is tried again after a pause; what
-// remains is for whoever asked.
-func (t *tableCalls) do(ctx context.Context, open func() bool, try func(context.Context) error) error {
+// remains is for whoever asked. See plan.Caller.
+func (t *tableCalls) Do(ctx context.Context, try func(context.Context) error) error {
 	c := t.calls
 	for tries := 1; ; tries++ {
-		err := t.once(ctx, open, try)
+		err := t.once(ctx, try)
 		var pause time.Duration
 		var refused *refusal
 		if !errors.As(err, &refused) {
@@ -136,7 +130,7 @@ func (t *tableCalls) inData(err error) bool {
 	if signature == "" {
 		return false
 	}
-	_, before := t.faults.LoadOrStore(signature, true)
+	_, before := t.attempt.faults.LoadOrStore(signature, true)
 	return before
 }
 
@@ -146,13 +140,13 @@ type refusal struct{ error }
 func (r *refusal) Unwrap() error { return r.error }
 
 // once makes one try, and gives its place back.
-func (t *tableCalls) once(ctx context.Context, open func() bool, try func(context.Context) error) error {
-	leave, err := t.begin(ctx, open)
+func (t *tableCalls) once(ctx context.Context, try func(context.Context) error) error {
+	leave, err := t.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	t.made.Add(1)
+	t.attempt.made.Add(1)
 	if err := try(ctx); err != nil {
 		return &refusal{err}
 	}
@@ -161,10 +155,10 @@ func (t *tableCalls) once(ctx context.Context, open func() bool, try func(contex
 
 // begin returns with a place, which leave gives back, and a call of the quota; or
 // with nothing.
-func (t *tableCalls) begin(ctx context.Context, open func() bool) (leave func(), err error) {
+func (t *tableCalls) begin(ctx context.Context) (leave func(), err error) {
 	select {
-	case t.asking <- struct{}{}:
-		defer func() { <-t.asking }()
+	case t.attempt.asking <- struct{}{}:
+		defer func() { <-t.attempt.asking }()
 	case <-ctx.Done():
 		return nil, fault.As(fault.Retry, ctx.Err())
 	}
@@ -172,7 +166,7 @@ func (t *tableCalls) begin(ctx context.Context, open func() bool) (leave func(),
 		return nil, err
 	}
 	err = errClosed
-	if open() {
+	if t.open() {
 		if err = t.calls.ready(ctx); err == nil {
 			err = t.calls.quota.Take(ctx, t.table, t.urgent)
 		}
@@ -187,7 +181,7 @@ func (t *tableCalls) begin(ctx context.Context, open func() bool) (leave func(),
 // place waits for one of the process's places; leave gives it back.
 func (t *tableCalls) place(ctx context.Context) (leave func(), err error) {
 	wait := ctx
-	if t.inFlight.Load() == 0 {
+	if t.attempt.inFlight.Load() == 0 {
 		var done context.CancelFunc
 		wait, done = context.WithTimeout(ctx, placePatience)
 		defer done()
@@ -199,9 +193,9 @@ func (t *tableCalls) place(ctx context.Context) (leave func(), err error) {
 		}
 		return nil, fault.As(fault.Retry, fmt.Errorf("wait for a call of the process: %w", ctx.Err()))
 	}
-	t.inFlight.Add(1)
+	t.attempt.inFlight.Add(1)
 	return func() {
-		t.inFlight.Add(-1)
+		t.attempt.inFlight.Add(-1)
 		release()
 	}, nil
 }

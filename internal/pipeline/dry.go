@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -23,25 +25,41 @@ type Reader interface {
 // nothing: neither state nor ledger, no row and no wake-up. The source is asked, and
 // its calls are taken from the quota.
 func dry(p Ports) Ports {
-	p.Ingester = dryIngester{p.Ingester}
+	p.Ingester = dryIngester{}
 	p.ControlTables = dryControlTables{p.ControlTables}
 	p.Stager, p.Store, p.Waker = nil, nil, nil // never reached
 	return p
 }
 
-type dryIngester struct{ Ingester }
+// dryIngester hides nothing: a run whose ledger is gone is planned again as if it had
+// been hidden. Nothing comes as far as to be sent.
+type dryIngester struct{}
+
+var errDry = errors.New("internal error: a plan sends nothing")
 
 func (dryIngester) Void(context.Context, string, string, int) error { return nil }
 
-type dryControlTables struct{ ControlTables }
+func (dryIngester) Enqueue(context.Context, plan.Ingestion) (string, error) {
+	return "", fault.As(fault.Permanent, errDry)
+}
+
+func (dryIngester) Probe(context.Context, string) error { return fault.As(fault.Permanent, errDry) }
+
+// dryControlTables is a decorator: rows are read as they are, and none is written.
+type dryControlTables struct{ rows ControlTables }
+
+func (d dryControlTables) Rows(ctx context.Context, key plan.Key, since time.Time) ([]plan.Row, error) {
+	return d.rows.Rows(ctx, key, since)
+}
 
 func (dryControlTables) Deliver(context.Context, plan.Outgoing) error { return nil }
 
-// dryLease is the lease of a table that nobody leased: what is saved is forgotten.
+// dryLease is the lease of a table that nobody leased: what is saved is forgotten, and
+// what is read comes from the store without one.
 type dryLease struct {
-	Reader
-	key   plan.Key
-	state *plan.TableState
+	stored Reader
+	key    plan.Key
+	state  *plan.TableState
 }
 
 func (l *dryLease) State() *plan.TableState                                    { return l.state }
@@ -53,9 +71,15 @@ func (l *dryLease) Deadline() time.Time                                        {
 func (l *dryLease) ServiceNow() time.Time                                      { return time.Time{} }
 func (l *dryLease) Context() context.Context                                   { return context.Background() }
 func (l *dryLease) Release(context.Context) error                              { return nil }
+
 func (l *dryLease) OpenLedger(ctx context.Context) (*plan.Ledger, error) {
-	return l.Reader.OpenLedger(ctx, l.key)
+	return l.stored.OpenLedger(ctx, l.key)
 }
+
 func (l *dryLease) Ledger(ctx context.Context, runID string) (*plan.Ledger, error) {
-	return l.ReadLedger(ctx, runID)
+	return l.stored.ReadLedger(ctx, runID)
+}
+
+func (l *dryLease) Versions(ctx context.Context, name string) (*plan.Versions, error) {
+	return l.stored.Versions(ctx, name)
 }

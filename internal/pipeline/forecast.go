@@ -44,7 +44,7 @@ func (p *Pipeline) Forecast(ctx context.Context, states Reader, key plan.Key) (F
 	}
 	on := &Pipeline{cfg: p.cfg, ports: dry(p.ports), calls: p.calls, exports: p.exports, lists: p.lists, log: p.log}
 	req := Request{WakeUp: plan.WakeUp{Key: key, Trigger: plan.Forced}}
-	m := newMigration(on, req, &dryLease{Reader: states, key: key, state: state}, p.log)
+	m := newMigration(on, req, &dryLease{stored: states, key: key, state: state}, p.log)
 	f, err := m.forecast(ctx)
 	var off *snooze
 	if errors.As(err, &off) {
@@ -262,13 +262,14 @@ func (p *Pipeline) CopiedAfter(ctx context.Context, states Reader, key plan.Key,
 		}
 		return answer.Rows, nil
 	}
-	counts, err := p.ports.Source.Count(ctx, p.Caller(key.String()), plan.CountQuery{Table: table, Window: w, Bin: w.Bin()})
+	counts, err := p.ports.Source.Count(ctx, p.calls.of(key.String(), true), plan.CountQuery{Table: table, Window: w, Bin: w.Bin()})
 	if err != nil {
 		return 0, fmt.Errorf("count what stands in ADX of %s: %w", key, err)
 	}
 	return counts.Rows(), nil
 }
 
-// Caller returns the calls of whatever asks the source beside runs, under a name of
-// its own among the tables that take turns.
+// Caller returns the calls of a person who asks hunting beside runs, under a name of
+// its own among the tables that take turns: the one way to them from outside, which
+// lets nobody choose that they are not urgent.
 func (p *Pipeline) Caller(name string) plan.Caller { return p.calls.of(name, true) }

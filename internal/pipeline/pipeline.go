@@ -223,7 +223,7 @@ func (p *Pipeline) waitForHolder(ctx context.Context, req Request, log *slog.Log
 	}
 	again := req.WakeUp
 	again.Again++
-	if err := p.wake(ctx, req, again, delay, "another process works on the table"); err != nil {
+	if err := req.wake(ctx, p.ports.Waker, again, delay, "another process works on the table"); err != nil {
 		return fmt.Errorf("migrate %s: %w", req.Key, err)
 	}
 	log.Info("put off: the table is in work", "delay_s", delay.Seconds())

@@ -22,17 +22,17 @@ var growing = []time.Duration{1, 2, 5, 15, 30}
 // many, which is harmless, and never none.
 func (m *migration) sendAgain(ctx context.Context, w plan.WakeUp, delay time.Duration, reason string) error {
 	if m.state == nil || m.state.Table.Source == "" || m.lease.Context().Err() != nil {
-		return m.wake(ctx, w, delay, reason) // nothing is known of the table yet, or it is another's
+		return m.req.wake(ctx, m.ports.Waker, w, delay, reason) // nothing is known of the table yet, or it is another's
 	}
 	if m.req.Attendant != nil {
 		// It may be gone before its time: nobody else may count on it.
-		return errors.Join(m.wake(ctx, w, delay, reason), m.lease.SaveState(ctx, m.state))
+		return errors.Join(m.req.wake(ctx, m.ports.Waker, w, delay, reason), m.lease.SaveState(ctx, m.state))
 	}
 	due := m.ports.Clock.Now().Add(delay)
 	pending := m.state.Pending
 	if w.Trigger != plan.Scheduled || !pending.Waits(m.req.WakeUp, m.ports.Clock.Now()) || pending.Due.After(due) {
 		w.PutOff = pending.No + 1
-		if err := m.wake(ctx, w, delay, reason); err != nil {
+		if err := m.req.wake(ctx, m.ports.Waker, w, delay, reason); err != nil {
 			return err
 		}
 		m.state.Pending = plan.Pending{No: w.PutOff, Due: due, Failed: w.Failures > 0}

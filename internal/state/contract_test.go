@@ -44,7 +44,7 @@ func TestStore_KeepsThePipelinesContract(t *testing.T) {
 			Expire:      func(k plan.Key) { a.breakLease(name(k)) },
 			AddMember:   func(k plan.Key, member string, value any) { add(name(k), member, value) },
 			AddToLedger: func(run, member string, value any) { add("ledger/"+run+".json", member, value) },
-			Now: time.Now,
+			Now:         time.Now,
 		}
 	})
 }
