@@ -81,6 +81,50 @@ func TestPipeline_EmbedsNoTypeOfItsOwn(t *testing.T) {
 	}
 }
 
+// A method that hands its arguments on is a room with nothing in it. dry.go may: what a
+// plan reads through decorators it reads as it is.
+func TestPipeline_NoMethodOnlyForwards(t *testing.T) {
+	set, files := parsed(t, "pipeline", false)
+	for path, f := range files {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if ok && fn.Body != nil && filepath.ToSlash(path) != "pipeline/dry.go" && onlyForwards(fn) {
+				t.Errorf("%v: %s only forwards; call what it calls", set.Position(fn.Pos()), fn.Name.Name)
+			}
+		}
+	}
+}
+
+// onlyForwards reports whether a function is one call with its own parameters, in order.
+func onlyForwards(fn *ast.FuncDecl) bool {
+	if len(fn.Body.List) != 1 {
+		return false
+	}
+	var only ast.Expr
+	switch s := fn.Body.List[0].(type) {
+	case *ast.ReturnStmt:
+		if len(s.Results) == 1 {
+			only = s.Results[0]
+		}
+	case *ast.ExprStmt:
+		only = s.X
+	}
+	call, ok := only.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	var own, handed []string
+	for _, p := range fn.Type.Params.List {
+		for _, name := range p.Names {
+			own = append(own, name.Name)
+		}
+	}
+	for _, a := range call.Args {
+		handed = append(handed, nameOf(a))
+	}
+	return slices.Equal(own, handed)
+}
+
 // mayMove are the files with the transitions of a slice.
 var mayMove = []string{"plan/ledger.go", "plan/slicelife.go"}
 
