@@ -212,8 +212,8 @@ func (s *site) besideABrokenInstance() {
 		for args, says := range map[string]string{
 			"query --instance default 'DeviceEvents | count'": "5000",
 			"query --adx 'DeviceEventsRaw | take 1 | count'":  "1 row",
-			"plan DeviceEvents":                               "DeviceEvents",
-			"migrate DeviceEvents":                            "DeviceEvents",
+			"plan DeviceEvents":    "DeviceEvents",
+			"migrate DeviceEvents": "DeviceEvents",
 		} {
 			if out, code := s.says(s.commandLine(changes, words(args)...)); code != 0 || !strings.Contains(out, says) {
 				s.t.Errorf("%s: handler %s: exit code %d, want 0 and %q:\n%s", broken, args, code, says, out)

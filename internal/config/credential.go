@@ -80,7 +80,7 @@ func cloudName(d *Defender) func(string) error {
 		c, err := cloud.Parse(v)
 		d.Cloud, d.Region = c.Name, c.Region
 		if errors.Is(err, cloud.ErrUnknown) {
-			return fmt.Errorf("%w, got %s", err, quoted(v))
+			return fmt.Errorf("%w, got %s", err, secret.Quoted(v))
 		}
 		return err
 	}
@@ -221,6 +221,8 @@ func (c *Config) adxFaults(getenv func(string) string) (errs []error) {
 			errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s is that of the instance without a name: set DEFENDER_TENANT_ID and what it needs, or choose managed-identity", kind))
 		case i.Fault != nil:
 			errs = append(errs, i.Fault)
+		case i.Defender.Credential.Kind == kindManagedIdentity:
+			errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s signs in as the application of DEFENDER_CLIENT_ID, and with DEFENDER_CREDENTIAL=%s there is none: choose managed-identity for both", kind, kindManagedIdentity))
 		default:
 			errs = append(errs, source{getenv, ""}.credentialFaults(i, kind)...)
 		}

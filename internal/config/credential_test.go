@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"maps"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -76,7 +77,7 @@ func TestRead_SaysWhatACredentialLacks(t *testing.T) {
 		{"federated without an identity", map[string]string{"DEFENDER_CREDENTIAL": "federated"}, "DEFENDER_CREDENTIAL_IDENTITY: is not set, nor ADX_CLIENT_ID"},
 		{"workload identity elsewhere", map[string]string{"DEFENDER_CREDENTIAL": "workload-identity"}, "DEFENDER_CREDENTIAL_TOKEN_FILE: is not set, nor AZURE_FEDERATED_TOKEN_FILE"},
 		{"ADX by a workload identity elsewhere", map[string]string{"ADX_CREDENTIAL": "workload-identity", "ADX_CLIENT_ID": "c", "AZURE_FEDERATED_TOKEN_FILE": "/t"}, "AZURE_TENANT_ID: is not set; Kubernetes sets it"},
-		{"ADX as an application that has no certificate", map[string]string{"ADX_CREDENTIAL": "certificate", "DEFENDER_CREDENTIAL": "managed-identity", "KEY_VAULT_URL": ""}, "KEY_VAULT_URL: is not set; what certificate needs"},
+		{"ADX as an application that has no certificate", map[string]string{"ADX_CREDENTIAL": "certificate", "DEFENDER_CREDENTIAL": "azure-cli", "KEY_VAULT_URL": ""}, "KEY_VAULT_URL: is not set; what certificate needs"},
 		{"China", map[string]string{"DEFENDER_CLOUD": "china"}, "DEFENDER_CLOUD: hunting is not offered in China (21Vianet)"},
 	}
 	for _, tt := range tests {
@@ -88,6 +89,45 @@ func TestRead_SaysWhatACredentialLacks(t *testing.T) {
 		})
 	}
 }
+
+// How ADX is signed in to is chosen beside how Defender is: each pair works, or the error
+// says what to choose.
+func TestRead_EachPairOfCredentialsWorksOrSaysWhy(t *testing.T) {
+	own := map[string]string{ // what each kind needs by itself
+		"DEFENDER_CLIENT_SECRET": "hunter2", "DEFENDER_CLIENT_CERTIFICATE": "/c.pem", "ADX_CLIENT_ID": "41111111-2222-3333-4444-555555555555",
+		"AZURE_FEDERATED_TOKEN_FILE": "/t", "AZURE_TENANT_ID": "51111111-2222-3333-4444-555555555555", "AZURE_CLIENT_ID": "61111111-2222-3333-4444-555555555555", "KEY_VAULT_URL": "",
+	}
+	kinds := []string{"secret", "certificate", "managed-identity", "federated", "workload-identity", "azure-cli", "device-code", "browser"}
+	for _, source := range kinds {
+		for _, adx := range kinds {
+			env := maps.Clone(own)
+			env["DEFENDER_CREDENTIAL"], env["ADX_CREDENTIAL"] = source, adx
+			person := source == "device-code" || source == "browser" || adx == "device-code" || adx == "browser"
+			none := source == "managed-identity" && (adx == "secret" || adx == "certificate" || adx == "federated")
+			c, err := config.ReadAttended(getenv(env))
+			if none != (err != nil) || none && !strings.Contains(err.Error(), "choose managed-identity for both") {
+				t.Errorf("Defender by %s, ADX by %s: %v", source, adx, err)
+			}
+			if err == nil && (c.ADX.Credential != adx || c.Instances[0].Defender.Credential.Kind != source) {
+				t.Errorf("Defender by %s, ADX by %s: read as %s and %s", source, adx, c.Instances[0].Defender.Credential.Kind, c.ADX.Credential)
+			}
+			if _, err := config.Read(getenv(env)); (err != nil) != (none || person) || err != nil && strings.Contains(err.Error(), "\n") && !person {
+				t.Errorf("the app, Defender by %s, ADX by %s: %v", source, adx, err)
+			}
+			// Without what the kind needs each line names a setting.
+			bare := map[string]string{"DEFENDER_CREDENTIAL": source, "ADX_CREDENTIAL": adx, "KEY_VAULT_URL": "", "DEFENDER_CLIENT_ID": ""}
+			if _, err := config.Read(getenv(bare)); err != nil {
+				for line := range strings.Lines(err.Error()) {
+					if name, _, _ := strings.Cut(line, ":"); !settingName.MatchString(name) {
+						t.Errorf("nothing given, Defender by %s, ADX by %s: %s", source, adx, line)
+					}
+				}
+			}
+		}
+	}
+}
+
+var settingName = regexp.MustCompile(`^[A-Z][A-Z_]+$`)
 
 // A user name chooses a person's sign-in, which a command may ask for and the app may
 // not: nobody sits at the Functions host.

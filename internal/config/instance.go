@@ -11,6 +11,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 // Instance is one connection to Defender: a tenant with its interface and
@@ -141,7 +142,7 @@ func instanceNames(text string) ([]string, error) {
 func CheckInstanceName(name string) error {
 	switch {
 	case !instanceForm.MatchString(name):
-		return fmt.Errorf("want names of 1 to 24 letters and digits with commas between them, got %s", quoted(name))
+		return fmt.Errorf("want names of 1 to 24 letters and digits with commas between them, got %s", secret.Quoted(name))
 	case strings.EqualFold(name, plan.DefaultInstance):
 		return fmt.Errorf("%q is what the instance without a name is called: choose another name", name)
 	case slices.Contains(firstWords(), strings.ToUpper(name)):

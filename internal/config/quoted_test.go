@@ -64,7 +64,7 @@ func TestSettings_QuoteNothingThatWasPasted(t *testing.T) {
 // takesAnyText are the settings whose texts have no form that could be checked.
 var takesAnyText = map[string]bool{
 	"DEFENDER_CREDENTIAL_TOKEN_FILE": true, "DEFENDER_CLIENT_CERTIFICATE_PASSWORD": true, "DEFENDER_TOKEN_CACHE": true,
-	"DEFENDER_CLIENT_SECRET": true, "DEFENDER_SCOPE": true, "DEFENDER_SCOPE_GRAPH": true, "DEFENDER_SCOPE_MDE": true,
+	"DEFENDER_CLIENT_SECRET": true,
 }
 
 // What a person meant and misspelled is shown.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 const (
@@ -25,7 +26,7 @@ func functionTimeout(override string) (time.Duration, error) {
 	}
 	d, err := plan.ParseDuration(override)
 	if err != nil || d < time.Minute {
-		return 0, fmt.Errorf("%s: want at least 00:01:00, or -1 for none, got %s", functionTimeoutOverride, quoted(override))
+		return 0, fmt.Errorf("%s: want at least 00:01:00, or -1 for none, got %s", functionTimeoutOverride, secret.Quoted(override))
 	}
 	return min(d, hostTimeout), nil
 }

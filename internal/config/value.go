@@ -12,6 +12,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/internal/address"
 	"github.com/defender2adx/defender2adx/internal/plan"
+	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
 func text(to *string) func(string) error {
@@ -36,7 +37,7 @@ var applicationForm = regexp.MustCompile(`^[A-Za-z0-9.-]{1,64}$`)
 func application(to *string) func(string) error {
 	return func(v string) error {
 		if !applicationForm.MatchString(v) {
-			return fmt.Errorf("want the application (client) id, such as 00000000-0000-0000-0000-000000000000, got %s", quoted(v))
+			return fmt.Errorf("want the application (client) id, such as 00000000-0000-0000-0000-000000000000, got %s", secret.Quoted(v))
 		}
 		*to = v
 		return nil
@@ -63,7 +64,7 @@ func oneOf(to *string, allowed ...string) func(string) error {
 	return func(v string) error {
 		low := strings.ToLower(v)
 		if !slices.Contains(allowed, low) {
-			return fmt.Errorf("want %s, got %s", strings.Join(allowed, ", "), quoted(v))
+			return fmt.Errorf("want %s, got %s", strings.Join(allowed, ", "), secret.Quoted(v))
 		}
 		*to = low
 		return nil
@@ -81,7 +82,7 @@ func api(to *string) func(string) error {
 		case "auto":
 			*to = "auto"
 		default:
-			return fmt.Errorf("want graph, mde or auto (or M365DGraph, MDATP, M365D), got %s", quoted(v))
+			return fmt.Errorf("want graph, mde or auto (or M365DGraph, MDATP, M365D), got %s", secret.Quoted(v))
 		}
 		return nil
 	}
@@ -91,12 +92,25 @@ func httpsURL(to *string) func(string) error {
 	return func(v string) error {
 		u, err := url.Parse(v)
 		if err != nil || !address.Trusted(u) {
-			return fmt.Errorf("want an https URL, got %s", quoted(v))
+			return fmt.Errorf("want an https URL, got %s", secret.Quoted(v))
 		}
 		if u.RawQuery != "" || u.User != nil {
 			return errors.New("want an https URL without user and query")
 		}
 		*to = strings.TrimRight(v, "/")
+		return nil
+	}
+}
+
+var scopeForm = regexp.MustCompile(`^[A-Za-z0-9.:/_-]{1,100}/\.default$`)
+
+// scope reads what a token is asked for, which errors name.
+func scope(to *string) func(string) error {
+	return func(v string) error {
+		if !scopeForm.MatchString(v) {
+			return fmt.Errorf("want the scope of an API, such as https://graph.microsoft.com/.default, got %s", secret.Quoted(v))
+		}
+		*to = v
 		return nil
 	}
 }
@@ -128,7 +142,7 @@ func integer(to *int, low, high int) func(string) error {
 	return func(v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < low || n > high {
-			return fmt.Errorf("want a whole number from %d to %d, got %s", low, high, quoted(v))
+			return fmt.Errorf("want a whole number from %d to %d, got %s", low, high, secret.Quoted(v))
 		}
 		*to = n
 		return nil
@@ -139,7 +153,7 @@ func integer64(to *int64, low, high int64) func(string) error {
 	return func(v string) error {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil || n < low || n > high {
-			return fmt.Errorf("want a whole number from %d to %d, got %s", low, high, quoted(v))
+			return fmt.Errorf("want a whole number from %d to %d, got %s", low, high, secret.Quoted(v))
 		}
 		*to = n
 		return nil
@@ -150,7 +164,7 @@ func fraction(to *float64, high float64) func(string) error {
 	return func(v string) error {
 		f, err := strconv.ParseFloat(v, 64)
 		if err != nil || !(f >= 0 && f <= high) {
-			return fmt.Errorf("want a number from 0 to %v, got %s", high, quoted(v))
+			return fmt.Errorf("want a number from 0 to %v, got %s", high, secret.Quoted(v))
 		}
 		*to = f
 		return nil
@@ -161,7 +175,7 @@ func duration(to *time.Duration, low, high time.Duration) func(string) error {
 	return func(v string) error {
 		d, err := plan.ParseDuration(v)
 		if err != nil || d < low || d > high {
-			return fmt.Errorf("want %s, from %v to %v, got %s", plan.DurationForms, low, high, quoted(v))
+			return fmt.Errorf("want %s, from %v to %v, got %s", plan.DurationForms, low, high, secret.Quoted(v))
 		}
 		*to = d
 		return nil
@@ -173,7 +187,7 @@ var tablePrefixForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,31}$`)
 func tablePrefix(to *string) func(string) error {
 	return func(v string) error {
 		if !tablePrefixForm.MatchString(v) {
-			return fmt.Errorf("want letters, digits and underscores, at most 32, the first no digit, got %s", quoted(v))
+			return fmt.Errorf("want letters, digits and underscores, at most 32, the first no digit, got %s", secret.Quoted(v))
 		}
 		*to = v
 		return nil
@@ -187,7 +201,7 @@ var databaseForm = regexp.MustCompile(`^[\p{L}\p{N}_]([\p{L}\p{N}_. -]{0,258}[\p
 func database(to *string) func(string) error {
 	return func(v string) error {
 		if !databaseForm.MatchString(v) {
-			return fmt.Errorf("want the name of a database: letters, digits, underscores, and within it blanks, dots and hyphens, got %s", quoted(v))
+			return fmt.Errorf("want the name of a database: letters, digits, underscores, and within it blanks, dots and hyphens, got %s", secret.Quoted(v))
 		}
 		*to = v
 		return nil
@@ -200,7 +214,7 @@ var queue = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9])*$`)
 func queueName(to *string) func(string) error {
 	return func(v string) error {
 		if len(v) < 3 || len(v) > 56 || !queue.MatchString(v) {
-			return fmt.Errorf("want 3 to 56 lower-case letters, digits and single hyphens, got %s", quoted(v))
+			return fmt.Errorf("want 3 to 56 lower-case letters, digits and single hyphens, got %s", secret.Quoted(v))
 		}
 		*to = v
 		return nil
@@ -212,7 +226,7 @@ var containerName = regexp.MustCompile(`^[a-z0-9](-?[a-z0-9]){2,62}$`)
 func container(to *string) func(string) error {
 	return func(v string) error {
 		if !containerName.MatchString(v) {
-			return fmt.Errorf("want 3 to 63 lower-case letters, digits and single hyphens, got %s", quoted(v))
+			return fmt.Errorf("want 3 to 63 lower-case letters, digits and single hyphens, got %s", secret.Quoted(v))
 		}
 		*to = v
 		return nil
@@ -233,7 +247,7 @@ func schedule(to *string) func(string) error {
 func appID(to *string) func(string) error {
 	return func(v string) error {
 		if *to = v; plan.CheckAppID(v) != nil {
-			return fmt.Errorf("want %d lower-case letters and digits, got %s", plan.AppIDLength, quoted(v))
+			return fmt.Errorf("want %d lower-case letters and digits, got %s", plan.AppIDLength, secret.Quoted(v))
 		}
 		return nil
 	}
@@ -244,7 +258,7 @@ var accountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 func account(s *Storage) func(string) error {
 	return func(v string) error {
 		if !accountName.MatchString(v) {
-			return fmt.Errorf("want 3 to 24 lower-case letters and digits, got %s", quoted(v))
+			return fmt.Errorf("want 3 to 24 lower-case letters and digits, got %s", secret.Quoted(v))
 		}
 		s.BlobServiceURL = "https://" + v + ".blob.core.windows.net"
 		s.QueueServiceURL = "https://" + v + ".queue.core.windows.net"

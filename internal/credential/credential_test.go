@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -40,9 +41,9 @@ func TestNew_NamesEveryProblem(t *testing.T) {
 			[]string{"a system-assigned one cannot", "scope of the exchange is missing"}},
 		{"workload identity outside of Kubernetes", Config{Kind: KindWorkloadIdentity, ClientID: app},
 			[]string{"tenant id is missing", "AZURE_FEDERATED_TOKEN_FILE"}},
-		{"bad ids and authority", Config{Kind: KindSecret, TenantID: "a b", ClientID: "c/d", VaultCredential: tokenFunc(vaultToken),
+		{"bad ids and authority", Config{Kind: KindSecret, TenantID: "a b", ClientID: "1:2", VaultCredential: tokenFunc(vaultToken),
 			VaultURL: "https://name.vault.azure.net", Secret: named, AuthorityHost: "login"},
-			[]string{`tenant id: want a GUID or a domain, got "a b"`, `client id: want a GUID, got "c/d"`, "authority host: want an https URL"}},
+			[]string{`tenant id: want a GUID or a domain, got something else`, `client id: want a GUID, got "1:2"`, "authority host: want an https URL"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -56,6 +57,38 @@ func TestNew_NamesEveryProblem(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What was pasted into the wrong setting stands in no error, in whatever field it comes.
+func TestNew_QuotesNothingThatWasPasted(t *testing.T) {
+	const mark = "pAsTeD9"
+	for _, pasted := range []string{
+		"abc8Q~" + mark + ".x_yz-1234567890abcdefghij",
+		mark + "Y29uZmlkZW50aWFsIGFuZCBsb25nIGVub3VnaCB0byBiZSBhIGtleQ==",
+		"https://user:" + mark + "@host.example", "http://" + mark + ".example/?sig=" + mark,
+	} {
+		for kind := range kinds {
+			whole := Config{
+				Kind: kind, TenantID: tenant, ClientID: app, IdentityClientID: app, ExchangeScope: "api://AzureADTokenExchange/.default", TokenFile: "/t",
+				Secret: secret.Ref{Name: "s"}, Certificate: secret.Ref{Name: "c"}, VaultURL: "https://name.vault.azure.net", VaultCredential: tokenFunc(vaultToken), Say: func(string) {},
+			}
+			fields := reflect.TypeFor[Config]()
+			for i := range fields.NumField() {
+				cfg := whole
+				at := reflect.ValueOf(&cfg).Elem().Field(i)
+				if at.Type() == reflect.TypeFor[secret.Ref]() {
+					at = at.FieldByName("Name")
+				}
+				if at.Kind() != reflect.String || fields.Field(i).Name == "TokenCache" { // which opens what it names
+					continue
+				}
+				at.SetString(pasted)
+				if _, err := New(cfg); err != nil && strings.Contains(err.Error(), mark) {
+					t.Errorf("%s of %s: %v", fields.Field(i).Name, kind, err)
+				}
+			}
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/defender2adx/defender2adx/internal/secret"
@@ -24,7 +23,7 @@ func (cfg Config) validate() error {
 			known = append(known, string(k))
 		}
 		slices.Sort(known)
-		return fmt.Errorf("credential kind: want one of %s, got %.40q", strings.Join(known, ", "), string(cfg.Kind))
+		return fmt.Errorf("credential kind: want one of %s, got %s", strings.Join(known, ", "), secret.Quoted(string(cfg.Kind)))
 	}
 	var problems []error
 	problem := func(format string, args ...any) {
@@ -51,7 +50,7 @@ func (cfg Config) validate() error {
 		if cfg.IdentityClientID == "" {
 			problem("the client id of a user-assigned managed identity is missing: a system-assigned one cannot stand for an application")
 		} else if !identifier.MatchString(cfg.IdentityClientID) {
-			problem("client id of the managed identity: want a GUID, got %.80q", cfg.IdentityClientID)
+			problem("client id of the managed identity: want a GUID, got %s", secret.Quoted(cfg.IdentityClientID))
 		}
 		if cfg.ExchangeScope == "" {
 			problem("the scope of the exchange is missing")
@@ -66,13 +65,13 @@ func (cfg Config) validate() error {
 	}
 	cfg.validateVault(problem)
 	if cfg.TenantID != "" && !identifier.MatchString(cfg.TenantID) {
-		problem("tenant id: want a GUID or a domain, got %.80q", cfg.TenantID)
+		problem("tenant id: want a GUID or a domain, got %s", secret.Quoted(cfg.TenantID))
 	}
 	if cfg.ClientID != "" && !identifier.MatchString(cfg.ClientID) {
-		problem("client id: want a GUID, got %s", shortID(cfg.ClientID))
+		problem("client id: want a GUID, got %s", secret.Quoted(cfg.ClientID))
 	}
 	if cfg.AuthorityHost != "" && !isHTTPS(cfg.AuthorityHost) {
-		problem("authority host: want an https URL such as https://login.microsoftonline.com, got %.80q", cfg.AuthorityHost)
+		problem("authority host: want an https URL such as https://login.microsoftonline.com, got %s", secret.Quoted(cfg.AuthorityHost))
 	}
 	return errors.Join(problems...)
 }
@@ -99,14 +98,14 @@ func (cfg Config) validateVault(problem func(string, ...any)) {
 	names := cfg.inVault()
 	for _, name := range names {
 		if !secret.IsVaultName(name) {
-			problem("secret name: want 1 to 127 letters, digits and hyphens, got %.80q", name)
+			problem("secret name: want 1 to 127 letters, digits and hyphens, got %s", secret.Quoted(name))
 		}
 	}
 	if len(names) == 0 {
 		return
 	}
 	if !isHTTPS(cfg.VaultURL) {
-		problem("vault URL: want an https URL such as https://name.vault.azure.net, got %.80q", cfg.VaultURL)
+		problem("vault URL: want an https URL such as https://name.vault.azure.net, got %s", secret.Quoted(cfg.VaultURL))
 	}
 	if cfg.VaultCredential == nil {
 		problem("there is no credential for the vault")
@@ -116,13 +115,4 @@ func (cfg Config) validateVault(problem func(string, ...any)) {
 func isHTTPS(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
-}
-
-// shortID quotes what stands in the place of an id, unless it is long enough to be a
-// secret that was pasted there.
-func shortID(text string) string {
-	if len(text) > 12 {
-		return "something else"
-	}
-	return strconv.Quote(text)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -55,16 +56,20 @@ func ParseFileRef(text string) (Ref, error) {
 	case err != nil || ref.Name != "" || IsPEM(text) || isBase64(text):
 		return ref, err
 	case !IsPath(text):
-		return Ref{}, errors.New("want PEM, a PFX in base64, KeyVault:<name>, or the path of a file, from the root or with an ending such as .pem; if it is a certificate or a key, a part of it is missing or too much")
+		return Ref{}, errors.New("want PEM, a PFX in base64, KeyVault:<name>, or the path of a file, from the root or with one of the endings " + strings.Join(endings, ", ") + "; if it is a certificate or a key, a part of it is missing or too much")
 	}
 	return Ref{File: text}, nil
 }
 
+// endings are those of files with a certificate or a key.
+var endings = []string{".pem", ".pfx", ".p12", ".key", ".crt", ".cer", ".txt"}
+
 // IsPath tells whether text may be the path of a file and is surely no certificate or
-// key, whole or damaged: it may be named in errors. No base64 has a dot, and none of a
-// certificate or a key begins with a slash.
+// key, whole or damaged, nor a client secret: it may be named in errors. No base64 has a
+// dot, none of a certificate or a key begins with a slash, and a client secret that ends
+// like a file is not to be expected.
 func IsPath(text string) bool {
-	return len(text) < leastPFX && !IsPEM(text) && (strings.Contains(text, ".") || filepath.IsAbs(text))
+	return len(text) < leastPFX && !IsPEM(text) && (slices.Contains(endings, strings.ToLower(filepath.Ext(text))) || filepath.IsAbs(text))
 }
 
 // IsPEM tells whether text is in the form of PEM, which begins its blocks so.

@@ -21,6 +21,7 @@ func TestParseFileRef_QuotesNoKeyThatIsDamaged(t *testing.T) {
 		{"without its last characters", pfx[:len(pfx)-3], false, true},
 		{"with a mark before it", `"` + pfx, false, true},
 		{"the body of a key", "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg" + strings.Repeat("Ab/+", 20), false, true},
+		{"a client secret", "abc8Q~uvw.x_yz-1234567890abcdefghij", false, true},
 		{"a long text with dots", strings.Repeat("secret.", 100), false, true},
 	} {
 		ref, err := ParseFileRef(tt.text)
