@@ -51,8 +51,6 @@ func instanceMutants() []mutant {
 			"internal/secret/ref.go", "	case !IsPath(text):\n", "	case false:\n", suite{"internal/secret", "^TestParseFileRef_"}),
 		one("client-secret-is-a-path", "a client secret that is pasted for a certificate passes for the path of a file, which errors name",
 			"internal/secret/ref.go", "slices.Contains(endings, strings.ToLower(filepath.Ext(text)))", "strings.Contains(text, \".\") || slices.Contains(endings, \"\")", suite{"internal/secret", "^TestParseFileRef_"}),
-		one("pasted-is-quoted", "an error quotes whatever was pasted into a setting",
-			"internal/secret/quoted.go", "	if !plainWord.MatchString(text) && !plainNumber.MatchString(text) {", "	if text == \"\" {", suite{"internal/config", "^TestSettings_QuoteNothing"}),
 		one("pasted-authority-is-quoted", "an error of a credential quotes what was pasted for its authority",
 			"internal/credential/validate.go", "got %s\", secret.Quoted(cfg.AuthorityHost))", "got %.80q\", cfg.AuthorityHost)", suite{"internal/credential", "^TestNew_QuotesNothing"}),
 		one("any-text-is-a-scope", "what was pasted for a scope is asked for, and named by errors",

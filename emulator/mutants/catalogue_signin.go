@@ -35,7 +35,7 @@ func signInMutants() []mutant {
 		one("refusal-read-up", "why a person could not sign in by a code is lost",
 			"internal/credential/person.go", "		p.said.restore(err)\n", "", emulated("^TestDeviceCode_SaysWhyNot")),
 		one("paste-is-quoted", "a secret that was pasted into the wrong setting is shown in the fault",
-			"internal/config/quoted.go", "if !plainWord.MatchString(v) && !plainNumber.MatchString(v) {", "if len(v) > 400 {", suite{"internal/config", "^TestSettings_QuoteNothing"}),
+			"internal/secret/quoted.go", "if !plainWord.MatchString(text) && !plainNumber.MatchString(text) {", "if len(text) > 400 {", suite{"internal/config", "^TestSettings_QuoteNothing"}),
 		one("pasted-schedule-is-quoted", "a secret that was pasted into the schedule is shown in the fault",
 			"internal/config/quoted.go", "len(field) > 24 || !plainField.MatchString(field)", "len(field) > 400", suite{"internal/config", "^TestSettings_QuoteNothing"}),
 		one("id-of-the-credential", "a client id that can be none is told as a fault of another setting",
