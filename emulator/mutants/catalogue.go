@@ -16,6 +16,7 @@ const (
 	finishFile    = "internal/pipeline/finish.go"
 	lifeFile      = "internal/plan/slicelife.go"
 	listFile      = "internal/pipeline/list.go"
+	listPartsFile = "internal/plan/listparts.go"
 	accountFile   = "internal/plan/account.go"
 	verdictFile   = "internal/plan/verdict.go"
 	queryFile     = "internal/defender/query.go"

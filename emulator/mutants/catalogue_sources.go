@@ -24,6 +24,8 @@ func sourceMutants() []mutant {
 
 // listMutants are the rules of lists.
 func listMutants() []mutant {
+	parts := suite{"internal/plan", "^TestVersions_Cuts|^TestLedger_DividesAList$|^TestLedger_PartsOfASnapshot"}
+	longLists := pipelineTests("^TestScenario_Y9_ListLongerThanAnInvocation$")
 	adapter := suite{"internal/defender", "^TestLists_ReadEvery|^TestLists_WithoutA|^TestScenario_Y[46]_"}
 	return []mutant{
 		one("list-read-once", "a list is read once, and what moved between its pages is missed",
@@ -31,7 +33,7 @@ func listMutants() []mutant {
 		one("lists-take-hunting-calls", "lists are counted by the quota of hunting",
 			"internal/pipeline/pipeline.go", "of(l.Source.Ready, l.Quota)", "of(l.Source.Ready, ports.Quota)", pipelineTests("^TestList_TakesCallsOfItsOwn$")),
 		one("list-overlap-copied-again", "the overlap of a list is copied again by each run",
-			listFile, "		q.From, q.Known = s.Window.From, known\n", "		q.From = s.Window.From\n", pipelineTests("^TestList_CopiesEachVersionOnce$")),
+			listFile, "		q.Known, err = r.known(ctx)\n", "", pipelineTests("^TestList_CopiesEachVersionOnce$")),
 		one("list-without-overlap", "a version that comes late is missed",
 			"internal/plan/source.go", "		from = from.Add(-s.Overlap)\n", "", pipelineTests("^TestScenario_Y2_")),
 		one("list-record-forgotten-early", "what a list has shown is forgotten while the overlap can show it again",
@@ -60,6 +62,30 @@ func listMutants() []mutant {
 			"internal/defender/list.go", "return named || silent", "return named || !silent || true", adapter),
 		one("list-link-that-ran-out-is-the-end", "a list ends where the service has forgotten the page that it named, and the watermark moves on",
 			"internal/defender/list.go", "StatusNotFound && r.linked:", "StatusNotFound && false:", adapter),
+		one("list-part-without-end", "each part of a list is read to the list's end",
+			"internal/defender/list.go", "	if !to.IsZero() {", "	if false {", suite{"internal/defender", "^TestLists_AskForAPart$"}),
+		one("list-youngest-part-ends", "what changes while a list is read in parts is in none of them",
+			listPartsFile, "if o := &l.Slices[i]; o.Window.To.After(s.Window.To) {", "{", parts),
+		one("list-part-lost", "what lies after the last cut of a list is not read",
+			listPartsFile, "		parts = append(parts, part)\n		if i < 0 {", "		if i >= 0 {\n			parts = append(parts, part)\n		}\n		if i < 0 {", parts),
+		one("list-parts-of-two-instants", "the parts of one snapshot of a list bear different instants",
+			"internal/plan/ledger.go", "if !slices.ContainsFunc(l.Slices, sent) {", "if true {", parts),
+		one("list-cuts-by-the-stray", "one old version makes all parts of a list too long",
+			listPartsFile, "stray := len(seen) / 20", "stray := 0", parts),
+		one("list-too-long-for-ever", "a list that is too long for one invocation begins anew in each",
+			"internal/pipeline/listparts.go", "long := closed && answer.Pages > 1 ||", "long :=", longLists),
+		one("list-throttled-for-ever", "a list whose reading is throttled each time begins anew for ever",
+			"internal/pipeline/listparts.go", "|| answer.Pages > pagesLost &&", "|| false &&", pipelineTests("^TestScenario_Y9_LongListIsThrottled")),
+		one("list-parts-together", "all parts of a list are read at once, and none comes to its end",
+			runFile, "			next = r.nextOfList()\n", "", longLists),
+		one("list-part-begun-late", "a part of a list is begun in what is left of the time budget, and again in the next",
+			"internal/pipeline/listparts.go", "r.m.budget.endsWithin(r.m.cfg.Budget/2)", "false", longLists),
+		one("list-undivided-in-vain", "a list that cannot be divided is read in vain again and again without a word",
+			"internal/pipeline/listparts.go", "case closed && began", "case false && began", pipelineTests("^TestScenario_Y9_LongListThatCannotBeDivided$")),
+		one("list-record-of-one-part", "what one part of a list has shown is forgotten with the next",
+			listFile, "shown.Outside(q.From, q.To).Since(begin, known)", "known", pipelineTests("^TestScenario_Y9_")),
+		one("list-void-part-remembered", "what a part has shown whose blob is gone counts as copied",
+			listFile, "shown.Outside(q.From, q.To).Since(begin, known)", "shown.Since(begin, known)", pipelineTests("^TestList_PartReadAgain")),
 		one("list-of-one-row-twice", "a list that is one row with the time of the call is read twice, into two rows",
 			"internal/plan/source.go", "ok && s.Single {", "ok && s.Single && false {", pipelineTests("^TestList_OfOneRow")),
 		one("list-retired-is-empty", "an API that is no more passes for a list without rows",

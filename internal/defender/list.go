@@ -27,6 +27,9 @@ import (
 // cut by a limit of the service's that nobody told us, so that the next one is asked for.
 const roundCap = 100
 
+// wholeSeconds is how an instant stands in a request.
+const wholeSeconds = "2006-01-02T15:04:05Z"
+
 // maxPages bounds one read of a list, against a service whose links lead in a circle.
 const maxPages = 20_000
 
@@ -71,10 +74,7 @@ func (l *Lists) Read(ctx context.Context, call plan.Caller, q plan.ListQuery, st
 	if fault.KindOf(err) == fault.Split {
 		err = fault.As(fault.Unavailable, err) // there is nothing to divide
 	}
-	if err != nil {
-		return plan.ListAnswer{}, err
-	}
-	return out, nil
+	return out, err
 }
 
 // listRead is the work of one Read.
@@ -142,12 +142,20 @@ func (r *listRead) first() *url.URL {
 	if r.source.Query != "" {
 		parts = append(parts, r.source.Query)
 	}
-	switch begin := r.query.From.UTC().Format("2006-01-02T15:04:05Z"); {
-	case r.query.From.IsZero():
+	var wanted []string
+	column, from, to := r.query.Table.DividedBy(), r.query.From, r.query.To
+	switch {
+	case from.IsZero():
 	case r.source.Since != "":
-		add(r.source.Since, begin)
+		add(r.source.Since, from.UTC().Format(wholeSeconds))
 	default:
-		add("$filter", r.query.Table.WatermarkColumn+" ge "+begin)
+		wanted = append(wanted, column+" ge "+from.UTC().Format(wholeSeconds))
+	}
+	if !to.IsZero() {
+		wanted = append(wanted, column+" lt "+to.UTC().Format(wholeSeconds))
+	}
+	if len(wanted) > 0 {
+		add("$filter", strings.Join(wanted, " and "))
 	}
 	if r.source.SizeParameter != "" {
 		add(r.source.SizeParameter, strconv.Itoa(r.source.PageSize))

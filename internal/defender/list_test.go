@@ -183,6 +183,30 @@ func TestLists_FollowALinkToWhomTheTokenIsFor(t *testing.T) {
 	}
 }
 
+// A part of a list is asked for by its beginning and its end, by the list's own column
+// where the table has none; a reading that breaks off tells what it has shown.
+func TestLists_AskForAPart(t *testing.T) {
+	l, s, _ := startLists(t, "rest-mde", full(10_000), status(401, ""), status(401, ""))
+	table := machinesTable
+	table.WatermarkColumn = ""
+	_, answer, err := readList(t, l, plan.ListQuery{Table: table, Reads: 2, From: now, To: now.Add(time.Hour)})
+	if err == nil || answer.Pages < 2 || answer.Shown.Len() != 10_000 {
+		t.Errorf("%d pages have shown %d versions, %v", answer.Pages, answer.Shown.Len(), err)
+	}
+	for i := range s.calls[:2] {
+		if got := s.calls[i].URL.Query().Get("$filter"); got != "lastSeen ge 2026-03-02T10:07:30Z and lastSeen lt 2026-03-02T11:07:30Z" {
+			t.Errorf("call %d is filtered by %s", i+1, got)
+		}
+	}
+	l, s, _ = startLists(t, "rest-mde", listOf())
+	if _, _, err := readList(t, l, plan.ListQuery{Table: table, Reads: 1, To: now}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.calls[0].URL.Query().Get("$filter"); got != "lastSeen lt 2026-03-02T10:07:30Z" {
+		t.Errorf("the oldest part is filtered by %s", got)
+	}
+}
+
 func TestLists_AskAsTheirAPISays(t *testing.T) {
 	for _, tt := range []struct{ source, column, bucket, want string }{
 		{"api/alerts", "lastUpdateTime", "rest-mde", "/api/alerts?$expand=evidence&$filter=lastUpdateTime%20ge%202026-03-02T10%3A07%3A30Z&$top=2000"},

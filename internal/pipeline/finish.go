@@ -234,9 +234,7 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 	}
 	r.m.req.show(l)
 	if l.Known != "" && l.Known != l.Shown {
-		if err := r.m.lease.DropVersions(ctx, l.Known); err != nil {
-			r.log.Warn("drop what the list had shown before", "error", err.Error()) // it is swept some day
-		}
+		r.forget(ctx, l.Known)
 	}
 	return nil
 }

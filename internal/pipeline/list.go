@@ -65,7 +65,7 @@ func rewindRemedy(mark time.Time) string {
 // belong together, and an earlier record, left by a killed process, is never read.
 func (r *run) copyList(ctx context.Context, s plan.Slice) error {
 	began := r.ports.Clock.Now()
-	known, err := r.known(ctx)
+	q, err := r.listQuery(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -80,18 +80,12 @@ func (r *run) copyList(ctx context.Context, s plan.Slice) error {
 		blob, err = r.ports.Stager.Stage(ctx, r.blobName(s), produce)
 		return err
 	}
-	answer, err := r.m.list.Read(ctx, r.calls.while(r.open), r.listQuery(s, known), stage)
-	switch {
-	case errors.Is(err, errClosed) && began.Sub(r.m.attempt.started) < r.m.cfg.Budget/10:
-		return fault.As(fault.Permanent, fmt.Errorf("the list was not read to its end within the time budget of %v: raise MIGRATION_TIME_BUDGET", r.m.cfg.Budget))
-	case errors.Is(err, errClosed):
-		return nil // the next invocation has more time
-	case fault.KindOf(err) == fault.Unavailable:
-		return fault.As(fault.Retry, fmt.Errorf("read the list: %w", err))
-	case err != nil:
-		return fmt.Errorf("read the list: %w", err)
+	answer, err := r.m.list.Read(ctx, r.calls.while(r.open), q, stage)
+	if err != nil {
+		return r.unread(ctx, s, answer, began, err)
 	}
-	shown, err := r.remember(ctx, answer, known)
+	before := r.ledger.Shown
+	shown, err := r.remember(ctx, q, answer)
 	if err != nil {
 		return err
 	}
@@ -107,8 +101,14 @@ func (r *run) copyList(ctx context.Context, s plan.Slice) error {
 		blob.Rows, blob.Bytes = answer.Rows, answer.Bytes
 		return l.Freeze(s.No, blob, answer.Cut, r.ports.Clock.Now())
 	})
-	if err != nil || answer.Rows == 0 {
+	if err != nil {
 		return err
+	}
+	if before != "" && before != shown && before != r.ledger.Known {
+		r.forget(ctx, before)
+	}
+	if answer.Rows == 0 {
+		return nil
 	}
 	if err := r.send(ctx, s.No); err != nil {
 		return err
@@ -120,12 +120,13 @@ func (r *run) copyList(ctx context.Context, s plan.Slice) error {
 	return nil
 }
 
-func (r *run) listQuery(s plan.Slice, known *plan.Versions) plan.ListQuery {
-	q := plan.ListQuery{Table: r.table, Reads: r.table.ListReads()}
+func (r *run) listQuery(ctx context.Context, s plan.Slice) (q plan.ListQuery, err error) {
+	part := r.ledger.ListPart(s)
+	q = plan.ListQuery{Table: r.table, Reads: r.table.ListReads(), From: part.From, To: part.To}
 	if r.table.Load != plan.Snapshot {
-		q.From, q.Known = s.Window.From, known
+		q.Known, err = r.known(ctx)
 	}
-	return q
+	return q, err
 }
 
 // known reads what the list had shown before the run. A window without it would copy
@@ -136,34 +137,67 @@ func (r *run) known(ctx context.Context) (*plan.Versions, error) {
 	}
 	known, err := r.m.lease.Versions(ctx, r.ledger.Known)
 	if err == nil && known == nil && r.table.Load != plan.Snapshot {
-		err = fault.As(fault.Permanent, errors.New("the record of what of the list was copied lately is gone: "+rewindRemedy(r.ledger.Window.From)))
+		err = r.recordGone()
 	}
 	return known, err
 }
 
-// remember writes down what a later read can show again, and returns its name. Where
-// nothing new was shown the record of before holds it all.
-func (r *run) remember(ctx context.Context, answer plan.ListAnswer, known *plan.Versions) (string, error) {
+func (r *run) recordGone() error {
+	return fault.As(fault.Permanent, errors.New("the record of what of the list was copied lately is gone: "+rewindRemedy(r.ledger.Window.From)))
+}
+
+// remember writes down what a later read can show again, with what the run's other
+// parts have shown, and returns its name. Where nothing new was shown the record of
+// before holds it all.
+func (r *run) remember(ctx context.Context, q plan.ListQuery, answer plan.ListAnswer) (string, error) {
+	l := r.ledger
 	if !r.table.KeepsVersions() {
 		return "", nil
 	}
-	if answer.Rows == 0 && known != nil {
-		return r.ledger.Known, nil
+	known, err := r.known(ctx)
+	if err != nil {
+		return "", err
 	}
-	mark := r.ledger.Window.To
+	if answer.Rows == 0 && known != nil && l.Shown == "" {
+		return l.Known, nil
+	}
+	mark := l.Window.To
 	if r.table.Load == plan.Snapshot {
-		mark = r.ledger.SnapshotTime
+		mark = l.SnapshotTime
 	}
 	if now := answer.Now; !now.IsZero() && now.Before(mark) {
 		mark = now
 	}
 	// After a snapshot the window begins a settle time before it.
 	begin := r.table.ListMemory(mark.Add(-2 * r.m.cfg.Settle))
-	name := fmt.Sprintf("%s-%d-%s", r.ledger.RunID, r.m.state.Generation, randomID(8))
-	if err := r.m.lease.SaveVersions(ctx, name, answer.Shown.Since(begin, known)); err != nil {
+	held := 0
+	if l.Shown != "" {
+		shown, err := r.m.lease.Versions(ctx, l.Shown)
+		if err == nil && shown == nil {
+			err = r.recordGone()
+		}
+		if err != nil {
+			return "", err
+		}
+		// A part that is read again is copied as it shows itself now.
+		held, known = shown.Len(), shown.Outside(q.From, q.To).Since(begin, known)
+	}
+	all := answer.Shown.Since(begin, known)
+	if l.Shown != "" && answer.Rows == 0 && all.Len() == held {
+		return l.Shown, nil
+	}
+	name := fmt.Sprintf("%s-%d-%s", l.RunID, r.m.state.Generation, randomID(8))
+	if err := r.m.lease.SaveVersions(ctx, name, all); err != nil {
 		return "", fmt.Errorf("write down what the list has shown: %w", err)
 	}
 	return name, nil
+}
+
+// forget drops a record that another has replaced.
+func (r *run) forget(ctx context.Context, record string) {
+	if err := r.m.lease.DropVersions(ctx, record); err != nil {
+		r.log.Warn("drop what the list had shown before", "error", err.Error()) // it is swept some day
+	}
 }
 
 // shownBefore finds, for a state that is made again, the record that the last published
@@ -185,12 +219,11 @@ func (m *migration) shownBefore(ctx context.Context, state *plan.TableState) err
 
 // rehearseList reads a list once, as a forecast may, and drops what it shows.
 func (r *run) rehearseList(ctx context.Context) (plan.ListAnswer, error) {
-	known, err := r.known(ctx)
-	if err != nil {
-		return plan.ListAnswer{}, err
-	}
 	for _, s := range r.planned() {
-		q := r.listQuery(s, known)
+		q, err := r.listQuery(ctx, s)
+		if err != nil {
+			return plan.ListAnswer{}, err
+		}
 		q.Reads = 1
 		return r.m.list.Read(ctx, r.calls, q, discard)
 	}

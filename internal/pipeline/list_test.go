@@ -20,7 +20,7 @@ func (w *world) listed(t *testing.T) {
 	arrived := map[string]map[int]int{}
 	for _, e := range w.extents {
 		run := ""
-		if w.newest(machines).LoadType == string(plan.Snapshot) {
+		if w.newest(w.list.name()).LoadType == string(plan.Snapshot) {
 			run = e.runID
 		}
 		if w.voids[fmt.Sprint(e.runID, e.slice)] || w.voids[fmt.Sprint(e.runID, -1)] {
@@ -48,12 +48,17 @@ func (w *world) listed(t *testing.T) {
 		}
 		runs++
 		run := ""
-		if w.newest(machines).LoadType == string(plan.Snapshot) {
+		if w.newest(w.list.name()).LoadType == string(plan.Snapshot) {
 			run = l.RunID
 		}
-		for id := range w.list.frozen[l.RunID] {
-			if arrived[run][id] == 0 {
-				t.Errorf("version %d was shown in both reads of run %s and is not there", id, l.RunID)
+		for of, shown := range w.list.frozen {
+			if of.run != l.RunID || w.voids[fmt.Sprint(of.run, of.no)] {
+				continue
+			}
+			for id := range shown {
+				if arrived[run][id] == 0 {
+					t.Errorf("version %d was shown in both reads of slice %d of run %s and is not there", id, of.no, l.RunID)
+				}
 			}
 		}
 	}

@@ -102,7 +102,7 @@ func (r *run) fetchAll(ctx context.Context) error {
 		return r.sendFiles(ctx)
 	}
 	for r.ledger.Count(plan.Planned) > 0 {
-		if r.m.budget.outOfTime() {
+		if r.m.budget.outOfTime() || r.tooLateForList() {
 			return &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent"}
 		}
 		if err := r.countParts(ctx); err != nil {
@@ -122,7 +122,11 @@ func (r *run) fetchAll(ctx context.Context) error {
 		// still has to be written down and sent.
 		g.SetLimit(max(1, 2*r.m.cfg.CallsInFlight-1))
 		alone := r.width.Learning()
-		for _, no := range r.plannedNumbers(alone) {
+		next := r.plannedNumbers(alone)
+		if r.m.list != nil {
+			next = r.nextOfList()
+		}
+		for _, no := range next {
 			g.Go(func() error {
 				if !r.open() {
 					return nil

@@ -505,7 +505,7 @@ func TestScenario_X14_ChangesGoOnFromAWhole(t *testing.T) {
 		{"a whole that nobody configured", func(w *world) { w.config = w.config[1:] }, false, "append a row for it"},
 	} {
 		w := newExportWorld(17, 4)
-		w.list, w.versions = &listing{page: 7, frozen: map[string]map[int]bool{}, source: changes}, map[string][]byte{}
+		w.list, w.versions = &listing{page: 7, frozen: map[part]map[int]bool{}, source: changes}, map[string][]byte{}
 		for i := range 20 {
 			w.list.things = append(w.list.things, w.list.version(w.now.Add(-time.Duration(i)*time.Hour)))
 		}

@@ -29,12 +29,24 @@ type listing struct {
 	churn  float64   // chance at each page that the list changes
 	next   int       // number of the next version
 
-	// frozen are the versions that the last whole reading for a run has shown in both of
-	// its reads, by RunId; copied are those that it has handed on.
-	frozen map[string]map[int]bool
+	// frozen are the versions that the last whole reading for a slice has shown in both
+	// of its reads, by RunId and number.
+	frozen map[part]map[int]bool
 	clock  time.Duration // the service's clock is ahead by
 	source string        // "": machines
+
+	each  time.Duration // between two calls at least; 0: as hunting calls
+	calls []time.Time   // that were granted
 }
+
+// part is a slice of a list's run.
+type part struct {
+	run string
+	no  int
+}
+
+// name is the SourceTable.
+func (l *listing) name() string { return cmp.Or(l.source, machines) }
 
 type version struct {
 	no int
@@ -44,7 +56,7 @@ type version struct {
 // listWorld is a world with a list of n things, and nothing else to copy.
 func listWorld(seed uint64, n int, load string) *world {
 	w := newWorld(seed)
-	w.list = &listing{page: 7, frozen: map[string]map[int]bool{}}
+	w.list = &listing{page: 7, frozen: map[part]map[int]bool{}}
 	w.versions = map[string][]byte{}
 	row := &w.config[0]
 	row.SourceTable, row.DestinationTable, row.LoadType, row.WatermarkColumn = machines, "MachinesRaw", load, "lastSeen"
@@ -82,11 +94,30 @@ func (w *world) live() {
 	}
 }
 
+// listQuota is the quota of the list's API, whose calls are evenly spaced and waited for.
+type listQuota struct{ *process }
+
+func (q listQuota) Take(ctx context.Context, table string, urgent bool) error {
+	l := q.list
+	if l == nil || l.each == 0 {
+		return q.process.Take(ctx, table, urgent)
+	}
+	if n := len(l.calls); n > 0 {
+		if err := q.Sleep(ctx, max(0, l.calls[n-1].Add(l.each).Sub(q.now))); err != nil {
+			return err
+		}
+	}
+	return q.effect("take", func() error {
+		l.calls = append(l.calls, q.now)
+		return nil
+	})
+}
+
 // lister reads the world's list as the adapter does.
 type lister struct{ *process }
 
 func (l lister) Serves(source string) bool {
-	return l.list != nil && source == cmp.Or(l.list.source, machines)
+	return l.list != nil && source == l.list.name()
 }
 func (l lister) API() string { return "mde" }
 
@@ -107,14 +138,17 @@ func (l lister) Read(ctx context.Context, call plan.Caller, q plan.ListQuery, st
 				delete(both, no)
 			}
 		}
-		run, _, _ := strings.Cut(l.staging, "-")
-		l.list.frozen[run] = both
+		var of part
+		if _, err := fmt.Sscanf(strings.ReplaceAll(l.staging, "-", " "), "%s %d", &of.run, &of.no); err == nil { // not of a forecast
+			l.list.frozen[of] = both
+		}
 		return nil
 	})
 	return out, err
 }
 
 func (l lister) once(ctx context.Context, call plan.Caller, q plan.ListQuery, w io.Writer, out *plan.ListAnswer, shown map[int]bool) error {
+	var things []version
 	for skip, more := 0, true; more; skip += l.list.page {
 		err := call.Do(ctx, func(context.Context) error {
 			return l.chances("page", func() error {
@@ -122,7 +156,9 @@ func (l lister) once(ctx context.Context, call plan.Caller, q plan.ListQuery, w 
 				if out.Now.IsZero() {
 					out.Now = l.now.Add(l.list.clock).Truncate(time.Second)
 				}
-				things := slices.DeleteFunc(slices.Clone(l.list.things), func(v version) bool { return v.at.Before(q.From) })
+				if things == nil || l.list.churn > 0 {
+					things = slices.DeleteFunc(slices.Clone(l.list.things), func(v version) bool { return v.at.Before(q.From) || !q.To.IsZero() && !v.at.Before(q.To) })
+				}
 				page := things[min(skip, len(things)):min(skip+l.list.page, len(things))]
 				more = len(page) == l.list.page
 				for i, v := range page {

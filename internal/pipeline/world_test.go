@@ -190,7 +190,7 @@ type process struct {
 }
 
 func (p *process) ports() pipeline.Ports {
-	return pipeline.Ports{Source: p, Quota: p, Exports: exporter{p}, ExportQuota: exportQuota{p}, Lists: []pipeline.Lists{{Source: lister{p}, Quota: p}},
+	return pipeline.Ports{Source: p, Quota: p, Exports: exporter{p}, ExportQuota: exportQuota{p}, Lists: []pipeline.Lists{{Source: lister{p}, Quota: listQuota{p}}},
 		Stager: p, Ingester: p, Verifier: p, ControlTables: p, Store: p, Waker: p, Clock: p}
 }
 

@@ -158,7 +158,10 @@ func (l *Ledger) ListRead(now time.Time, settle time.Duration) {
 	switch {
 	case now.IsZero():
 	case l.Table.Load == Snapshot:
-		l.SnapshotTime = Ticks(now)
+		sent := func(s LedgerSlice) bool { return s.State == Committing || s.State == Verified || s.State == Voiding }
+		if !slices.ContainsFunc(l.Slices, sent) { // all parts bear one instant
+			l.SnapshotTime = Ticks(now)
+		}
 	default:
 		if to := Ticks(now.Add(-settle)); to.Before(l.Window.To) {
 			l.Window.To = to

@@ -60,6 +60,7 @@ const (
 //	planned(-1) --Freeze: a file, which nobody has read----------------> committing(-1)
 //	committing(-1) --Verify(rows): its status says succeeded, or SeenTwice--> verified(rows)
 //	planned(-1) --Verify(0): the list was empty-------------------------> verified(0)
+//	planned(-1) --DivideList: too long to be read at one go-------------> retired, and planned(-1) for each part
 //
 // From Verify on a file has the rows seen, by which the final check judges it. Replace
 // forgets them, since they may have been too few.

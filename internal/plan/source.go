@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -115,6 +116,16 @@ func (t Table) ListMemory(mark time.Time) time.Time {
 func (t Table) KeepsVersions() bool {
 	s, ok := schema.SourceNamed(t.Source)
 	return ok && s.Kind == schema.List && s.Version != ""
+}
+
+// DividedBy is the column by whose instants a list can be read in parts; "" where the
+// service takes no end of a reading, or the rows have no such column.
+func (t Table) DividedBy() string {
+	s, ok := schema.SourceNamed(t.Source)
+	if !ok || s.Kind != schema.List || s.Since != "" || len(s.Watermarks) == 0 {
+		return ""
+	}
+	return cmp.Or(t.WatermarkColumn, s.Watermarks[0])
 }
 
 // checkLoad refuses what a source cannot be copied by. column is "" for None.

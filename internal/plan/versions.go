@@ -104,6 +104,8 @@ type ListQuery struct {
 	Table Table
 	// From is where the read begins, by the watermark column; zero: everything.
 	From time.Time
+	// To is where it ends, in whole seconds, exclusive; zero: nowhere.
+	To time.Time
 	// Known are versions that were copied before and are left out; nil: none.
 	Known *Versions
 	// Reads is how often the list is read, one after the other: what any of them shows is
@@ -111,7 +113,7 @@ type ListQuery struct {
 	Reads int
 }
 
-// ListAnswer is what a list has shown.
+// ListAnswer is what a list has shown; with an error, what it had shown by then.
 type ListAnswer struct {
 	Received
 	Pages int       // of all reads

@@ -1,0 +1,172 @@
+package pipeline_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/rounds"
+	"github.com/defender2adx/defender2adx/internal/plan"
+)
+
+// longList is a list of n incidents, by 50 a page, of half a year; served in an order.
+func longList(seed uint64, n int, load, order string) *world {
+	w := listWorld(seed, 0, load)
+	w.list.source, w.list.page = "security/incidents", 50
+	row := &w.config[0]
+	row.SourceTable, row.DestinationTable, row.WatermarkColumn = w.list.source, "SecurityIncidentsRaw", "lastUpdateDateTime"
+	if load == "Snapshot" {
+		row.WatermarkColumn = "None"
+	}
+	for i := range n {
+		ago := time.Duration(float64(i) / float64(n) * float64(180*24*time.Hour))
+		w.list.things = append(w.list.things, w.list.version(w.now.Add(-time.Minute-ago)))
+	}
+	switch order {
+	case "oldest first":
+		slices.Reverse(w.list.things)
+	case "no order":
+		rand.New(rand.NewPCG(seed, 1)).Shuffle(n, func(i, j int) { l := w.list.things; l[i], l[j] = l[j], l[i] })
+	}
+	return w
+}
+
+// A list that takes many invocations is copied whole, within the rate of its API and
+// without idle time, in whatever order it is served, whatever kills the process.
+// In small it is the same, in less time.
+func TestScenario_Y9_ListLongerThanAnInvocation(t *testing.T) {
+	const whole = 400_000
+	n := rounds.Of(8_000, 12_000, whole)
+	for i, order := range []string{"newest first", "oldest first", "no order"} {
+		for j, load := range []string{"Incr", "Snapshot"} {
+			if n < whole && j != i%2 {
+				continue
+			}
+			w := longList(uint64(i), n, load, order)
+			w.list.each = time.Minute / 50
+			w.cfg.Budget = 25 * time.Minute * time.Duration(n) / whole
+			w.kills = 0.0001 * whole / float64(n)
+			for range 1000 {
+				if w.last().Status == plan.Success {
+					break
+				}
+				w.run(w.cfg.Budget)
+			}
+			calls, parts, twice := w.list.calls, len(w.list.frozen), 2*n/w.list.page
+			w.kills = 0
+			w.run(time.Hour)
+			w.listed(t)
+			if arrived := w.arrived(w.list.name()); len(arrived) != n || parts < 10 {
+				t.Fatalf("%s, %s: %d incidents of %d, in %d parts: %s", order, load, len(arrived), n, parts, w.story())
+			}
+			if len(calls) > 3*twice {
+				t.Errorf("%s, %s: %d calls, want at most half as many again as the %d of two readings", order, load, len(calls), twice)
+			}
+			for i := 50; i < len(calls); i++ {
+				if calls[i].Sub(calls[i-50]) < time.Minute {
+					t.Fatalf("%s, %s: more than 50 calls in the minute before %v", order, load, calls[i])
+				}
+			}
+			took, need := calls[len(calls)-1].Sub(calls[0]), time.Duration(len(calls))*w.list.each
+			if n == whole && took > need*3/2 {
+				t.Errorf("%s, %s: %v for calls that need %v", order, load, took, need)
+			}
+			t.Logf("%s, %s: %v, %d calls for %d, %d parts, faults %v", order, load, took, len(calls), twice, parts, w.faults)
+		}
+	}
+}
+
+// Where each reading is broken off by a long wait before its end, the parts get short
+// enough; and things that change meanwhile are neither lost nor repeated.
+func TestScenario_Y9_LongListIsThrottledAgainAndAgain(t *testing.T) {
+	for i, load := range []string{"Incr", "Snapshot"} {
+		w := longList(uint64(i), 2000, load, "newest first")
+		w.perMinute, w.list.churn, w.chaos, w.kills = 30, 0.05, 0.001, 0.001
+		for range 50 {
+			if w.run(time.Hour); w.last().Status == plan.Success {
+				break
+			}
+		}
+		w.chaos, w.kills, w.list.churn = 0, 0, 0
+		w.run(3 * time.Hour)
+		w.listed(t)
+		if w.last().Status != plan.Success || len(w.list.frozen) < 5 {
+			t.Errorf("%s: %d parts, audit: %s", load, len(w.list.frozen), w.story())
+		}
+	}
+}
+
+// What cannot be divided says so, with what to do, and is not tried in vain for ever.
+func TestScenario_Y9_LongListThatCannotBeDivided(t *testing.T) {
+	for _, c := range []struct {
+		name, source, want string
+		long               bool
+	}{
+		{"changed in one second", "security/incidents", "its rows cannot be told apart by lastUpdateDateTime: raise MIGRATION_TIME_BUDGET", false},
+		{"changed in the last minutes", "security/incidents", "", true},
+		{"no instant", "api/vulnerabilities", "it can only be read as a whole: raise MIGRATION_TIME_BUDGET", false},
+	} {
+		w := longList(1, 20_000, "Snapshot", "newest first")
+		w.cfg.Budget, w.list.each = 150*time.Second, time.Minute/50
+		w.list.source, w.config[0].SourceTable = c.source, c.source
+		for i := range w.list.things {
+			at := &w.list.things[i].at
+			*at = plan.Ticks(w.now.Add(-time.Minute))
+			if c.long {
+				*at = plan.Ticks(w.now.Add(-time.Duration(i) * time.Millisecond * 10))
+			}
+		}
+		for range 20 {
+			if w.run(5 * time.Minute); w.last().Status != "" {
+				break
+			}
+		}
+		if got := w.last(); c.long != (got.Status == plan.Success) ||
+			!strings.HasSuffix(got.FailureReason, c.want) || !c.long && !strings.HasPrefix(got.FailureReason, c.source+" was not read to its end within the time budget of 2m30s") {
+			t.Errorf("%s: %s: audit: %s", c.name, got.FailureReason, w.story())
+		}
+	}
+}
+
+// A part whose blob is gone is read again as it is then: what it had shown before and
+// shows no more was not copied, and is when it shows again.
+func TestList_PartReadAgainForgetsWhatItHasShown(t *testing.T) {
+	w := longList(1, 2000, "Incr", "newest first")
+	w.cfg.Budget, w.list.each = 30*time.Second, time.Minute/50
+	fleeting := w.list.things[0]
+	lose := true
+	w.fate = func(plan.Ingestion) fate {
+		if lose {
+			return lost
+		}
+		return well
+	}
+	for range 100 {
+		if w.run(time.Minute); len(w.sent) > 0 && w.countIn(t, plan.Planned) == 0 {
+			break
+		}
+	}
+	clear(w.staged)
+	w.list.things = w.list.things[1:]
+	lose = false
+	w.run(6 * time.Hour)
+	if got := w.last(); got.Status != plan.Success || w.arrived(w.list.name())[fleeting.no] != 0 {
+		t.Fatalf("the version that had gone is there %d times, audit: %s", w.arrived(w.list.name())[fleeting.no], w.story())
+	}
+	w.list.things = append(w.list.things, fleeting)
+	w.config[0].Frequency = "" // each tick
+	w.run(6 * time.Hour)
+	w.listed(t)
+}
+
+// countIn counts the slices of all ledgers that are in a state.
+func (w *world) countIn(t *testing.T, state plan.SliceState) (n int) {
+	t.Helper()
+	for _, b := range w.ledgers {
+		l := w.ledger(t, b)
+		n += l.Count(state)
+	}
+	return n
+}
