@@ -185,18 +185,13 @@ func (w *world) verdict(d kusto.Delivery) kusto.Verdict {
 		return kusto.Verdict{}
 	}
 	name, v := w.misfortune(r)
-	file := w.plan.exports(d.Table)
-	if file {
+	if w.plan.exports(d.Table) {
 		v = ofFile(v)
 	}
 	for _, tag := range d.Tags {
 		m := sliceTag.FindStringSubmatch(tag)
-		switch {
-		case m == nil:
-		case v.Twin:
+		if m != nil && v.Twin {
 			w.oracle.twin(d.Table, m[1], m[2])
-		case file && v.Drop != nil:
-			w.oracle.part(m[1], m[2])
 		}
 	}
 	w.faults.count("ingestion: " + name)

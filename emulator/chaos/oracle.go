@@ -1,8 +1,6 @@
 package chaos
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
 	"github.com/defender2adx/defender2adx/emulator/stack"
-	"github.com/defender2adx/defender2adx/internal/blobstore"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -29,14 +26,13 @@ type oracle struct {
 	gaps     map[string]bool           // runs that ended with a Gap
 	given    map[string]map[int64]bool // rows that a Gap has spoken of, by table
 	silent   map[string]bool           // tables whose last run had no rows
-	partial  map[string]bool           // files of exports of which rows were lost on the way, by "run/slice"
 }
 
 // lie is a promise that was not true, of a run where it was one's.
 type lie struct{ run, text string }
 
 func newOracle(w *world) *oracle {
-	return &oracle{world: w, twins: map[string]string{}, gaps: map[string]bool{}, given: map[string]map[int64]bool{}, silent: map[string]bool{}, partial: map[string]bool{}}
+	return &oracle{world: w, twins: map[string]string{}, gaps: map[string]bool{}, given: map[string]map[int64]bool{}, silent: map[string]bool{}}
 }
 
 // twin notes a slice that the service takes in twice.
@@ -45,39 +41,6 @@ func (o *oracle) twin(destination, run, slice string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.twins[fmt.Sprintf("%s/%d", run, n)] = destination
-}
-
-// part notes a file of an export of which ADX takes in only a part, and says so.
-func (o *oracle) part(run, slice string) {
-	n, _ := strconv.Atoi(slice) // six digits
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.partial[fmt.Sprintf("%s/%d", run, n)] = true
-}
-
-// untold reports whether a run has such a file whose status nobody could ask for: the
-// process that sent it did not live to write down by which id. Then the rows that are
-// there are all that the handler can know of.
-func (o *oracle) untold(run string) bool {
-	w := o.world
-	answer, err := w.blobs.NewBlobClient("ledger/"+blobstore.Escape(run)+".json").DownloadStream(context.Background(), nil)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = answer.Body.Close() }()
-	var l plan.Ledger
-	if json.NewDecoder(answer.Body).Decode(&l) != nil {
-		return false
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, s := range l.Slices {
-		if s.State == plan.Verified && s.SourceID == "" && o.partial[fmt.Sprintf("%s/%d", run, s.No)] {
-			w.faults.count("export: part of a file without a status")
-			return true
-		}
-	}
-	return false
 }
 
 func (o *oracle) lie(format string, args ...any) { o.lieOf("", format, args...) }
@@ -262,9 +225,6 @@ func (o *oracle) judgeSnapshot(t *truth, run string) {
 		o.lie("%s: %v", t.source, err)
 	}
 	steady := o.steady(t, run)
-	if t.kind == exported && o.untold(run) {
-		return
-	}
 	s := o.world.source
 	s.mu.Lock()
 	defer s.mu.Unlock()

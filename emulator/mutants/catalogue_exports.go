@@ -7,6 +7,10 @@ func exportMutants() []mutant {
 		ofExports  = "internal/defender/export.go"
 	)
 	return []mutant{
+		one("file-id-after-the-send", "a kill between the send of a file and its record leaves a part of it, of which nobody can ask",
+			runFile, "Blob: s.Blob, SourceID: s.SourceID,\n", "Blob: s.Blob,\n", pipelineTests("^TestScenario_X3_FileTakenInInPartAfterAKill$")),
+		one("file-id-of-the-sdk", "ADX reports an ingestion under another id than the ledger's",
+			"internal/adx/sourceid.go", "				id.Set(reflect.ValueOf(o.id))\n", "", suite{"internal/adx", "^TestEnqueue_IsReportedUnderTheIDGiven$"}),
 		one("late-file-is-empty", "a file whose rows show long after the report counts as empty",
 			exportFile, "waited < emptyAfter*r.m.cfg.Grace:", "waited < r.m.cfg.Grace:", pipelineTests("^TestScenario_X15_")),
 		one("address-used-for-ever", "a file is sent again by the address that did not work",

@@ -53,8 +53,8 @@ func mappingJSON(m []columnMapping) string {
 // Enqueue hands a staged blob, or a file that stands elsewhere, to queued ingestion. It may be called again for the
 // same slice: the tag keeps the rows single as far as the service does. When ctx
 // ends the call is left to itself, since the SDK may hold it for 40 s and more;
-// it may then still be queued. It returns the id for IngestStatus; "" where it is not
-// known.
+// it may then still be queued. It returns the id for IngestStatus, which is in.SourceID
+// where that is given; "" where it is not known.
 func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (string, error) {
 	err := plan.CheckName("destination table", in.Destination)
 	if !runID.MatchString(in.RunID) {
@@ -70,6 +70,9 @@ func (c *Client) Enqueue(ctx context.Context, in plan.Ingestion) (string, error)
 		azkustoingest.IfNotExists(`["` + tag + `"]`),
 		azkustoingest.FlushImmediately(),
 		azkustoingest.ReportResultToTable(),
+	}
+	if in.SourceID != "" {
+		options = append(options, reportedAs(in.SourceID))
 	}
 	var result *azkustoingest.Result
 	if in.URL.IsZero() {

@@ -72,6 +72,29 @@ func TestEnqueue_SendsTheBlobWithTagMappingAndSize(t *testing.T) {
 	}
 }
 
+// The id is the caller's to choose, so that it can be written down before anything is sent.
+func TestEnqueue_IsReportedUnderTheIDGiven(t *testing.T) {
+	s := newStandIn(t)
+	s.status = map[string]any{"Status": "Succeeded"}
+	c := s.client(t)
+	const chosen = "0a0b0c0d-1111-5222-8333-444455556666"
+	for i, in := range []plan.Ingestion{
+		{Destination: "T", RunID: "d2a1", Slice: 7, Blob: staged(t, c, "a.json.gz"), SourceID: chosen},
+		{Destination: "T", RunID: "d2a1", Slice: 8, Blob: staged(t, c, "b.json.gz"), SourceID: "no id"},
+	} {
+		id, err := c.Enqueue(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := s.messages[i]["IngestionStatusInTable"].(map[string]any); at["PartitionKey"] != id || (id == chosen) != (in.SourceID == chosen) || id == "" {
+			t.Errorf("asked for %q, named %q, the message %v", in.SourceID, id, at["PartitionKey"])
+		}
+		if status, err := c.IngestStatus(t.Context(), id); err != nil || status.State != plan.IngestSucceeded {
+			t.Errorf("%q is reported as %+v, %v", id, status, err)
+		}
+	}
+}
+
 func TestIngestStatus_TellsAFailureAndItsReason(t *testing.T) {
 	s := newStandIn(t)
 	s.status = map[string]any{"Status": "Failed", "FailureStatus": "Permanent", "ErrorCode": "BadRequest_TableNotExist", "Details": "no table; https://h/c?sig=SECRET"}

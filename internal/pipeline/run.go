@@ -475,7 +475,7 @@ func (r *run) send(ctx context.Context, no int) error {
 	r.mu.Unlock()
 	in := plan.Ingestion{
 		Destination: r.table.Destination, RunID: r.ledger.RunID, Slice: no,
-		SnapshotTime: r.ledger.SnapshotTime, Blob: s.Blob,
+		SnapshotTime: r.ledger.SnapshotTime, Blob: s.Blob, SourceID: s.SourceID,
 	}
 	var err error
 	if r.table.IsExport() {
@@ -498,6 +498,5 @@ func (r *run) send(ctx context.Context, no int) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ledger.Slice(no).SourceID = id // stored with the next step
-	return nil
+	return r.ledger.Queued(no, id) // stored with the next step
 }

@@ -99,6 +99,35 @@ func TestScenario_X3_FileTakenInInPart(t *testing.T) {
 	}
 }
 
+// The id by which ADX is asked is chosen before a file is sent: whoever comes after a kill
+// asks for what the dead process has sent.
+func TestScenario_X3_FileTakenInInPartAfterAKill(t *testing.T) {
+	for _, after := range []string{"enqueue", "save ledger"} {
+		w := newExportWorld(3, 6)
+		struck := false
+		w.fate = func(in plan.Ingestion) fate {
+			if in.Slice == 5 && !struck {
+				struck = true
+				return partial
+			}
+			return well
+		}
+		died := false
+		w.ill = []*mishap{{call: after, after: true, do: func(p *process) error {
+			if died || !struck {
+				return nil
+			}
+			died = true
+			return errDead
+		}}}
+		w.run(time.Hour)
+		w.current(t)
+		if !died || len(w.voids) != 1 {
+			t.Errorf("killed %v after %s, %d hidden:%s", died, after, len(w.voids), w.story())
+		}
+	}
+}
+
 // One that is always taken in in part ends with the reason, and is never a Success.
 func TestScenario_X3_FileAlwaysTakenInInPart(t *testing.T) {
 	w := newExportWorld(3, 3)

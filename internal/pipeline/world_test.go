@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -566,7 +567,7 @@ func (p *process) Enqueue(_ context.Context, in plan.Ingestion) (id string, err 
 		if err := sendable(in); err != nil {
 			return fault.Mark(fault.As(fault.Permanent, err), fault.ErrNotQueued)
 		}
-		id = fmt.Sprint(tag, "-", len(p.sent))
+		id = cmp.Or(in.SourceID, fmt.Sprint(tag, "-", len(p.sent)))
 		if p.chaos > 0 && p.rng.Float64() < p.chaos {
 			p.faults["ingestion lost"]++
 			return nil

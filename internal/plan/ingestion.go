@@ -16,6 +16,8 @@ type Ingestion struct {
 	// URL is the signed address of a file that stands elsewhere than in the staging
 	// storage; zero: Blob does.
 	URL secret.String
+	// SourceID is under what id ADX is to report, a UUID; "": the adapter chooses one.
+	SourceID string
 }
 
 // IngestState says what ADX has reported of a queued ingestion.

@@ -48,7 +48,11 @@ type LedgerSlice struct {
 	Surplus  int64      `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
 	Cut      int64      `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
 	Doubt    bool       `json:"Doubt,omitzero"`        // a send of before the last ones may still arrive; see Unsent
-	SourceID string     `json:"SourceID,omitzero"`     // of the last ingestion, to ask ADX for its status; "" when not known
+	// SourceID is the id of the last ingestion, by which ADX is asked for its status; ""
+	// when not known. It is chosen with the promise, so that whoever comes after a kill can
+	// ask; Unanswered says that nobody has seen yet that the ingestion was queued.
+	SourceID   string `json:"SourceID,omitzero"`
+	Unanswered bool   `json:"Unanswered,omitzero"`
 	// Recut is the blob to be sent instead, in which what was too large for ADX is cut;
 	// Rewritten says that Blob is such a one.
 	Recut     *Blob `json:"Recut,omitempty"`

@@ -27,7 +27,7 @@ type Look struct {
 // a blob was handed over more than once, or the reply to it was lost.
 func (l *Ledger) InDoubt() bool {
 	return slices.ContainsFunc(l.Slices, func(s LedgerSlice) bool {
-		return s.State == Verified && s.Blob.Rows > 0 && (s.Doubt || s.Sends > 1 || s.SourceID == "")
+		return s.State == Verified && s.Blob.Rows > 0 && (s.Doubt || s.Sends > 1 || s.Unanswered || s.SourceID == "")
 	})
 }
 

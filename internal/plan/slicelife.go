@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
@@ -85,7 +87,7 @@ func (l *Ledger) Freeze(no int, blob Blob, cut int64, now time.Time) error {
 	}
 	l.settle(s, blob.Rows)
 	s.State, s.Blob, s.Cut = Committing, blob, cut
-	s.Sent, s.Sends = now, 1
+	l.promise(s, now)
 	return nil
 }
 
@@ -247,7 +249,25 @@ func (l *Ledger) Resend(no int, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	s.Sends, s.Sent, s.SourceID = s.Sends+1, now, "" // what was reported of the last send is not of this one
+	l.promise(s, now) // what was reported of the last send is not of this one
+	return nil
+}
+
+// promise records that a slice is about to be sent, now by our clock, under an id that
+// no other send has.
+func (l *Ledger) promise(s *LedgerSlice, now time.Time) {
+	s.Sends, s.Sent, s.Unanswered = s.Sends+1, now, true
+	s.SourceID = uuid.NewSHA1(uuid.Nil, []byte(IngestTag(l.RunID, s.No)+" "+now.UTC().Format(time.RFC3339Nano))).String()
+}
+
+// Queued records that the slice's last send was queued, to be reported under the id,
+// "" where it is not known.
+func (l *Ledger) Queued(no int, sourceID string) error {
+	s, err := l.step("take the answer of", no, Committing)
+	if err != nil {
+		return err
+	}
+	s.SourceID, s.Unanswered = sourceID, false
 	return nil
 }
 
@@ -259,7 +279,7 @@ func (l *Ledger) Unsent(no int) error {
 		return err
 	}
 	s.Doubt = s.Doubt || s.Sends > 1 // an earlier one may still arrive
-	s.Sends, s.SourceID = 0, ""
+	s.Sends, s.SourceID, s.Unanswered = 0, "", false
 	return nil
 }
 
@@ -308,8 +328,9 @@ func (l *Ledger) Replace(no int, now time.Time, readAgain bool) (successor int, 
 		again.Rows = -1
 	} else {
 		again.State, again.Parent = Committing, 0
-		again.Blob, again.Cut, again.Voids, again.Sent, again.Sends = s.Blob, s.Cut, s.Voids+1, now, 1
-		again.Rewritten, again.SourceID = s.Rewritten, ""
+		again.Blob, again.Cut, again.Voids = s.Blob, s.Cut, s.Voids+1
+		again.Rewritten = s.Rewritten
+		l.promise(&again, now)
 		if s.Recut != nil {
 			again.Blob, again.Rewritten = *s.Recut, true
 		}
