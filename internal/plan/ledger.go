@@ -39,15 +39,15 @@ type Blob struct {
 // LedgerSlice is a slice and what is known of it.
 type LedgerSlice struct {
 	Slice
-	State    SliceState `json:"State"`
-	Blob     Blob       `json:"Blob"`                  // Committing and later
-	Sent     time.Time  `json:"Sent"`                  // last enqueued for ingestion, storage-independent own clock; zero: never
-	Sends    int        `json:"Sends"`                 // how often it was enqueued; 0 in Committing: promised and surely not sent
-	Landed   int64      `json:"Landed"`                // rows found in ADX at verification
-	Voids    int        `json:"Voids"`                 // how often the rows were sent under an earlier number and hidden
-	Surplus  int64      `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
-	Cut      int64      `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
-	Doubt    bool       `json:"Doubt,omitzero"`        // a send of before the last ones may still arrive; see Unsent
+	State   SliceState `json:"State"`
+	Blob    Blob       `json:"Blob"`                  // Committing and later
+	Sent    time.Time  `json:"Sent"`                  // last enqueued for ingestion, storage-independent own clock; zero: never
+	Sends   int        `json:"Sends"`                 // how often it was enqueued; 0 in Committing: promised and surely not sent
+	Landed  int64      `json:"Landed"`                // rows found in ADX at verification
+	Voids   int        `json:"Voids"`                 // how often the rows were sent under an earlier number and hidden
+	Surplus int64      `json:"SurplusRows,omitempty"` // rows in ADX when they were reported as taken in more than once
+	Cut     int64      `json:"Cut"`                   // rows whose longest values were cut to fit ADX's size limit
+	Doubt   bool       `json:"Doubt,omitzero"`        // a send of before the last ones may still arrive; see Unsent
 	// SourceID is the id of the last ingestion, by which ADX is asked for its status; ""
 	// when not known. It is chosen with the promise, so that whoever comes after a kill can
 	// ask; Unanswered says that nobody has seen yet that the ingestion was queued.

@@ -69,6 +69,7 @@ func TestInDoubt_WhereASendMayHaveBeenTwo(t *testing.T) {
 		want  bool
 	}{
 		{"sent once", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 1, SourceID: "x"}, false},
+		{"sent once, unanswered", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 1, SourceID: "x", Unanswered: true}, true},
 		{"sent again", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 2, SourceID: "x"}, true},
 		{"reply lost", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 1}, true},
 		{"sent again, and the last send never queued", LedgerSlice{State: Verified, Blob: Blob{Rows: 1}, Sends: 1, SourceID: "x", Doubt: true}, true},
