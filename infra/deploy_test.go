@@ -94,6 +94,28 @@ func TestPages_CommandsCanBePasted(t *testing.T) {
 	}
 }
 
+// What a page's commands take from a variable was given before, on that page.
+func TestPages_VariablesAreGiven(t *testing.T) {
+	given := regexp.MustCompile(`(?:^|[\s;(])([a-z_]+)=`)
+	used := regexp.MustCompile(`\$\{?([a-z_]+)`)
+	for _, page := range []string{"deploy", "permissions", "migrate-from-scripts"} {
+		known := map[string]bool{}
+		for _, block := range regexp.MustCompile("(?ms)^ *```sh\n(.*?)^ *```").FindAllStringSubmatch(read(t, "../docs/"+page+".md"), -1) {
+			for line := range strings.Lines(block[1]) {
+				for _, m := range given.FindAllStringSubmatch(line, -1) {
+					known[m[1]] = true
+				}
+				command, _, _ := strings.Cut(line, " # ")
+				for _, m := range used.FindAllStringSubmatch(command, -1) {
+					if !known[m[1]] {
+						t.Errorf("docs/%s.md: nothing gives $%s before: %s", page, m[1], line)
+					}
+				}
+			}
+		}
+	}
+}
+
 // The step of the pipeline that makes tables knows the instances of the app, and loads
 // nothing for a tenant that no setting names.
 func TestDeployWorkflow_MakesTablesOfInstances(t *testing.T) {
