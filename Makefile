@@ -17,12 +17,14 @@ quoted = '$(subst ','\'',$(1))'
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(shell if command -v $${CC:-cc} >/dev/null 2>&1; then echo -race; fi)
 
-# Tests that run the handler as a process of its own, which is built without the race
-# detector: it would watch the emulators alone, and does so in their own tests. And
-# those of the ADX adapter, which execute KQL by the thousand lines in the emulator's
-# evaluator, but for those of what it does side by side. At night all run with it.
-UNRACED := '/emulator/stack$$\|/internal/adx$$'
-RACED := 'Sink|Stage|Staging|Ingest|Capacity|Deliver|Client'
+# The race detector makes a test up to ten times as slow, so it watches where something
+# runs side by side, and all of it at night. Without it: the stack, whose handler is a
+# process of its own; KQL that Microsoft's parser or the emulator's evaluator works
+# through by the thousand lines; the scenarios of a run, in virtual time. Of these the
+# tests named below run with it, too.
+UNRACED := '/emulator/stack$$\|/emulator/kqlcheck$$\|/internal/adx$$\|/internal/pipeline$$'
+RACED_ADX      := 'Sink|Stage|Staging|Ingest|Capacity|Deliver|Client'
+RACED_PIPELINE := 'Calls|Places|Outbox|Attendant|Schedule|Scenario_O|Scenario_X'
 
 .PHONY: help
 help: ## Show this help
@@ -57,14 +59,17 @@ check: $(NODE) ## What CI runs, part by part with its seconds
 	@MAKE="$(MAKE)" tools/check.sh <<< "$$PARTS"
 
 .PHONY: test
-test: $(NODE) ## Run every test, with the race detector where it counts (SHORT=1 leaves out the long ones; NIGHT=1 plays all at full length)
+test: $(NODE) ## Run every test, with the race detector where it counts (SHORT=1 without it and without the long ones; NIGHT=1 plays all at full length, all with it)
 	@$(if $(RACE),true,echo "no C compiler found: running without the race detector")
 ifdef NIGHT
 	D2A_NIGHT=1 $(GO) test $(RACE) -parallel 6 -timeout 60m ./...
+else ifdef SHORT
+	RAPID_CHECKS=10 $(GO) test -short -parallel 6 -timeout 15m ./...
 else
-	RAPID_CHECKS=25 $(GO) test $(RACE) $(if $(SHORT),-short) -parallel 6 -timeout 15m $$($(GO) list ./... | grep -v $(UNRACED))
-	RAPID_CHECKS=25 $(GO) test $(if $(SHORT),-short) -parallel 6 -timeout 15m $$($(GO) list ./... | grep $(UNRACED))
-	$(GO) test $(RACE) $(if $(SHORT),-short) -parallel 6 -timeout 15m -run $(RACED) ./internal/adx
+	RAPID_CHECKS=25 $(GO) test $(RACE) -parallel 6 -timeout 15m $$($(GO) list ./... | grep -v $(UNRACED))
+	RAPID_CHECKS=25 $(GO) test -parallel 6 -timeout 15m $$($(GO) list ./... | grep $(UNRACED))
+	$(if $(RACE),RAPID_CHECKS=25 $(GO) test $(RACE) -parallel 6 -timeout 15m -run $(RACED_ADX) ./internal/adx)
+	$(if $(RACE),RAPID_CHECKS=25 $(GO) test $(RACE) -parallel 6 -timeout 15m -run $(RACED_PIPELINE) ./internal/pipeline)
 endif
 
 .PHONY: mutants

@@ -87,6 +87,9 @@ func TestAzurite_SpareAccountsHaveNothingInCommon(t *testing.T) {
 }
 
 func TestAzurite_KeepsDataInDir(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	dir := t.TempDir()
 	upload := func(a *azurite.Azurite) *azblob.Client {
 		client, err := azblob.NewClientFromConnectionString(a.ConnectionString(), nil)

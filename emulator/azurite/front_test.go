@@ -148,6 +148,9 @@ func TestFront_SignsAndForwards(t *testing.T) {
 }
 
 func TestFront_InFrontOfAnAzuriteThatSpeaksTLS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	bundle := newCerts(t)
 	a := azuritetest.Start(t, azurite.Options{CertFile: bundle.CertFile, KeyFile: bundle.KeyFile})
 	front := newFront(t, a, bundle, nil)
@@ -195,6 +198,9 @@ func TestFront_MiddlewareSeesEachService(t *testing.T) {
 }
 
 func TestFront_BreaksTheConnectionWhenAzuriteIsGone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	bundle := newCerts(t)
 	a := azuritetest.Start(t, azurite.Options{})
 	front := newFront(t, a, bundle, nil)

@@ -9,6 +9,9 @@ import (
 
 // A query of a notebook that does not bind is told with its cell.
 func TestNotebook_TellsWhatDoesNotBind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	c := start(t)
 	if err := c.Reset(kqlcheck.Table{Name: "T", Columns: "(A: string)"}); err != nil {
 		t.Fatal(err)

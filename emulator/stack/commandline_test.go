@@ -85,6 +85,9 @@ func lasting(text string) string {
 // The walk through a day in docs/cli.md is what a person sees: each block is a command
 // and its output, here run anew, one after the other.
 func TestCommandLine_IsAsItsDocumentShows(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	t.Parallel()
 	const doc = "../../docs/cli.md"
 	s := configured(t, "DeviceEvents", events(t, "DeviceEvents", 5000), stack.Options{})

@@ -61,6 +61,9 @@ func (s *site) shot(table, runID string) shot {
 // A file export arrives in ADX through its own storage: whole, once per generation, and
 // without its addresses in any log.
 func TestExport_ArrivesOncePerGeneration(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	t.Parallel()
 	const source, raw, rows = "api/machines/SoftwareVulnerabilitiesExport", "SoftwareVulnerabilitiesExportRaw", 2_000
 	rest := stack.UnhurriedREST()

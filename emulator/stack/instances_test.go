@@ -14,6 +14,9 @@ import (
 // is wrong has audit rows that say so and holds up no other; a row of an instance that
 // no setting names is rejected.
 func TestInstances_EachArrivesInItsOwnPlace(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	t.Parallel()
 	const table = "DeviceEvents"
 	s := start(t, events(t, table, 60), stack.Options{Instances: []stack.Instance{

@@ -18,6 +18,9 @@ import (
 // configuration row a page, a view that goes by the greatest watermark. What it
 // copied is not copied again, and nothing newer is missing.
 func TestScenario_R5_TakeoverOfTwelvePages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	const table, pages = "DeviceEvents", 12
 	pageRows := 1000
 	if os.Getenv("D2A_SCALE_ROWS") != "" {

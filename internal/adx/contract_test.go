@@ -52,6 +52,9 @@ func filesElsewhere(t *testing.T, bundle *certs.Bundle) string {
 
 // The cases share one storage account; each has a cluster of its own.
 func TestSink_KeepsThePipelinesContract(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	const limit = 4 << 10
 	bundle, lent := lentStorage(t, false)
 	elsewhere := filesElsewhere(t, bundle)

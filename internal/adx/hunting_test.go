@@ -184,6 +184,9 @@ func huntingQueries(t *testing.T) []huntingQuery {
 // Published hunting queries give on the views what they give on Defender's own tables.
 // The tenant holds some of the sample rows, and the rows that the queries look for.
 func TestViews_AnswerHuntingQueriesAsDefenderDoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	queries := huntingQueries(t)
 	now := time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC)
 	generated, err := tenant.Generate(tenant.Options{Seed: 1, Scale: 0.001, Now: now})

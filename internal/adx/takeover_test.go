@@ -132,6 +132,9 @@ func TestSetup_TakesOverADatabaseOfTheFirstVersion(t *testing.T) {
 // The original scripts copied tables under their names of old, and what they copied
 // stands in the views of today's.
 func TestSetup_ADatabaseOfTheOriginalScriptsLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	w := newWorld(t)
 	original(t, w, 3)
 	w.run(t, ".create table DeviceInfoRaw (Records: dynamic)", ".create table MachineNetworkInfoRaw (Records: dynamic)",

@@ -10,6 +10,9 @@ import (
 )
 
 func TestMissing_NamesWhatTheViewsOfConfiguredTablesLack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	w := newWorld(t)
 	w.run(t, ".create table AlertEvidence (Mine: string)")
 	w.setUp(t, adx.Options{Typed: []string{"DeviceEvents"}, Tables: []string{"OtherRaw"}})

@@ -203,6 +203,9 @@ func TestSetup_MakesNoViewWhereTheNameIsTaken(t *testing.T) {
 }
 
 func TestViews_UniteTheTablesOfAllInstances(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	w := newWorld(t)
 	w.setUp(t, adx.Options{})
 	for _, row := range []string{"'AlertInfo', 'AlertInfoRaw', ''", "'AlertInfo', 'AlertInfoTwo', 'two'", "'DeviceTvmCertificateInfo', 'CertificatesOne', 'one'", "'DeviceTvmCertificateInfo', 'CertificatesTwo', 'two'"} {

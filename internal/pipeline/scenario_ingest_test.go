@@ -163,6 +163,9 @@ func TestScenario_P6_OneTablesErrorIsItsOwn(t *testing.T) {
 // The commands that ADX gets do not grow with the table: rows go by queued
 // ingestion, in few large blobs.
 func TestScenario_O32_LargeTable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("not in the quick round")
+	}
 	commands := map[int]int{}
 	for _, rows := range []int{10_000, 200_000} {
 		w := large(7, rows, 20)
