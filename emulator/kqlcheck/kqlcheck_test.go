@@ -30,34 +30,45 @@ func TestChecker_CatchesPlantedMistakes(t *testing.T) {
 	if err := c.Reset(kqlcheck.Table{Name: "T", Columns: "(A: string, B: long, C: dynamic)"}, kqlcheck.Table{Name: "U", Columns: "(A: long, D: string)"}); err != nil {
 		t.Fatal(err)
 	}
+	const policy, source = ".alter table T policy ", `'[{"IsEnabled": true, "IsTransactional": true, "Source": `
 	tests := []struct {
 		name, text, code string
 		line             int
+		mended           string // the same text without the mistake
 	}{
-		{"wrong column", "T\n| where Aa == 'x'", "KS142", 2},
-		{"wrong letter case", "T\n| where a == 'x'", "KS142", 2},
-		{"wrong type in a join", "T\n| join kind=inner (U) on A", "KS", 2},
-		{"join without a kind", "T\n| join (T) on A", "KS508", 2},
-		{"view before its table", head + "V() {\n    LaterRaw\n}", "KS142", 2},
-		{"column of a union twice", "T\n| union (U)", "union", 2},
-		{"empty line in a text", "T\n\n| take 1", "line", 2},
-		{"function that hides a table", head + "T() {\n    U\n}", "shadow", 1},
-		{"unknown command", ".nosuchverb x y", "UnknownCommand", 1},
-		{"text behind a command", ".show tables extra", "SkippedTokens", 1},
-		{"two commands in one", ".show tables\n.show tables", "SkippedTokens", 2},
-		{"two dynamic values compared", "T\n| where C.a == C.b", "dynamic", 2},
-		{"dynamic where text is wanted", "T\n| extend N = countof(C.a, 'x')", "dynamic", 2},
-		{"rows without an order", "T\n| extend N = row_number()", "order", 2},
-		{"order lost", "T\n| sort by A asc\n| summarize count() by A\n| extend N = prev(A)", "order", 4},
-		{"no date", "T\n| where now() > datetime(2020-13-01)", "literal", 2},
-		{"policy with an unknown key", `.alter table T policy extent_tags_retention '[{"TagPrefic": "ingest-by:", "RetentionPeriod": "30.00:00:00"}]'`, "policy", 1},
-		{"policy that is no JSON", `.alter table T policy update '[{"IsEnabled": true,}]'`, "json", 1},
-		{"update policy of a missing table", `.alter table T policy update '[{"IsEnabled": true, "Source": "Nothing", "Query": "T", "IsTransactional": true}]'`, "policy", 1},
-		{"update policy with its columns in another order", `.alter table T policy update '[{"IsEnabled": true, "Source": "U", "Query": "T | project B, A, C", "IsTransactional": true}]'`, "policy", 1},
-		{"mapping of a missing column", `.create-or-alter table T ingestion json mapping 'm' '[{"Column": "Z", "Properties": {"Path": "$"}}]'`, "mapping", 1},
-		{"column of another type", ".create-merge table T (A: long)", "type", 1},
-		{"function in another form", ".create-or-alter function F() { T }", "function", 1},
-		{"misspelt policy", ".alter table T policy updte '[]'", "KS", 1},
+		{"wrong column", "T\n| where Aa == 'x'", "KS142", 2, "T\n| where A == 'x'"},
+		{"wrong letter case", "T\n| where a == 'x'", "KS142", 2, "T\n| where A == 'x'"},
+		{"wrong type in a join", "T\n| join kind=inner (U) on A", "KS", 2, "T\n| join kind=inner (U) on $left.B == $right.A"},
+		{"join without a kind", "T\n| join (T) on A", "KS508", 2, "T\n| join kind=inner (T) on A"},
+		{"join by a dynamic value", "T\n| join kind=inner (T) on C", "key", 2, "T\n| join kind=inner (T) on B"},
+		{"join by a dynamic path", "T\n| join kind=inner (T) on $left.C == $right.C", "KS241", 2, "T\n| join kind=inner (T) on $left.B == $right.B"},
+		{"lookup by a dynamic value", "T\n| lookup (T) on C", "key", 2, "T\n| lookup (T) on A"},
+		{"fewer rows than none", "T\n| take -1", "rows", 2, "T\n| take 1"},
+		{"expression that is none", "T\n| where A matches regex '(a'", "regex", 2, "T\n| where A matches regex '(?i)(a)'"},
+		{"view before its table", head + "V() {\n    LaterRaw\n}", "KS142", 2, head + "V() {\n    U\n}"},
+		{"column of a union twice", "T\n| union (U)", "union", 2, "T\n| union (U | project A = tostring(A), D)"},
+		{"empty line in a text", "T\n\n| take 1", "line", 2, "T\n| take 1"},
+		{"function that hides a table", head + "T() {\n    U\n}", "shadow", 1, head + "T2() {\n    U\n}"},
+		{"unknown command", ".nosuchverb x y", "UnknownCommand", 1, ".show tables"},
+		{"text behind a command", ".show tables extra", "SkippedTokens", 1, ".show tables"},
+		{"two commands in one", ".show tables\n.show tables", "SkippedTokens", 2, ".show tables"},
+		{"text behind a function", head + "F() {\n    U\n} U", "SkippedTokens", 3, head + "F() {\n    U\n}"},
+		{"function whose body does not bind", head + "F() {\n    U\n    | where Zz == 1\n}", "KS142", 3, head + "F() {\n    U\n    | where A == 1\n}"},
+		{"two dynamic values compared", "T\n| where C.a == C.b", "dynamic", 2, "T\n| where tostring(C.a) == tostring(C.b)"},
+		{"dynamic where text is wanted", "T\n| extend N = countof(C.a, 'x')", "dynamic", 2, "T\n| extend N = countof(tostring(C.a), 'x')"},
+		{"rows without an order", "T\n| extend N = row_number()", "order", 2, "T\n| serialize\n| extend N = row_number()"},
+		{"order lost", "T\n| sort by A asc\n| summarize count() by A\n| extend N = prev(A)", "order", 4, "T\n| sort by A asc\n| where B > 1\n| extend N = prev(A)"},
+		{"no date", "T\n| where now() > datetime(2020-13-01)", "literal", 2, "T\n| where now() > datetime(2020-12-01)"},
+		{"no time span", "T\n| extend S = timespan(1x)", "literal", 2, "T\n| extend S = timespan(1d)"},
+		{"no guid", "T\n| extend G = guid(abc)", "literal", 2, "T\n| extend G = guid(8a3c0c2e-0000-4000-8000-000000000001)"},
+		{"policy with an unknown key", policy + `extent_tags_retention '[{"TagPrefic": "ingest-by:", "RetentionPeriod": "30.00:00:00"}]'`, "policy", 1, policy + `extent_tags_retention '[{"TagPrefix": "ingest-by:", "RetentionPeriod": "30.00:00:00"}]'`},
+		{"policy that is no JSON", policy + `update '[{"IsEnabled": true,}]'`, "json", 1, policy + `update '[]'`},
+		{"update policy of a missing table", policy + "update " + source + `"Nothing", "Query": "T"}]'`, "policy", 1, policy + "update " + source + `"U", "Query": "T"}]'`},
+		{"update policy with its columns in another order", policy + "update " + source + `"U", "Query": "T | project B, A, C"}]'`, "policy", 1, policy + "update " + source + `"U", "Query": "T | project A, B, C"}]'`},
+		{"mapping of a missing column", `.create-or-alter table T ingestion json mapping 'm' '[{"Column": "Z", "Properties": {"Path": "$"}}]'`, "mapping", 1, `.create-or-alter table T ingestion json mapping 'm' '[{"Column": "C", "Properties": {"Path": "$"}}]'`},
+		{"column of another type", ".create-merge table T (A: long)", "type", 1, ".create-merge table T (A: string)"},
+		{"function in another form", ".create-or-alter function F() { T }", "function", 1, head + "F() {\n    T\n}"},
+		{"misspelt policy", policy + "updte '[]'", "KS", 1, policy + "update '[]'"},
 	}
 	for _, tc := range tests {
 		found, err := c.Query(tc.text)
@@ -66,6 +77,9 @@ func TestChecker_CatchesPlantedMistakes(t *testing.T) {
 		}
 		if len(found) == 0 || !strings.HasPrefix(found[0].Code, tc.code) || found[0].Line != tc.line {
 			t.Errorf("%s: found %v, want %s in line %d", tc.name, found, tc.code, tc.line)
+		}
+		if found, err := c.Query(tc.mended); err != nil || len(found) > 0 {
+			t.Errorf("%s, mended: found %v, %v", tc.name, found, err)
 		}
 	}
 	for _, text := range []string{

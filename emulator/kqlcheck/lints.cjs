@@ -76,6 +76,17 @@ function lint(code, text, errors) {
 			if (windowed.has(name) && !serialized(node)) add(node, 'order', `${name} of rows without an order`);
 			return;
 		}
+		case 'JoinOnClause':
+			for (const { Element: key } of Bridge.toArray(node.Expressions)) {
+				if (key.ResultType?.Name === 'dynamic') add(key, 'key', 'a join by a dynamic value: convert it');
+			}
+			return;
+		case 'TakeOperator': case 'TopOperator':
+			if (kindOf(node.Expression) === 'UnaryMinusExpression') add(node, 'rows', 'fewer rows than none are asked for');
+			return;
+		case 'MatchesRegexExpression':
+			if (kindOf(node.Right) === 'StringLiteralExpression' && !compiles(node.Right.LiteralValue)) add(node.Right, 'regex', `${textOf(node.Right)} is no regular expression`);
+			return;
 		case 'UnionOperator': {
 			const types = new Map();
 			const left = kindOf(node.Parent) === 'PipeExpression' && node.Parent.Operator === node ? [node.Parent.Expression] : [];
@@ -95,6 +106,12 @@ function lint(code, text, errors) {
 		}
 		}
 	});
+}
+
+// compiles tells whether a regular expression is whole. The service's have flags at
+// their head, which those of JavaScript lack.
+function compiles(expression) {
+	try { return Boolean(new RegExp(expression.replace(/^\(\?[a-z]+\)/i, ''))); } catch { return false; }
 }
 
 function isZero(kind, value) {
