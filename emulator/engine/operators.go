@@ -368,11 +368,7 @@ func (st step) take() (*rel, error) {
 }
 
 func (st step) count() (*rel, error) {
-	name := "Count"
-	if n := st.op.params["as"]; n != "" {
-		name = n
-	}
-	return &rel{cols: []Column{{name, TypeLong}}, run: func(yield func(*Record) bool) {
+	return &rel{cols: []Column{{"Count", TypeLong}}, run: func(yield func(*Record) bool) {
 		n := int64(0)
 		st.in.run(func(*Record) bool { n++; return true })
 		if st.env.eng.err == nil {

@@ -57,7 +57,7 @@ func (p *parser) rangeSource() (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.name, err = p.name(); err != nil {
+	if r.name, err = p.newName(); err != nil {
 		return nil, err
 	}
 	for _, part := range []struct {
@@ -125,7 +125,7 @@ func (p *parser) items() ([]named, error) {
 func (p *parser) item() (named, error) {
 	it := named{place: p.here()}
 	if ahead := *p; ahead.isName() {
-		if name, err := ahead.name(); err == nil && ahead.tok.Is("=") {
+		if name, err := ahead.columnName(); err == nil && ahead.tok.Is("=") {
 			it.names = []string{name}
 			*p = ahead
 			if err := p.advance(); err != nil {
@@ -152,7 +152,7 @@ func (p *parser) tuple() ([]string, bool) {
 	}
 	var names []string
 	for {
-		n, err := ahead.name()
+		n, err := ahead.columnName()
 		if err != nil {
 			return nil, false
 		}
@@ -328,7 +328,7 @@ func (p *parser) postfix() (node, error) {
 			}
 			nameAt := p.tok
 			var name string
-			if name, err = p.name(); err != nil {
+			if name, err = p.nameRead(); err != nil {
 				return nil, err
 			}
 			if p.tok.Is("(") {
@@ -376,7 +376,11 @@ func (p *parser) primary() (node, error) {
 		return p.typeRef()
 	case p.isName():
 		quoted := p.tok.Is("[")
-		name, err := p.name()
+		read := p.nameRead
+		if p.look().Is("(") {
+			read = p.name // of a function: count(), datetime(...)
+		}
+		name, err := read()
 		if err != nil {
 			return nil, err
 		}
@@ -401,7 +405,7 @@ func (p *parser) arguments() ([]node, error) {
 		var x node
 		if ahead := *p; ahead.isName() {
 			at := p.here()
-			if name, err := ahead.name(); err == nil && ahead.tok.Is("=") {
+			if name, err := ahead.columnName(); err == nil && ahead.tok.Is("=") {
 				*p = ahead
 				if err := p.advance(); err != nil {
 					return nil, err

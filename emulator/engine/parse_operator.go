@@ -90,10 +90,8 @@ func (p *parser) operator() (operator, error) {
 	case "take":
 		op.count, err = p.expr()
 	case "count":
-		if ok, err := p.eat("as"); ok && err == nil {
-			name, err := p.name()
-			op.params = map[string]string{"as": name}
-			return op, err
+		if p.tok.Is("as") {
+			return op, unsupported(p.here(), "'as' of 'count'")
 		}
 	case "join", "lookup":
 		err = p.join(&op)
@@ -108,7 +106,7 @@ func (p *parser) operator() (operator, error) {
 			return op, err
 		}
 		var name string
-		name, err = p.name()
+		name, err = p.newName()
 		op.params = map[string]string{"as": name}
 	case "render":
 		err = p.render()
@@ -233,6 +231,9 @@ func (p *parser) patterns(op *operator) error {
 func (p *parser) pattern() (string, error) {
 	if p.isName() && p.tok.Is("[") {
 		return p.name()
+	}
+	if p.bare(reservedWords, columnWords, readWords) && !p.look().Is("*") {
+		return "", p.unexpected()
 	}
 	var b strings.Builder
 	end := p.tok.Pos

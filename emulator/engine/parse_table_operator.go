@@ -59,6 +59,9 @@ func (p *parser) mvExpand(op *operator) error {
 		return err
 	}
 	for {
+		if p.tok.Is("to") || p.tok.Is("limit") {
+			return p.unexpected()
+		}
 		it, err := p.item()
 		if err != nil {
 			return err
@@ -215,7 +218,7 @@ func (p *parser) parseOperator(op *operator) (err error) {
 			err = p.advance()
 		default:
 			var name string
-			if name, err = p.name(); err != nil {
+			if name, err = p.columnName(); err != nil {
 				return err
 			}
 			typ := TypeString

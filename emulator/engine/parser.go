@@ -186,7 +186,7 @@ func (p *parser) statement(b *body) error {
 		return err
 	}
 	var err error
-	if l.name, err = p.name(); err != nil {
+	if l.name, err = p.newName(); err != nil {
 		return err
 	}
 	if err := p.want("="); err != nil {
@@ -233,7 +233,7 @@ func (p *parser) function(name string) (*function, error) {
 	defer func() { p.depth-- }()
 	f := &function{place: p.here(), name: name}
 	var err error
-	if f.params, err = p.parameters(); err != nil {
+	if f.params, err = p.parameters(p.newName); err != nil {
 		return nil, err
 	}
 	if err := p.want("{"); err != nil {
@@ -272,7 +272,8 @@ func (p *parser) functionBody(end string) (*body, error) {
 	}
 }
 
-func (p *parser) parameters() ([]param, error) {
+// parameters reads the parameters of a function or of a query; read reads the name of one.
+func (p *parser) parameters(read func() (string, error)) ([]param, error) {
 	if err := p.want("("); err != nil {
 		return nil, err
 	}
@@ -280,7 +281,7 @@ func (p *parser) parameters() ([]param, error) {
 	for !p.tok.Is(")") {
 		var a param
 		var err error
-		if a.name, err = p.name(); err != nil {
+		if a.name, err = read(); err != nil {
 			return nil, err
 		}
 		if err := p.want(":"); err != nil {
@@ -331,7 +332,7 @@ func (p *parser) schema() ([]Column, error) {
 	}
 	var cols []Column
 	for !p.tok.Is(")") {
-		name, err := p.name()
+		name, err := p.columnName()
 		if err != nil {
 			return nil, err
 		}
@@ -379,7 +380,7 @@ func (p *parser) declare(prog *program) error {
 	if err := p.advance(); err != nil {
 		return err
 	}
-	list, err := p.parameters()
+	list, err := p.parameters(p.columnName)
 	prog.declared = append(prog.declared, list...)
 	return err
 }
@@ -393,7 +394,7 @@ func storedFunction(f *Function) (*function, error) {
 	fn := &function{name: f.Name}
 	var err error
 	if p.tok.Kind != TokenEOF {
-		if fn.params, err = p.parameters(); err != nil {
+		if fn.params, err = p.parameters(p.newName); err != nil {
 			return nil, err
 		}
 	}

@@ -194,7 +194,7 @@ func TestOperators_AnswerAsTheService(t *testing.T) {
 		{"count", `range x from 1 to 0 step 1 | count`, `Count:long; 0`},
 		{"ranges of time", `range t from datetime(2026-01-01) to datetime(2026-01-02) step 1d`, `t:datetime; "2026-01-01T00:00:00.0000000Z"; "2026-01-02T00:00:00.0000000Z"`},
 		{"parse", `print s = 'id=5, at=x end' | parse s with 'id=' id:long ', at=' when ' ' *`, `s:string id:long when:string; "id=5, at=x end",5,"x"`},
-		{"keywords as names", `datatable(count:long, ['by']:string, time:long)[1, 'x', 2] | where count == 1 | project count, ['by'], time`, `count:long by:string time:long; 1,"x",2`},
+		{"keywords as names", `datatable(count:long, by:string, ['time']:long)[1, 'x', 2] | where count == 1 | project count, ['by'], ['time']`, `count:long by:string time:long; 1,"x",2`},
 		{"comments", "print 1 // one\n| extend x = 2 // two", `print_0:long x:long; 1,2`},
 	}
 	for _, tt := range tests {

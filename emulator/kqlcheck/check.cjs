@@ -5,6 +5,8 @@
 //	{"op": "query", "text", "columns"?}        one query, with the columns that it must return
 //	{"op": "hunting", "text"}                  a query of somebody else: it must bind, manners aside
 //
+//	{"op": "words"}                            the words of the language: an error of code "word" each
+//
 // Answers are {"errors": [{"code", "line", "column", "message"}]}. The parser lets much
 // pass in silence; what it lets pass is refused here by the rules in lints.cjs.
 'use strict';
@@ -15,8 +17,16 @@ const readline = require('node:readline');
 const { L } = loadParser();
 let deployment = new Deployment();
 
+function keywords() {
+	const kinds = Bridge.toArray(System.Enum.getValues(L.Syntax.SyntaxKind)).filter((kind) => System.Enum.toString(L.Syntax.SyntaxKind, kind).endsWith('Keyword'));
+	const words = new Set(kinds.map((kind) => L.Syntax.SyntaxFacts.GetText(kind)).filter((text) => /^[A-Za-z_]\w*$/.test(text)));
+	return [...words].map((word) => ({ code: 'word', message: word }));
+}
+
 function check(request) {
 	switch (request.op) {
+	case 'words':
+		return keywords();
 	case 'reset':
 		deployment = new Deployment(request.tables ?? []);
 		return [];

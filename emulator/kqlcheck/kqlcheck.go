@@ -102,6 +102,16 @@ func (c *Checker) Query(text string) ([]Problem, error) {
 	return c.ask(request{Op: "query", Text: text})
 }
 
+// Words returns the words that the language knows as such: keywords and names of types.
+func (c *Checker) Words() ([]string, error) {
+	found, err := c.ask(request{Op: "words"})
+	words := make([]string, len(found))
+	for i, word := range found {
+		words[i] = word.Message
+	}
+	return words, err
+}
+
 // Hunting checks whether somebody's query binds to the database, whatever its manners.
 func (c *Checker) Hunting(text string) ([]Problem, error) {
 	return c.ask(request{Op: "hunting", Text: text})

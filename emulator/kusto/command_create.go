@@ -13,7 +13,7 @@ func (x *execution) create(verb string) (*result, error) {
 	s := x.s
 	switch kind := s.word(); {
 	case kind == "table" && verb != "create-or-alter":
-		name := s.name()
+		name := s.newName()
 		if s.accept("ingestion") {
 			return x.createMapping(verb, name)
 		}
@@ -23,7 +23,7 @@ func (x *execution) create(verb string) (*result, error) {
 		s.want("ingestion")
 		return x.createMapping(verb, name)
 	case kind == "tables" && verb != "create-or-alter":
-		return x.createTables(verb, s.name())
+		return x.createTables(verb, s.newName())
 	case kind == "function" && verb != "create-merge":
 		return x.createFunction(verb)
 	case kind == "materialized-view" && verb != "create-merge":
@@ -45,7 +45,7 @@ func (x *execution) createTables(verb, first string) (*result, error) {
 	}
 	list := []wanted{{first, s.columns()}}
 	for s.punct(",") {
-		name := s.name()
+		name := s.newName()
 		list = append(list, wanted{name, s.columns()})
 	}
 	properties := s.properties()
@@ -152,10 +152,13 @@ func (x *execution) createMapping(verb, tableName string) (*result, error) {
 func (x *execution) createFunction(verb string) (*result, error) {
 	s := x.s
 	properties := s.properties()
-	name := s.name()
+	name := s.newName()
 	parameters := "(" + s.bracketed("(", ")") + ")"
 	body := "{" + s.bracketed("{", "}") + "}"
 	if err := s.finish(); err != nil {
+		return nil, err
+	}
+	if _, err := parametersOf(parameters); err != nil {
 		return nil, err
 	}
 	if err := x.require("FunctionCreate", name, User); err != nil {
@@ -232,7 +235,7 @@ func parametersOf(text string) ([]parameter, error) {
 	var out []parameter
 	s.wantPunct("(")
 	for s.err == nil && !s.punct(")") {
-		p := parameter{name: s.name()}
+		p := parameter{name: s.newName()}
 		s.wantPunct(":")
 		if p.tabular = s.peek().Is("("); p.tabular {
 			p.columns = strings.TrimSpace(s.bracketed("(", ")"))
@@ -284,7 +287,7 @@ func (x *execution) createView(verb string) (*result, error) {
 	s.accept("async")
 	ifNotExists := s.accept("ifnotexists")
 	properties := s.properties()
-	name := s.name()
+	name := s.newName()
 	s.want("on")
 	if !s.accept("table") {
 		return nil, x.unknown(verb, "materialized-view", "on")

@@ -137,6 +137,15 @@ func (s *scanner) name() string {
 	return ""
 }
 
+// newName takes the name of what a command makes, which may be a word of the language
+// in brackets alone.
+func (s *scanner) newName() string {
+	if tok := s.peek(); tok.Kind == engine.TokenName && engine.Reserved(tok.Text) {
+		s.fail("'%s' is a word of the language: write ['%s']", tok.Text, tok.Text)
+	}
+	return s.name()
+}
+
 // names takes a name or a bracketed list of names.
 func (s *scanner) names() []string {
 	if !s.punct("(") {
@@ -187,7 +196,7 @@ func (s *scanner) columns() []engine.Column {
 	var columns []engine.Column
 	s.wantPunct("(")
 	for s.err == nil && !s.punct(")") {
-		c := engine.Column{Name: s.name()}
+		c := engine.Column{Name: s.newName()}
 		s.wantPunct(":")
 		typ := s.take()
 		var ok bool
