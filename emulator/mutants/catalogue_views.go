@@ -67,6 +67,10 @@ func viewMutants() []mutant {
 			"internal/plan/drift.go", "!there && !first", "!there", suite{"internal/plan", "^TestTableState_Drifted"}),
 		one("views-do-not-learn", "a column that came since the catalogue stays in _Extra",
 			"internal/adx/viewsetup.go", "		v.learn(seen)\n", "", views("TestSetup_ViewsFollowTheColumnsThatDefenderHas")),
+		one("schedule-of-one-name", "a snapshot of a table that is configured under its name of old counts as a daily one",
+			functionsFile, "where MigrationTodaysName(SourceTable) == source", "where SourceTable == source", views("TestSnapshots_GoByTheScheduleOfEitherName")),
+		one("schedule-switched-off", "the schedule of a row that is switched off counts beside one that is on",
+			functionsFile, "arg_max(tolong(tobool(IsActive)), Frequency)", "arg_min(tolong(tobool(IsActive)), Frequency)", views("TestSnapshots_GoByTheScheduleOfEitherName")),
 		one("one-newest-of-all-instances", "only the instance with the newest snapshot shows",
 			functionsFile, "    | summarize arg_max(SnapshotTime, RunId, Torn) by Instance", "    | summarize arg_max(SnapshotTime, RunId, Torn, Instance)", views("TestViews_UniteTheTablesOfAllInstances")),
 	}
