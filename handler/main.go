@@ -154,6 +154,14 @@ Example:
   handler`
 }
 
+// The host kills the process ten seconds after it stops its listeners: both together
+// leave two for the rest. A checkpoint takes less than the first; who is cancelled
+// writes an audit row and gives its lease back in the second.
+const (
+	drainGrace  = 5 * time.Second
+	cancelGrace = 3 * time.Second
+)
+
 // Run listens before it does anything else: the host gives a new process thirty
 // seconds to answer. A port that cannot be had hides no faulty setting.
 func (serveCommand) Run(p *process) error {
@@ -190,7 +198,7 @@ func (serveCommand) Run(p *process) error {
 	}()
 	// Queues must exist before the host polls them; it never makes them itself.
 	go program.Prepare(ctx)
-	server := &host.Server{Handler: program.Router(), Log: log, DrainGrace: 5 * time.Second, CancelGrace: 3 * time.Second}
+	server := &host.Server{Handler: program.Router(), Log: log, DrainGrace: drainGrace, CancelGrace: cancelGrace}
 	log.Info("started", "version", version, "app_id", cfg.Migration.AppID, "instances", cfg.InstanceNames())
 	err = server.Serve(ctx, listener)
 	if errors.Is(err, context.Canceled) {

@@ -27,6 +27,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/plan"
 	"github.com/defender2adx/defender2adx/internal/queue"
+	"github.com/defender2adx/defender2adx/internal/quota"
 	"github.com/defender2adx/defender2adx/internal/state"
 )
 
@@ -51,13 +52,28 @@ type Options struct {
 
 // Waits are waits that no setting names. Zero fields stay what the services need.
 type Waits struct {
-	Nearby  time.Duration // longest wait spent by the process and not by the message; default 5 s
-	PutOff  time.Duration // delay of a wake-up put off because the budget is spent; default 1 s
-	Waiting time.Duration // delay of a wake-up that waits for ADX; default three polls, 1 s to 1 min
+	Nearby  time.Duration // longest wait spent by the process and not by the message; default nearby
+	PutOff  time.Duration // delay of a wake-up put off because the budget is spent; default atOnce
+	Waiting time.Duration // delay of a wake-up that waits for ADX; default waiting
 
 	Answer  time.Duration       // see defender.Config.AnswerTimeout
 	Idle    time.Duration       // see defender.Config.IdleTimeout
 	Storage policy.RetryOptions // of states, ledgers and quota; see blobstore.Config
+}
+
+const (
+	// nearby is what the quota sleeps by itself, too: a wait as long as a call is cheaper
+	// than a message, which the host may leave for a minute.
+	nearby = quota.DefaultMaxSleep
+	// atOnce is the shortest delay that a message has: nothing is waited for.
+	atOnce = time.Second
+)
+
+// waiting is three polls: ADX was looked at often before the wake-up was put off, and
+// what is late by minutes is not there sooner for being asked for. A minute at most, as
+// the host polls an idle queue no more often.
+func waiting(poll time.Duration) time.Duration {
+	return max(atOnce, min(time.Minute, 3*poll))
 }
 
 // client returns the transport as the SDKs take it; nil when there is none. It
@@ -169,9 +185,8 @@ func pipelineConfig(m config.Migration, d config.Defender, places *pipeline.Plac
 		LookBack: d.LookBack, CallsInFlight: m.CallsInFlight, Places: places,
 		Limits: plan.Limits{Rows: m.RowTarget, Bytes: m.ByteTarget},
 		Poll:   m.IngestPoll, Pause: d.Pause,
-		Nearby: cmp.Or(w.Nearby, 5*time.Second), PutOff: cmp.Or(w.PutOff, time.Second),
-		Waiting: cmp.Or(w.Waiting, max(time.Second, min(time.Minute, 3*m.IngestPoll))),
-		Retry:   m.Retry, NextTick: m.NextTick,
+		Nearby: cmp.Or(w.Nearby, nearby), PutOff: cmp.Or(w.PutOff, atOnce), Waiting: cmp.Or(w.Waiting, waiting(m.IngestPoll)),
+		Retry: m.Retry, NextTick: m.NextTick,
 	}
 }
 

@@ -18,7 +18,8 @@ import (
 	"github.com/defender2adx/defender2adx/internal/kql"
 )
 
-// columnsFor is how long a control table's columns are taken as known.
+// columnsFor is how long a control table's columns are taken as known: a run asks once,
+// and who adds columns by setup waits for minutes until they are filled.
 const columnsFor = 5 * time.Minute
 
 // cell is one value of a row to be appended: a string, bool, int64, float64 or

@@ -199,7 +199,8 @@ func (c *Client) closeLater(closeOne func() error) error {
 
 // strong are the options of every query here: each decides something, so that it
 // must see what came in before it, also on a cluster whose policy gives weak or
-// cached reads by default. Source: Kusto request properties.
+// cached reads by default: a second is the least age that can be asked for. Source:
+// Kusto request properties.
 var strong = []azkustodata.QueryOption{
 	azkustodata.QueryConsistency("strongconsistency"),
 	azkustodata.QueryResultsCacheMaxAge(time.Second),

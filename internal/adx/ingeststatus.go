@@ -20,7 +20,8 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-// statusTimeout bounds one reading of a status row.
+// statusTimeout bounds one reading of a status row: a lookup by key, in milliseconds
+// as a rule, which decides nothing that a later look could not.
 const statusTimeout = 10 * time.Second
 
 // IngestStatus reads what ADX has reported of the ingestion with the source id,

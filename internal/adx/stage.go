@@ -27,7 +27,8 @@ const (
 	blockSize      = 1 << 20
 	blocksInFlight = 2
 
-	// settleTimeout bounds the look at a blob whose commit was refused.
+	// settleTimeout bounds the look at a blob whose commit was refused, with the SDK's
+	// repetitions: without its answer the slice is fetched again, which costs a call.
 	settleTimeout = 30 * time.Second
 
 	// writerKey is the blob metadata by which an upload knows its own commit.

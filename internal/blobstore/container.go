@@ -56,6 +56,15 @@ type Container struct {
 	remedy string // for 401 and 403
 }
 
+// The SDK's own default waits for a minute and never ends a hanging try. A request
+// for a small blob takes milliseconds; the SDK's three repetitions stay together
+// below a lease, which is renewed through the same client.
+const (
+	tryTimeout    = 10 * time.Second
+	retryDelay    = 500 * time.Millisecond
+	maxRetryDelay = 5 * time.Second
+)
+
 // Open checks the configuration and sends nothing.
 func Open(c Config) (*Container, error) {
 	if c.Container == "" {
@@ -63,8 +72,7 @@ func Open(c Config) (*Container, error) {
 	}
 	options := &container.ClientOptions{ClientOptions: c.Client}
 	if r := &options.Retry; r.MaxRetries == 0 && r.TryTimeout == 0 && r.RetryDelay == 0 {
-		// The SDK's own default waits for a minute and never ends a hanging try.
-		r.TryTimeout, r.RetryDelay, r.MaxRetryDelay = 10*time.Second, 500*time.Millisecond, 5*time.Second
+		r.TryTimeout, r.RetryDelay, r.MaxRetryDelay = tryTimeout, retryDelay, maxRetryDelay
 	}
 	switch {
 	case !c.ConnectionString.IsZero() && c.ServiceURL != "":

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 )
@@ -15,8 +14,9 @@ const (
 	// SDK tries again by itself below this.
 	putTries = 3
 	// settleTimeout bounds the read that settles a lost reply. It runs even when
-	// the caller's context has ended, because that is when replies are lost.
-	settleTimeout = 10 * time.Second
+	// the caller's context has ended, because that is when replies are lost. As long as
+	// one try of the read may take.
+	settleTimeout = tryTimeout
 )
 
 // Changed is the error of a Put that found another version than the one it was

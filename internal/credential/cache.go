@@ -18,11 +18,11 @@ const (
 	// tenth of it remains. The SDK replaces its own tokens five minutes ahead.
 	refreshAhead = 5 * time.Minute
 	// refreshAgain is the pause after a failed replacement of a token that is
-	// still good.
+	// still good: ten tries before it ends.
 	refreshAgain = 30 * time.Second
 	// fetchTimeout bounds one request for a token with all its repetitions and, the
 	// first time, the reading of the vault. It is not the caller's: others wait for
-	// the same token.
+	// the same token. A request takes a second; a minute lets the SDK repeat it.
 	fetchTimeout = time.Minute
 )
 

@@ -19,7 +19,8 @@ import (
 )
 
 // readAgain is the least time between two readings of the secrets when a person
-// must act, and how long a refusal is repeated without asking anybody.
+// must act, and how long a refusal is repeated without asking anybody: nobody mends a
+// secret faster.
 const readAgain = time.Minute
 
 // rotating signs in with secrets that lie somewhere: a client secret, or a

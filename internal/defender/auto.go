@@ -28,7 +28,8 @@ func (c *Client) ended(r refusal) bool {
 	return c.cfg.API == MDE && (r.status == 404 || r.status == 410) && !c.cfg.Now().Before(mdeEnd)
 }
 
-// lookAgain is how often the token for Graph is looked at while it lacks the role.
+// lookAgain is how often the token for Graph is looked at while it lacks the role: about
+// as long as a token lives, in which the roles of its day stand.
 const lookAgain = time.Hour
 
 // Auto asks Microsoft Graph as soon as the application has its role, and Defender for

@@ -85,13 +85,16 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
+// packedBuffer holds as many packed bytes as unpack to a few buffers of rows.
+const packedBuffer = 64 << 10
+
 // unpacked returns the body without its content encoding.
 func unpacked(body io.ReadCloser, header http.Header) (io.ReadCloser, error) {
 	switch encoding := strings.ToLower(strings.TrimSpace(header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 		return body, nil
 	case "gzip", "x-gzip":
-		gz, err := gzip.NewReader(bufio.NewReaderSize(body, 64<<10))
+		gz, err := gzip.NewReader(bufio.NewReaderSize(body, packedBuffer))
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}

@@ -30,7 +30,9 @@ const (
 	// 180 s (Graph) or 200 s (Defender for Endpoint). Sources: Graph security API
 	// overview; Defender for Endpoint, run-advanced-query-api.
 	answerTimeout = 230 * time.Second
-	// idleTimeout bounds the pause between two reads of an answer's body.
+	// idleTimeout bounds the pause between two reads of an answer's body: once the first
+	// byte is there the service streams, and a minute of silence is a connection that is
+	// gone.
 	idleTimeout = 60 * time.Second
 	// streamBuffer bounds what the transport holds of an answer that nobody reads
 	// yet; Go's own default is eight times as much. It lets 10 MB of packed rows a

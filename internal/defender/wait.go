@@ -17,7 +17,8 @@ const (
 	// cycle is the time after which a tenant's processor time is given anew.
 	// Source: Graph security API overview, hunting quotas.
 	cycle = 15 * time.Minute
-	// longestWait bounds what is believed.
+	// longestWait bounds what is believed: no limit that the service documents counts
+	// over more than a day.
 	longestWait = 24 * time.Hour
 )
 

@@ -34,6 +34,10 @@ func Listen(ctx context.Context, getenv func(string) string) (net.Listener, erro
 	return listener, nil
 }
 
+// headerTimeout ends a connection that sends no request: the host, on the same machine,
+// sends its headers at once.
+const headerTimeout = 10 * time.Second
+
 // Server serves the host until it is told to stop.
 type Server struct {
 	// Handler serves everything but GET /.
@@ -62,7 +66,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           withPing(s.Handler),
 		BaseContext:       func(net.Listener) context.Context { return work },
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: headerTimeout,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		// No write time-out, since invocations run for minutes and have a deadline
 		// of their own. No idle time-out, since the host is the only client: closing

@@ -296,12 +296,15 @@ func ended(state *plan.TableState, l *plan.Ledger) bool {
 
 // alreadyServed reports whether a scheduled wake-up has had its purpose: a run that
 // ended after it was sent, with nothing left open and no window left to copy. After
-// a long wait many of them come at once. Both instants are the storage's; the margin
-// is for its whole seconds.
+// a long wait many of them come at once. Both instants are the storage's.
 func (m *migration) alreadyServed() bool {
 	return m.req.Trigger == plan.Scheduled && m.state.OpenRun == "" && !m.state.More &&
-		!m.req.Inserted.IsZero() && m.req.Inserted.Add(5*time.Second).Before(m.state.Served)
+		!m.req.Inserted.IsZero() && m.req.Inserted.Add(servedMargin).Before(m.state.Served)
 }
+
+// servedMargin is for the whole seconds that the storage tells, and for its servers,
+// whose clocks may differ by a few.
+const servedMargin = 5 * time.Second
 
 // ended records in the state, which the caller saves, that the run has ended with
 // the watermark.

@@ -9,7 +9,8 @@ import (
 )
 
 // rowsSettle is how much later than its ingestion time a configuration row may
-// become visible.
+// become visible. No bound is documented; generous beside the seconds that an append
+// takes.
 const rowsSettle = time.Minute
 
 // Judgement is what a table's rows in MigrationConfiguration say.

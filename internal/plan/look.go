@@ -10,7 +10,8 @@ import (
 // day at the worst. Source: DESIGN, "freeze, then commit".
 var lookAfter = []time.Duration{time.Hour, 24 * time.Hour}
 
-// lookFor is how long a run stays due that cannot be looked at.
+// lookFor is how long a run stays due that cannot be looked at: as long as a queue
+// keeps a message, by default, which could still bring rows.
 const lookFor = 7 * 24 * time.Hour
 
 // maxLooks bounds TableState.Looks: the runs of a long chain, oldest first.

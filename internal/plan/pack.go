@@ -68,7 +68,8 @@ func (l Limits) Unlearned(rows int64) int64 {
 // Bin returns the width of time bins for a window: so fine that slices can be
 // filled from them alone, without counting large bins once more, and so coarse
 // that the answer stays small. What Defender holds, thirty days, is counted by
-// five minutes, business dates that reach back for years by the day.
+// five minutes, and twice that by the hour, in 1,500 lines at most; business dates that
+// reach back for years by the day.
 func (w Window) Bin() time.Duration {
 	for _, bin := range []time.Duration{time.Minute, 5 * time.Minute} {
 		if w.To.Sub(w.From) <= maxBins*bin {

@@ -46,7 +46,8 @@ const lateTries = 3
 // minute for clocks that differ. Source: internal/defender.
 const longestHold = 24*time.Hour + time.Minute
 
-// retryPause is the longest pause before a lost race is run again.
+// retryPause is the longest pause before a lost race is run again: a few times what a
+// write of the record takes.
 const retryPause = 50 * time.Millisecond
 
 // ErrWait: the tenant's calls are spent, or Defender asked for a pause.

@@ -21,9 +21,14 @@ const (
 	// security API overview, hunting quotas.
 	maxUnit = 64 << 20
 
-	bufferBytes = 128 << 10 // of the body
-	flushBytes  = 64 << 10  // of rows, before they are compressed
-	keepBytes   = 1 << 20   // a buffer grown beyond this is not kept for reuse
+	// Buffers of the body and of rows before they are compressed: dozens of rows of a
+	// kilobyte or two, so that filling and emptying them costs little beside the rows,
+	// and small beside the 4 MiB that a call in flight may take.
+	bufferBytes = 128 << 10
+	flushBytes  = 64 << 10
+	// keepBytes: a buffer grown beyond this, by a row of which there are few, is not
+	// kept for reuse.
+	keepBytes = 1 << 20
 )
 
 // Options says what to do with the rows. The zero value is gzip, no cap and
