@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,9 +47,11 @@ func places(t *testing.T) (out []place) {
 		}
 		out = append(out, place{a.name, a.azure, a.hunting, c.Graph().BaseURL, strings.TrimSuffix(c.Authority(), "/"), strings.TrimSuffix(c.ExchangeScope(), "/.default")})
 	}
-	for _, c := range cloud.All() {
+	// Each cloud that an operator is offered.
+	for _, word := range strings.FieldsFunc(cloud.ErrUnknown.Error(), func(r rune) bool { return r != '-' && !unicode.IsLetter(r) }) {
+		c, err := cloud.Parse(word)
 		known := func(p place) bool { return strings.ReplaceAll(p.name, "-", "") == c.Name }
-		if !slices.ContainsFunc(out, known) {
+		if err == nil && !slices.ContainsFunc(out, known) {
 			t.Errorf("this test leaves out the cloud %s", c.Name)
 		}
 	}

@@ -112,9 +112,6 @@ func (r Row) fits(s Said, text string) bool {
 	return r.Texts == nil || slices.ContainsFunc(r.Texts, func(part string) bool { return strings.Contains(text, part) })
 }
 
-// Rows returns the table, in the order in which it is read.
-func Rows() []Row { return slices.Clone(table) }
-
 // table is read from the top: what cannot be mistaken stands first. Throttling and
 // missing rights go before time-outs, since one text can hold both.
 var table = slices.Concat(huntingRows, entraRows, vaultRows, kustoRows, ingestionRows)

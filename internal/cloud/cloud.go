@@ -5,7 +5,6 @@ package cloud
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -110,18 +109,6 @@ func Parse(text string) (Cloud, error) {
 		return Cloud{}, reason
 	}
 	return Cloud{}, ErrUnknown
-}
-
-// All returns every cloud and every region of the global one, in a fixed order.
-func All() []Cloud {
-	var out []Cloud
-	for _, name := range slices.Sorted(maps.Keys(table)) {
-		out = append(out, Cloud{Name: name})
-	}
-	for _, region := range regions {
-		out = append(out, Cloud{Global, region})
-	}
-	return out
 }
 
 // Authority is the Entra ID endpoint, a URL.

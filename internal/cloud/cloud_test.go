@@ -55,6 +55,11 @@ func TestCloud_MatrixOfHostsAndScopes(t *testing.T) {
 			}
 		})
 	}
+	for _, c := range cloud.All() {
+		if offered := strings.ReplaceAll(cloud.ErrUnknown.Error(), "-", ""); !strings.Contains(offered, c.Name) || !strings.Contains(offered, c.Region) {
+			t.Errorf("an operator is not told of %s %s: %v", c.Name, c.Region, cloud.ErrUnknown)
+		}
+	}
 	if got := len(cloud.All()); got != len(matrix) {
 		t.Errorf("there are %d clouds and regions, the matrix has %d", got, len(matrix))
 	}

@@ -50,19 +50,14 @@ func ofInstance(setting string) bool {
 	return strings.HasPrefix(setting, defenderPrefix) && setting != instancesSetting || setting == vaultSetting
 }
 
-// source reads the settings of one instance.
+// source reads the settings of one instance: DEFENDER_<NAME>_X where DEFENDER_X is
+// asked for, and DEFENDER_<NAME>_KEY_VAULT_URL for KEY_VAULT_URL. What is not set under
+// the instance's name falls back to the setting without one, but for the tenant: a name
+// that is misspelled must not copy another tenant's rows under its own. Every other
+// setting is getenv's own.
 type source struct {
 	getenv   func(string) string
 	instance string // as spelled in DEFENDER_INSTANCES; "" is the default instance
-}
-
-// Lookup returns getenv for one instance: DEFENDER_<NAME>_X where it asks for
-// DEFENDER_X, and DEFENDER_<NAME>_KEY_VAULT_URL for KEY_VAULT_URL; what is not set
-// under the instance's name falls back to the setting without one, but for the tenant:
-// a name that is misspelled must not copy another tenant's rows under its own. Every
-// other setting is getenv's own.
-func Lookup(getenv func(string) string, instance string) func(string) string {
-	return source{getenv, instance}.value
 }
 
 // names are the setting's names for a named instance: in capital letters and, since

@@ -172,7 +172,7 @@ func (r *listRead) next(page rowpath.Result) (*url.URL, error) {
 	}
 	full := page.Read >= int64(r.source.PageSize) || page.Read%roundCap == 0
 	if r.source.SizeParameter != "$top" || page.Read == 0 || !full {
-		return nil, nil //nolint:nilnil // the end, and no fault
+		return nil, nil // the end, and no fault
 	}
 	at := r.first()
 	at.RawQuery += "&$skip=" + strconv.Itoa(r.skipped)

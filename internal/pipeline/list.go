@@ -133,7 +133,7 @@ func (r *run) listQuery(ctx context.Context, s plan.Slice) (q plan.ListQuery, er
 // the overlap twice; a snapshot copies everything in any case.
 func (r *run) known(ctx context.Context) (*plan.Versions, error) {
 	if r.ledger.Known == "" {
-		return nil, nil //nolint:nilnil // nothing is known
+		return nil, nil // nothing is known
 	}
 	known, err := r.m.lease.Versions(ctx, r.ledger.Known)
 	if err == nil && known == nil && r.table.Load != plan.Snapshot {

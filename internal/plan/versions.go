@@ -94,7 +94,7 @@ func (v *Versions) UnmarshalBinary(text []byte) error {
 	}
 	v.shown = make(map[Version]int64, len(rest)/versionBytes)
 	for ; len(rest) > 0; rest = rest[versionBytes:] {
-		v.shown[Version(rest[:len(Version{})])] = int64(binary.BigEndian.Uint64(rest[len(Version{}):versionBytes])) //nolint:gosec // as it was written
+		v.shown[Version(rest[:len(Version{})])] = int64(binary.BigEndian.Uint64(rest[len(Version{}):versionBytes])) // as it was written
 	}
 	return nil
 }

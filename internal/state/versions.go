@@ -66,7 +66,7 @@ func (h *TableLease) DropVersions(ctx context.Context, name string) error {
 func (s *Store) Versions(ctx context.Context, name string) (*plan.Versions, error) {
 	b, err := s.box.Get(ctx, versionsName(name))
 	if errors.Is(err, blobstore.ErrNotFound) {
-		return nil, nil //nolint:nilnil // as Read and ReadLedger
+		return nil, nil // as Read and ReadLedger
 	}
 	var shown plan.Versions
 	if err == nil {
