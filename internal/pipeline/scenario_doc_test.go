@@ -21,10 +21,10 @@ func scenarioIDs() (ids []string) {
 		}
 	}
 	// The services' own ways, as they became known. What loses and doubles nothing has no
-	// row: L6 and L7 are of speed, C1 to C4, C7 and C12 to C15 of the host.
+	// row: C1 to C4, C7 and C12 to C15 are of the host.
 	for letter, numbers := range map[string][]int{
 		"R": {1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
-		"L": {1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29},
+		"L": {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29},
 		"C": {5, 6, 8, 9, 10, 11},
 	} {
 		for _, n := range numbers {
