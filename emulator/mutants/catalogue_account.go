@@ -9,7 +9,7 @@ func accountMutants() []mutant {
 		one("smaller-count-believed", "of two counts the smaller is believed",
 			account, "return max(first, second) }", "return min(first, second) }", tests("^TestBelieve_")),
 		one("zero-not-doubted", "a count of nothing is believed where nothing else is known",
-			account, "return rows <= 0\n", "return false\n", tests("^TestDoubtful_")),
+			account, "return rows <= 0\n", "return false\n", tests("^TestMustRecount_")),
 		one("quiet-counted-again", "an empty window after a run that had rows is not counted twice",
 			planFile, "	if p.state.LastRows > 0 || p.state.LastEnded.IsZero() {", "	if p.state.LastEnded.IsZero() {", pipelineTests("^TestScenario_R1_AnEmptyCountAfterRows")),
 		one("arrived-beside-empty", "rows that arrived in one part hide that another has no line",

@@ -24,7 +24,7 @@ func countMutants() []mutant {
 		one("empty-window-believed", "an empty count of a table that had rows is believed at once",
 			planFile, "	if p.state.LastRows > 0 || p.state.LastEnded.IsZero() {", "	if false {", pipelineTests("^TestScenario_R1_")),
 		one("less-than-the-parent-believed", "bucket counts that hold less than the part did are believed at once",
-			"internal/pipeline/counter.go", "	if len(doubtful) == 0 {\n		return counted, refused, nil", "	if true {\n		return counted, refused, nil", pipelineTests("^TestScenario_R1_")),
+			"internal/pipeline/counter.go", "	if len(less) == 0 {\n		return counted, refused, nil", "	if true {\n		return counted, refused, nil", pipelineTests("^TestScenario_R1_")),
 		one("slice-without-a-line-is-empty", "a slice that a count does not speak of counts as empty",
 			runFile, "	if doubt := r.ledger.Doubt(believed); len(doubt) > 0 {", "	if doubt := r.ledger.Doubt(believed); len(doubt) < 0 {", pipelineTests("^TestScenario_R1_")),
 		one("gap-not-closed", "a run that is not balanced ends as Success",

@@ -31,7 +31,7 @@ type counter struct {
 func (c *counter) window(ctx context.Context, w plan.Window, settle, bin time.Duration, parent int64) (plan.Counts, error) {
 	query := plan.CountQuery{Table: c.table, Window: w, Settle: settle, Bin: bin}
 	counts, err := c.source.Count(ctx, c.call, query)
-	if err != nil || !plan.Doubtful(parent, counts.Rows()) {
+	if err != nil || !plan.MustRecount(parent, counts.Rows()) {
 		return counts, err
 	}
 	c.log.Warn("a window counted less than is known of it, counted again", "rows", counts.Rows(), "known", parent)
@@ -52,7 +52,7 @@ func (c *counter) window(ctx context.Context, w plan.Window, settle, bin time.Du
 func (c *counter) all(ctx context.Context, parent int64) (plan.Counts, error) {
 	query := plan.CountQuery{Table: c.table}
 	counts, err := c.source.Count(ctx, c.call, query)
-	if err == nil && plan.Doubtful(parent, counts.Rows()) {
+	if err == nil && plan.MustRecount(parent, counts.Rows()) {
 		c.log.Warn("a table counted less than is known of it, counted again", "rows", counts.Rows(), "known", parent)
 		first := counts.Buckets
 		if counts, err = c.source.Count(ctx, c.call, query); err == nil {
@@ -114,7 +114,7 @@ func (c *counter) again(ctx context.Context, part plan.Slice, least int64) (rows
 		if err != nil {
 			return 0, err
 		}
-		if rows = plan.Believe(rows, counts[0]); !plan.Doubtful(max(least, 1), rows) {
+		if rows = plan.Believe(rows, counts[0]); !plan.MustRecount(max(least, 1), rows) {
 			break
 		}
 	}
@@ -243,21 +243,21 @@ func (c *counter) conserved(ctx context.Context, parts []plan.Slice, width int) 
 		return nil, nil, err
 	}
 	var places []int
-	var doubtful []plan.Slice
+	var less []plan.Slice
 	for i, p := range parts {
 		rows := int64(0)
 		for _, b := range counted[i] {
 			rows += b.Rows
 		}
-		if refused[i] == nil && p.Rows >= 0 && plan.Doubtful(p.Rows, rows) {
-			places, doubtful = append(places, i), append(doubtful, p)
+		if refused[i] == nil && p.Rows >= 0 && plan.MustRecount(p.Rows, rows) {
+			places, less = append(places, i), append(less, p)
 		}
 	}
-	if len(doubtful) == 0 {
+	if len(less) == 0 {
 		return counted, refused, nil
 	}
-	c.log.Warn("parts counted less than is known of them, counted again", "parts", len(doubtful))
-	again, alsoRefused, err := c.buckets(ctx, doubtful, width)
+	c.log.Warn("parts counted less than is known of them, counted again", "parts", len(less))
+	again, alsoRefused, err := c.buckets(ctx, less, width)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -81,12 +81,12 @@ func believe[T any, K comparable](first, second []T, key func(T) K, order func(a
 	return out
 }
 
-// Doubtful reports whether a count must be taken once more: it is less than its
+// MustRecount reports whether a count must be taken once more: it is less than its
 // parent, the count of the same rows or of more that is believed already, or zero
 // where nothing else is known of them, parent then being negative. It serves a bin
 // and the sum of its buckets, a window or snapshot and its recount, a slice and the
 // sum of its parts.
-func Doubtful(parent, rows int64) bool {
+func MustRecount(parent, rows int64) bool {
 	if parent < 0 {
 		return rows <= 0
 	}

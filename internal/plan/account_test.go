@@ -14,7 +14,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
-func TestDoubtful_ACountBelowItsParentIsTakenAgain(t *testing.T) {
+func TestMustRecount_ACountBelowItsParentIsTakenAgain(t *testing.T) {
 	for _, tc := range []struct {
 		name         string
 		parent, rows int64
@@ -30,7 +30,7 @@ func TestDoubtful_ACountBelowItsParentIsTakenAgain(t *testing.T) {
 		{"the recount after the width is learned", 60_000, 8_743, true},
 		{"a snapshot's finer count", 500, 499, true},
 	} {
-		if got := plan.Doubtful(tc.parent, tc.rows); got != tc.want {
+		if got := plan.MustRecount(tc.parent, tc.rows); got != tc.want {
 			t.Errorf("%s: %v", tc.name, got)
 		}
 	}
