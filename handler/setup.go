@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/defender2adx/defender2adx/handler/app"
@@ -76,6 +77,17 @@ func (c setupCommand) Run(p *process) error {
 		}
 		cfg.Instances = []config.Instance{i}
 	}
+	// A faulty instance holds up no other.
+	var errs []error
+	cfg.Instances = slices.DeleteFunc(cfg.Instances, func(i config.Instance) bool {
+		if i.Fault != nil {
+			errs = append(errs, settingsError{fmt.Errorf("settings of instance %s, of which nothing was made:\n%w", i.Shown(), i.Fault)})
+		}
+		return i.Fault != nil
+	})
+	if len(cfg.Instances) == 0 {
+		return errors.Join(errs...)
+	}
 	loadFor, err := cfg.Instance(c.Instance)
 	if c.Load != "none" && err != nil {
 		return usageError{fmt.Errorf("--load needs --instance: %w", err)}
@@ -90,7 +102,6 @@ func (c setupCommand) Run(p *process) error {
 	if err != nil {
 		return settingsError{fmt.Errorf("settings:\n%w", err)}
 	}
-	var errs []error
 	for i, target := range targets {
 		target.Options.Grants = grants
 		errs = append(errs, c.prepare(p, target, loadFor.Key(), i == 0), target.Client.Close())

@@ -56,13 +56,24 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 		}
 		hosts = append(hosts, h)
 	}
+	persons := &people{world: w, app: app}
+	defer persons.end()
 	w.hook()
 	faulty, stop := context.WithCancel(ctx)
 	struck := make(chan struct{})
 	go func() { defer close(struck); w.killAndFreeze(faulty, hosts) }()
-	for range w.plan.ticks {
-		if err := stack.Tick(ctx, hosts[0].Host); err != nil {
-			w.log.Warn("tick", "error", err.Error())
+	for i := range w.plan.ticks {
+		// In the place of a tick, or beside it; by the first the app's id is in its storage.
+		r, person := w.faults.inject("terminal", w.plan.terminal)
+		if person = person && i > 0; person {
+			if err := persons.begin(ctx, r); err != nil {
+				w.log.Warn("terminal", "error", err.Error())
+			}
+		}
+		if !person || r.IntN(2) == 0 {
+			if err := stack.Tick(ctx, hosts[0].Host); err != nil {
+				w.log.Warn("tick", "error", err.Error())
+			}
 		}
 		if err := sleep.For(ctx, hostedTick); err != nil {
 			stop()
@@ -73,6 +84,7 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	stop()
 	<-struck
 	w.calm()
+	persons.end()
 	for _, h := range hosts {
 		if err := h.clock.set(0); err != nil {
 			return Verdict{}, err

@@ -222,6 +222,16 @@ func (s *site) besideABrokenInstance() {
 				s.t.Errorf("%s: handler %s: exit code %d, want 0 and %q:\n%s", broken, args, code, says, out)
 			}
 		}
+		if broken == "no database" {
+			changes["ADX_CLIENT_ID"] = stack.AdminID
+			if out, code := s.says(s.commandLine(changes, "setup")); code != 3 || !strings.Contains(out, "setup of "+stack.Database+": 0 done") || !strings.Contains(out, "DEFENDER_WEST_DATABASE: want") {
+				s.t.Errorf("%s: handler setup: exit code %d\n%s", broken, code, out)
+			}
+			if out, code := s.says(s.commandLine(changes, "setup", "--instance", "default")); code != 0 {
+				s.t.Errorf("%s: handler setup --instance default: exit code %d\n%s", broken, code, out)
+			}
+			delete(changes, "ADX_CLIENT_ID")
+		}
 		for _, args := range []string{"query --instance west 'DeviceEvents | take 1'", "tables --instance west", "signin --instance west"} {
 			code, says := 3, "DEFENDER_WEST_"
 			if broken == "no certificate" { // which shows when it is used

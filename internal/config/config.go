@@ -276,7 +276,8 @@ func readInstances(getenv func(string) string, attended bool) (out []Instance, e
 }
 
 // ReadADX reads what a command needs that works on ADX alone: no setting of
-// another group must be there.
+// another group must be there. An instance that cannot say where its tables go has a
+// Fault; where all have one, it is the error.
 func ReadADX(getenv func(string) string) (Config, error) {
 	c, errs := source{getenv, ""}.read(func(s Setting) bool {
 		return strings.HasPrefix(s.Name, "ADX_") || s.Name == instancesSetting || s.Need != "always" && s.Default != ""
@@ -284,8 +285,12 @@ func ReadADX(getenv func(string) string) (Config, error) {
 	for _, name := range instanceList(getenv) {
 		target, faults := source{getenv, name}.read(func(s Setting) bool { return s.Name == "DEFENDER_DATABASE" || s.Name == "DEFENDER_TABLE_PREFIX" })
 		target.Defender.Database = cmp.Or(target.Defender.Database, c.ADX.Database)
-		c.Instances = append(c.Instances, Instance{Name: name, Defender: target.Defender})
-		errs = append(errs, faults...)
+		c.Instances = append(c.Instances, Instance{Name: name, Defender: target.Defender, Fault: errors.Join(faults...)})
+	}
+	if !slices.ContainsFunc(c.Instances, func(i Instance) bool { return i.Fault == nil }) {
+		for _, i := range c.Instances {
+			errs = append(errs, i.Fault)
+		}
 	}
 	if slices.Contains(shared, c.ADX.Credential) {
 		errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s works for the app only; sign in with azure-cli or managed-identity here", c.ADX.Credential))

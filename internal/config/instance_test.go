@@ -135,9 +135,15 @@ func TestReadADX_KnowsWhereTheTablesAre(t *testing.T) {
 	if c.Instances[0].Defender.TablePrefix != "W_" || c.Instances[0].Defender.Database != "d" || c.Instances[1].Defender.Database != "e" {
 		t.Errorf("instances %+v", c.Instances)
 	}
+	// One that cannot say it holds up no other.
 	env["DEFENDER_WEST_TABLE_PREFIX"] = "W-"
-	if _, err := config.ReadADX(func(name string) string { return env[name] }); err == nil || !strings.HasPrefix(err.Error(), "DEFENDER_WEST_TABLE_PREFIX: want letters") {
-		t.Errorf("a faulty prefix: %v", err)
+	c, err = config.ReadADX(func(name string) string { return env[name] })
+	if err != nil || c.Instances[0].Fault == nil || !strings.HasPrefix(c.Instances[0].Fault.Error(), "DEFENDER_WEST_TABLE_PREFIX: want letters") || c.Instances[1].Fault != nil {
+		t.Errorf("a faulty prefix: %+v, %v", c.Instances, err)
+	}
+	env["DEFENDER_EAST_DATABASE"] = "a/b"
+	if _, err := config.ReadADX(func(name string) string { return env[name] }); err == nil || !strings.Contains(err.Error(), "DEFENDER_WEST_TABLE_PREFIX: want letters") || !strings.Contains(err.Error(), "DEFENDER_EAST_DATABASE: want") {
+		t.Errorf("all are faulty: %v", err)
 	}
 }
 
