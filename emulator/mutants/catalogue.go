@@ -25,7 +25,7 @@ const (
 // catalogue returns every mutant. Most are what other collectors of the same
 // data do, or did until it lost rows.
 func catalogue() []mutant {
-	return slices.Concat(windowMutants(), countMutants(), sendMutants(), fenceMutants(), endMutants(), answerMutants(), scheduleMutants(), storedMutants(), processMutants(), accountMutants(), adxMutants(), answerTableMutants(), idleMutants(), signInMutants(), viewMutants(), commandMutants(), instanceMutants(), sourceMutants(), listMutants(), savedMutants(), exportMutants())
+	return slices.Concat(windowMutants(), countMutants(), sendMutants(), fenceMutants(), endMutants(), answerMutants(), scheduleMutants(), storedMutants(), processMutants(), accountMutants(), hashMutants(), adxMutants(), answerTableMutants(), idleMutants(), signInMutants(), viewMutants(), commandMutants(), instanceMutants(), sourceMutants(), listMutants(), savedMutants(), exportMutants())
 }
 
 // pipelineTests are tests of the pipeline against a world in memory.

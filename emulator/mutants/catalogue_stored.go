@@ -12,7 +12,7 @@ func storedMutants() []mutant {
 		one("marks-for-an-older-program", "an older program takes up a state whose former watermark columns it does not know",
 			"internal/plan/tablestate.go", "s.Instance != \"\" || len(s.Marks.Older) > 0 || ", "s.Instance != \"\" || ", stored),
 		one("list-for-an-older-program", "an older program asks for a list as if it were a hunting table",
-			"internal/plan/ledger.go", " || l.Table.Kind() != schema.Hunting {", " || l.Table.Kind() == schema.Query {", suite{"internal/plan", "^TestStoredFormat_"}),
+			"internal/plan/ledger.go", " || l.Table.Kind() != schema.Hunting ||", " || l.Table.Kind() == schema.Query ||", suite{"internal/plan", "^TestStoredFormat_"}),
 		one("short-name-in-state", "a list's state stands under another name than its messages and routes have",
 			"internal/state/name.go", "blobstore.Escape(key.Short().Source) + suffix", "blobstore.Escape(key.Source) + suffix", suite{"internal/state", "^TestStateName_SaysInstanceAndSource$"}),
 		one("columns-for-an-older-program", "an older program takes up a state with rows of changed columns, which it cannot deliver",

@@ -244,7 +244,11 @@ func TestScenario_L18_SignatureWithoutRead(t *testing.T) {
 func TestErrors_NameTheServiceAndNotTheStep(t *testing.T) {
 	ctx, id := t.Context(), "d2a1"
 	calls := map[string]func(*Client) error{
-		"Landed":  func(c *Client) error { _, err := c.Landed(ctx, "T", []string{id}, time.Time{}); return err },
+		"Landed": func(c *Client) error { _, err := c.Landed(ctx, "T", []string{id}, time.Time{}); return err },
+		"Overlap": func(c *Client) error {
+			_, err := c.Overlap(ctx, "T", id, []plan.Slice{{No: 1, Hi: 1}}, time.Time{})
+			return err
+		},
 		"Foreign": func(c *Client) error { _, err := c.Foreign(ctx, "T", "d2a", time.Time{}); return err },
 		"Orphan":  func(c *Client) error { _, _, err := c.OrphanRun(ctx, "T", id); return err },
 		"Surplus": func(c *Client) error { _, err := c.Surplus(ctx, "T", id, 1, 3); return err },

@@ -52,12 +52,16 @@ func (c *Client) Landed(ctx context.Context, destination string, runIDs []string
 }
 
 func landedQuery(destination string, runIDs []string, since time.Time) string {
-	arrived := ""
-	if !since.IsZero() {
-		arrived = " | where isnull(ingestion_time()) or ingestion_time() > " + kql.Datetime(since.Add(-clockSlack))
-	}
-	return kql.Name(destination) + arrived + " | where RunId in (" + kql.Strings(runIDs) + ")" +
+	return kql.Name(destination) + arrivedSince(since) + " | where RunId in (" + kql.Strings(runIDs) + ")" +
 		" | summarize Rows = count(), Nulls = countif(isnull(Records)) by RunId, Slice"
+}
+
+// arrivedSince leaves out what came in before since by our clock.
+func arrivedSince(since time.Time) string {
+	if since.IsZero() {
+		return ""
+	}
+	return " | where isnull(ingestion_time()) or ingestion_time() > " + kql.Datetime(since.Add(-clockSlack))
 }
 
 // Foreign returns the RunId of a row that came into the table after since and

@@ -16,6 +16,7 @@ func TestQueries_OfLandedAndForeign(t *testing.T) {
 		{landedQuery("DeviceInfoRaw", []string{"d2a1"}, time.Time{}), `['DeviceInfoRaw'] | where RunId in ("d2a1") | summarize Rows = count(), Nulls = countif(isnull(Records)) by RunId, Slice`},
 		{foreignQuery("T", "d2a", noon), `['T'] | where ingestion_time() > datetime(2026-01-02T12:00:00.1234567Z) and isnotempty(RunId) and RunId !startswith_cs "d2a" | take 1 | project RunId`},
 		{landedQuery("T", []string{"d2a1", "d2a2"}, noon), `['T'] | where isnull(ingestion_time()) or ingestion_time() > datetime(2026-01-01T12:00:00.1234567Z) | where RunId in ("d2a1", "d2a2") | summarize Rows = count(), Nulls = countif(isnull(Records)) by RunId, Slice`},
+		{overlapQuery("T", "d2a1", []plan.Slice{{No: 3, Hi: 9}, {No: 4, Lo: 9, Hi: plan.Buckets}}, time.Time{}), `['T'] | where RunId == "d2a1" and Slice in (3, 4) and isnotnull(Records) and isnull(Records._truncated) | lookup kind=inner (datatable(Slice: int, Lo: int, Hi: int) [3, 0, 9, 4, 9, 65536]) on Slice | summarize Rows = count(), Lo = max(Lo), Hi = min(Hi) by Row = hash(tostring(Records)) | where Lo >= Hi | summarize Rows = sum(Rows), Different = count()`},
 		{foreignQuery("T", "d2a", time.Time{}), `['T'] | where isnotempty(RunId) and RunId !startswith_cs "d2a" | take 1 | project RunId`},
 	}
 	for _, tc := range cases {

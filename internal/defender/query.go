@@ -16,8 +16,8 @@ const snapshotRange = plan.Buckets / 256
 // hashFunction divides rows by their key, in every query of a run: in the counts,
 // in the parts that are fetched and in a snapshot's checksum. Kusto promises its
 // result only within one query: the checksum tells a snapshot that another one came,
-// and it is planned again; parts of a window are held against their whole. Source:
-// Kusto, hash().
+// and it is planned again; of a window's parts ADX tells which hold a row that another
+// does, and those are read again. Source: Kusto, hash().
 const hashFunction = "hash"
 
 // checksumModulus keeps the hash of a key within a positive int, so that the sum

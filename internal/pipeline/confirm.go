@@ -370,11 +370,17 @@ func (r *run) hide(ctx context.Context, no int, rows int64) error {
 }
 
 // void hides a slice that is Voiding and brings its rows in under a new number:
-// the same blob, or a new one where it is gone. Hidden first: at no time do both
+// the same blob, or a new one where it is gone or all of a division is read again. Hidden first: at no time do both
 // show. A process that lost its lease must not hide what another has verified.
 func (r *run) void(ctx context.Context, no int) error {
 	s := r.ledger.Slice(no)
-	blob, err := r.blobState(ctx, s.Blob)
+	readAgain := s.Whole != 0
+	var err error
+	if !readAgain {
+		var blob plan.BlobState
+		blob, err = r.blobState(ctx, s.Blob)
+		readAgain = blob == plan.BlobGone && s.Recut == nil
+	}
 	if err == nil {
 		err = r.stillOurs()
 	}
@@ -384,8 +390,6 @@ func (r *run) void(ctx context.Context, no int) error {
 	if err != nil {
 		return fmt.Errorf("hide %s: %w", s.Slice, err)
 	}
-	// The source holds more rows than the blob: they are read again.
-	readAgain := blob == plan.BlobGone && s.Recut == nil || s.Rows > s.Blob.Rows
 	successor, err := r.ledger.Replace(no, r.ports.Clock.Now(), readAgain)
 	if err != nil {
 		return err

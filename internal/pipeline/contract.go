@@ -105,6 +105,10 @@ type Verifier interface {
 	// Landed counts the rows of runs in ADX, in one query; none of them came in before
 	// since. Runs and slices without rows are left out.
 	Landed(ctx context.Context, destination string, runIDs []string, since time.Time) (plan.LandedRuns, error)
+	// Overlap counts the rows of a run that stand in parts which share no hash bucket: no
+	// row does so by one hash function. Rows that were cut or are null are left out. The
+	// rows of the parts came in since or later.
+	Overlap(ctx context.Context, destination, runID string, parts []plan.Slice, since time.Time) (plan.Overlap, error)
 	// IngestStatus reads what ADX has reported of an ingestion, whoever enqueued it.
 	// Without its id the error is Permanent.
 	IngestStatus(ctx context.Context, sourceID string) (plan.IngestStatus, error)

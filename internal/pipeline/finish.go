@@ -28,6 +28,9 @@ var errTorn = errors.New("the table has changed since the snapshot was planned")
 func (r *run) finish(ctx context.Context) (again bool, err error) {
 	for {
 		well, err := r.finalCheck(ctx)
+		if err == nil && well && r.table.Load != plan.Snapshot {
+			well, err = r.disjoint(ctx)
+		}
 		if err == nil && well {
 			well, err = r.balance(ctx)
 		}
@@ -80,19 +83,18 @@ func (r *run) gap() int64 {
 }
 
 // balance holds what was copied against what was planned. Where they differ without
-// an explanation the window is counted once more by slice, and slices of which the
-// source holds more are hidden and read again, once. It reports whether that is done
-// with; otherwise the ledger says what is left to do.
+// an explanation, or rows are said to be gone from what hash() has divided, the window
+// is counted once more by division, and those of which the source holds more are hidden
+// and read again, once. It reports whether that is done with; otherwise the ledger says
+// what is left to do.
 func (r *run) balance(ctx context.Context) (bool, error) {
-	if r.gap() == 0 || r.ledger.Account.Closed {
+	if r.ledger.Account.Closed || r.gap() == 0 && (r.table.Load == plan.Snapshot || !r.ledger.Vanished()) {
 		return true, nil
 	}
 	r.log.Warn("rows copied differ from rows planned, counted again", "gap", r.gap(), "rows", r.ledger.Rows())
 	var parts []plan.Slice
-	for i := range r.ledger.Slices {
-		if s := &r.ledger.Slices[i]; s.State == plan.Verified {
-			parts = append(parts, s.Slice)
-		}
+	for _, d := range r.ledger.Divisions() {
+		parts = append(parts, d.Slice)
 	}
 	counts, refused, err := r.counter.parts(ctx, parts)
 	if err != nil {
@@ -104,13 +106,13 @@ func (r *run) balance(ctx context.Context) (bool, error) {
 			rows[p.No] = counts[i]
 		}
 	}
-	again := r.ledger.Close(rows)
-	for _, no := range again {
-		s := r.ledger.Slice(no)
-		r.ledger.Note(fmt.Sprintf("slice %d: %d rows at the source, %d copied; hidden and read again", no, s.Rows, s.Landed))
-		if err := r.ledger.Condemn(no, s.Landed); err != nil {
-			return false, err
-		}
+	again, err := r.ledger.Close(rows)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range again {
+		copied := r.ledger.Landed(d)
+		r.ledger.Note(fmt.Sprintf("%s: %d rows at the source, %d copied; hidden and read again", d.Name(), d.Rows, copied))
 	}
 	return len(again) == 0, r.save(ctx)
 }

@@ -212,36 +212,3 @@ func TestScenario_R1_WhatNothingExplainsIsAGap(t *testing.T) {
 		})
 	}
 }
-
-// Kusto promises a hash only within one query: between the counts of a snapshot and its
-// last query each row gets another one. The checksum of the keys no longer is that of
-// the plan, and the snapshot is planned again.
-func TestScenario_R8_HashChangesBetweenQueries(t *testing.T) {
-	for n := 1; n <= 6; n++ {
-		w := newWorld(uint64(80 + n))
-		w.config[0].LoadType = "Snapshot"
-		w.cfg.Limits.Rows, w.cap = 40, 41
-		for range 200 {
-			w.add(w.now.Add(-5 * time.Hour))
-		}
-		w.before(n, "fetch", w.rehash)
-		w.run(10 * time.Minute)
-		got := w.last()
-		if w.count(key.Source, plan.Success) != 1 || !strings.Contains(got.Note, "begun again 1 times") {
-			t.Fatalf("another hash before fetch %d: want one Success, begun again once:%s", n, w.story())
-		}
-		if copied := w.of(got.RunID); !slices.Equal(copied, w.present()) {
-			t.Errorf("another hash before fetch %d: %d rows for %d:%s", n, len(copied), len(w.rows), w.story())
-		}
-	}
-}
-
-// rehash gives each row another hash.
-func (w *world) rehash(*process) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := range w.rows {
-		w.rows[i].bucket = w.rng.IntN(plan.Buckets)
-	}
-	return nil
-}

@@ -265,7 +265,7 @@ func (p *process) Sleep(_ context.Context, d time.Duration) error {
 // Source.
 
 func (w *world) match(t plan.Table, s plan.Slice, r record) bool {
-	if r.bucket < s.Lo || r.bucket >= s.Hi || r.table() != t.Source || !r.passes(t) {
+	if s.Hashed() && (r.bucket < s.Lo || r.bucket >= s.Hi) || r.table() != t.Source || !r.passes(t) {
 		return false
 	}
 	at := r.holds(t.WatermarkColumn)
@@ -692,6 +692,36 @@ func (p *process) Landed(_ context.Context, destination string, runIDs []string,
 		return nil
 	})
 	return out, err
+}
+
+// Overlap knows each row by its id.
+func (p *process) Overlap(_ context.Context, destination, runID string, parts []plan.Slice, _ time.Time) (shared plan.Overlap, err error) {
+	err = p.effect("overlap", func() error {
+		type held struct{ lo, hi, rows int }
+		by := map[int]held{}
+		for _, e := range p.extents {
+			for _, s := range parts {
+				if e.runID != runID || e.destination != destination || e.slice != s.No {
+					continue
+				}
+				for _, id := range e.ids {
+					h, known := by[id]
+					if !known {
+						h.hi = plan.Buckets
+					}
+					by[id] = held{max(h.lo, s.Lo), min(h.hi, s.Hi), h.rows + 1}
+				}
+			}
+		}
+		for _, h := range by {
+			if h.lo >= h.hi {
+				shared.Rows += int64(h.rows)
+				shared.Different++
+			}
+		}
+		return nil
+	})
+	return shared, err
 }
 
 func (p *process) Foreign(_ context.Context, destination, appID string, since time.Time) (id string, err error) {

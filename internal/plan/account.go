@@ -18,13 +18,16 @@ const (
 )
 
 // Account keeps a run's rows conserved: what the plan believed in, and why what was
-// copied differs from it. The ledger's steps post to it; a run of a window ends
+// copied differs from it. Rows are counted by whoever divides them, compared here, and
+// what an unequal sum does follows: counted again (Doubtful, Doubt), divided (Receive),
+// read again (Close; Doubled, of which ADX tells), and a Gap at the end. The ledger's steps post to it; a run of a window ends
 // balanced, with Planned and all differences together equal to the rows verified.
 type Account struct {
 	Planned   int64 `json:"Planned,omitzero"` // rows the plan believed in, as they were counted whole
 	Arrived   int64 `json:"Arrived,omitzero"`
 	Expired   int64 `json:"Expired,omitzero"`   // zero or negative, as is Recounted but for Close
 	Recounted int64 `json:"Recounted,omitzero"` // beside Close's, which may be either
+	Repeated  int64 `json:"Repeated,omitzero"`  // rows that stood in two parts of a Division, zero or negative
 	// Edge is the instant up to which rows may expire while the run lasts, set anew
 	// by each attempt from Table.ExpiryEdge; zero: nothing expires.
 	Edge time.Time `json:"Edge,omitzero"`
@@ -165,7 +168,7 @@ func (a *Account) post(rows int64, expiring bool) {
 // Gap returns the rows that are missing from those verified, negative where there
 // are more. 0: the account is balanced.
 func (a Account) Gap(verified int64) int64 {
-	return a.Planned + a.Arrived + a.Expired + a.Recounted - verified
+	return a.Planned + a.Arrived + a.Expired + a.Recounted + a.Repeated - verified
 }
 
 // Open begins the account of a run whose slices are planned. planned is what the
@@ -301,24 +304,30 @@ func (l *Ledger) settle(s *LedgerSlice, rows int64) {
 	}
 }
 
-// Close takes in a last count of the run by slice, where the account was not
-// balanced: a slice the answer has no line of is absent. The larger of each count and
-// what was verified is believed. It returns the verified slices of which the source
-// holds more: they are to be condemned, hidden and read again, once. What is then
-// still missing is the run's Gap.
-func (l *Ledger) Close(counts map[int]int64) (again []int) {
+// Close takes in a last count of the run by division, under the number of each, where
+// the account was not balanced or its rows are said to be gone: a division the answer
+// has no line of is absent. The larger of each count and what was verified is
+// believed. It returns the divisions of which the source holds more: they are
+// condemned, to be hidden and read again, once. What is then still missing is the
+// run's Gap.
+func (l *Ledger) Close(counts map[int]int64) (again []Division, err error) {
 	for i := range l.Slices {
-		s := &l.Slices[i]
-		if s.State != Verified {
+		if s := &l.Slices[i]; s.State == Verified {
+			s.Rows = s.Landed
+		}
+	}
+	for _, d := range l.Divisions() {
+		copied := d.Rows
+		if d.Slice.Rows = Believe(copied, counts[d.No]); d.Rows == copied {
 			continue
 		}
-		s.Rows = Believe(s.Landed, counts[s.No])
-		if s.Rows > s.Landed {
-			again = append(again, s.No)
+		if err := l.Reread(d, d.Rows); err != nil {
+			return nil, err
 		}
+		again = append(again, d)
 	}
 	rows, _ := l.expected()
 	l.Account.Recounted -= l.Account.Gap(rows)
 	l.Account.Closed = true
-	return again
+	return again, nil
 }

@@ -65,6 +65,9 @@ type LedgerSlice struct {
 	// Parent is the slice, retired or void, whose rows this one holds in part; 0:
 	// none. Rows of all parts are compared with the parent's.
 	Parent int `json:"Parent,omitzero"`
+	// Whole, of a slice to be hidden and read again with all of its Division, is the
+	// first part of that, whose Rows are all that it holds; 0: its blob is sent again.
+	Whole int `json:"Whole,omitzero"`
 }
 
 // Glimpse is one look at rows in ADX.
@@ -97,8 +100,9 @@ type Ledger struct {
 	ProbeSent time.Time     `json:"ProbeSent"` // when it was sent
 	Next      int           `json:"Next"`      // the next slice number
 	Slices    []LedgerSlice `json:"Slices"`
-	Calls     int           `json:"Calls"`    // hunting calls, over all invocations
-	Attempts  int           `json:"Attempts"` // invocations that worked on the run
+	Rereads   int           `json:"Rereads,omitzero"` // how often divisions were read again since a row stood in two parts
+	Calls     int           `json:"Calls"`            // hunting calls, over all invocations
+	Attempts  int           `json:"Attempts"`         // invocations that worked on the run
 	Bytes     int64         `json:"Bytes"`
 	Notes     []string      `json:"Notes"` // for the audit row
 	Ended     time.Time     `json:"Ended"`
@@ -133,13 +137,16 @@ type Ledger struct {
 const LedgerFormat = 2
 
 // StoredFormat is TableState.StoredFormat for a ledger: filters are what the first
-// program would leave out of its queries, and hunting tables all that it can ask for.
+// program would leave out of its queries, hunting tables all that it can ask for, and
+// of a slice to be read again it would send the blob.
 func (l *Ledger) StoredFormat() int {
-	if l.Instance != "" || len(l.Table.Filters) > 0 || l.Table.Kind() != schema.Hunting {
+	if l.Instance != "" || len(l.Table.Filters) > 0 || l.Table.Kind() != schema.Hunting || slices.ContainsFunc(l.Slices, rereads) {
 		return LedgerFormat
 	}
 	return plainFormat
 }
+
+func rereads(s LedgerSlice) bool { return s.State == Voiding && s.Whole != 0 }
 
 // Note adds text to the run's notes once.
 func (l *Ledger) Note(text string) {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -37,8 +38,8 @@ const (
 //	planned(n) --Freeze, then sent--> committing --Verify: landed >= sent--> verified ---> run ends
 //	  |   ^  \                          |  ^  |                       |
 //	  |   |   \ Divide: too large, cut, |  |  | Condemn: fewer, nulls, | Condemn: the final check found fewer
-//	  |   |    \ 5xx; Repack: other     |  |  | copies, blob gone      | or copies, the balance more at the source
-//	  |   |     \ width learned         |  +--+ Resend: never queued,  |
+//	  |   |    \ 5xx; Repack: other     |  |  | copies, blob gone      | or copies. Reread: the balance found more at
+//	  |   |     \ width learned         |  +--+ Resend: never queued,  | the source, or a row in two parts of a division
 //	  |   |      v                      |       failed for good, or    |
 //	  |   |    retired                  |       grace passed and       |
 //	  |   |      \                      |       something later came   |
@@ -47,7 +48,7 @@ const (
 //	  |   |                             |  the ledger says so, then the control table hides it
 //	  |   |                             v
 //	  |   +-- planned(-1) <--------- void: Replace --> committing under a new number: the same blob, or one with large rows cut
-//	  |              blob gone, or more rows at the source
+//	  |              blob gone, or Reread
 //	  +-- TakeCounts: planned(-1) -> planned(n), many in one call
 //
 // A committing slice with Sends 0 was promised and surely never sent: it is sent at
@@ -312,19 +313,37 @@ func (l *Ledger) Condemn(no int, landed int64) error {
 	return nil
 }
 
+// Reread condemns all parts of a division, to be hidden and read again together: the
+// source may divide its rows otherwise by now, so that a part without rows may have
+// some. rows is what is believed of them all: verified -> voiding.
+func (l *Ledger) Reread(d Division, rows int64) error {
+	for _, p := range d.Parts {
+		if _, err := l.step("read again", p.No, Verified); err != nil {
+			return err
+		}
+	}
+	for _, p := range d.Parts {
+		s := l.Slice(p.No)
+		s.State, s.Whole, s.Rows = Voiding, d.No, 0
+	}
+	l.Slice(d.No).Rows = rows
+	return nil
+}
+
 // Replace records that the slice is hidden and returns the number under which its
 // rows come in: voiding -> void, and committing with the same blob, sent now by our
 // clock, or, where the rows are to be read at the source again since the blob is
-// gone, planned(-1). A slice without a blob is always read again.
+// gone, planned(-1). A slice without a blob is always read again, and so is
+// one of Reread.
 func (l *Ledger) Replace(no int, now time.Time, readAgain bool) (successor int, err error) {
 	s, err := l.step("replace", no, Voiding)
 	if err != nil {
 		return 0, err
 	}
 	s.State = Void
-	again := LedgerSlice{Slice: s.Slice, State: Planned, Parent: no}
+	again := LedgerSlice{Slice: s.Slice, State: Planned, Parent: cmp.Or(s.Whole, no)}
 	again.No = l.Next
-	if readAgain || s.Blob.Path == "" {
+	if readAgain || s.Whole != 0 || s.Blob.Path == "" {
 		again.Rows = -1
 	} else {
 		again.State, again.Parent = Committing, 0

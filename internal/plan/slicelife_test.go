@@ -50,7 +50,14 @@ var steps = map[string]func(l *plan.Ledger, no int) error{
 	"condemn":        func(l *plan.Ledger, no int) error { return l.Condemn(no, 7) },
 	"replace":        func(l *plan.Ledger, no int) error { _, err := l.Replace(no, day, false); return err },
 	"read again":     func(l *plan.Ledger, no int) error { _, err := l.Replace(no, day, true); return err },
-	"may try":        func(l *plan.Ledger, no int) error { _, err := l.MayTry(no, 1, 3); return err },
+	"reread": func(l *plan.Ledger, no int) error {
+		rows := int64(0)
+		if s := l.Slice(no); s != nil {
+			rows = s.Landed
+		}
+		return l.Reread(plan.Division{Slice: plan.Slice{No: no}, Parts: []plan.Slice{{No: no}}}, rows)
+	},
+	"may try": func(l *plan.Ledger, no int) error { _, err := l.MayTry(no, 1, 3); return err },
 }
 
 // drawn is the drawing: the slices of inEachState that each step takes, and where to.
@@ -69,6 +76,7 @@ var drawn = map[string]map[int]plan.SliceState{
 	"condemn":        {3: plan.Voiding, 4: plan.Voiding},
 	"replace":        {5: plan.Void},
 	"read again":     {5: plan.Void},
+	"reread":         {4: plan.Voiding, 9: plan.Voiding},
 	"may try":        {3: plan.Committing, 4: plan.Verified, 9: plan.Verified},
 }
 
@@ -306,7 +314,7 @@ func advance(t *rapid.T, l *plan.Ledger, now time.Time) {
 			err = l.Verify(s.No, s.Blob.Rows)
 		case s.State == plan.Planned && s.Rows == 0:
 			err = l.Verify(s.No, 0)
-		case s.State == plan.Planned:
+		case s.State == plan.Planned && s.Rows > 0:
 			err = l.Freeze(s.No, plan.Blob{Path: "x", Rows: s.Rows + 1}, 0, now)
 		}
 	}

@@ -107,6 +107,7 @@ func Sink(t *testing.T, open func(t *testing.T) SinkWorld) {
 		{"a recut blob keeps its rows and cuts none that is short", recutShort},
 		{"a recut cuts rows that are too long", recutWide},
 		{"a recut needs a new name and the blob", recutRefused},
+		{"rows that stand in parts without a common bucket are told", overlap},
 		{"rows taken in twice come with the command that removes them", surplus},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -619,5 +620,33 @@ func surplus(t *testing.T, w SinkWorld) {
 	command, err := w.Surplus(t.Context(), w.Destination, ownRun, 7, 3)
 	if err != nil || !strings.HasPrefix(command, ".delete table ") || !strings.Contains(command, ownRun) || !strings.Contains(command, w.Destination) {
 		t.Errorf("Surplus = %q, %v; want a deletion of the slice's rows", command, err)
+	}
+}
+
+func overlap(t *testing.T, w SinkWorld) {
+	b := w.stage(t, blobName(ownRun, 1), 5)
+	for slice := 1; slice <= 3; slice++ {
+		w.send(t, w.Destination, ownRun, slice, b)
+		w.wait(t, w.Destination, ownRun, slice, 5)
+	}
+	w.send(t, w.Destination, otherRun, 4, b)
+	w.wait(t, w.Destination, otherRun, 4, 5)
+	w.copy(t, w.Destination, ownRun, 5, 4)
+	part := func(no, lo, hi int) plan.Slice { return plan.Slice{No: no, Lo: lo, Hi: hi} }
+	for _, c := range []struct {
+		name            string
+		parts           []plan.Slice
+		rows, different int64
+	}{
+		{"two parts", []plan.Slice{part(1, 0, 100), part(2, 100, plan.Buckets)}, 10, 5},
+		{"three, two of them beside each other in time", []plan.Slice{part(1, 0, 100), part(2, 0, 100), part(3, 100, 200)}, 15, 5},
+		{"parts that share a bucket", []plan.Slice{part(1, 0, 100), part(2, 99, plan.Buckets)}, 0, 0},
+		{"a part alone, and one without rows", []plan.Slice{part(1, 0, 100), part(9, 100, 200)}, 0, 0},
+		{"a part of another run", []plan.Slice{part(1, 0, 100), part(4, 100, 200)}, 0, 0},
+	} {
+		got, err := w.Overlap(t.Context(), w.Destination, ownRun, c.parts, w.Now())
+		if want := (plan.Overlap{Rows: c.rows, Different: c.different}); err != nil || got != want {
+			t.Errorf("%s: Overlap = %+v, %v; want %+v", c.name, got, err, want)
+		}
 	}
 }
