@@ -129,6 +129,21 @@ func (s *scope) unified(x *call, list []*expr) (Type, error) {
 	return typ, nil
 }
 
+// memberOf answers for the whole query whether the caller belongs to one of the
+// principals, which are written out: the service asks the directory once.
+func memberOf(s *scope, x *call) (*expr, error) {
+	members, known := s.env.eng.query.Catalog.(Members)
+	belongs := false
+	for _, argument := range x.args {
+		name, ok := argument.(*literal)
+		if !ok || name.typ != TypeString {
+			return nil, unsupported(x.place, "current_principal_is_member_of() of other than texts")
+		}
+		belongs = belongs || known && members.Member(name.val.(string))
+	}
+	return &expr{typ: TypeBool, eval: func(*Record) any { return belongs }}, nil
+}
+
 func addContext(m map[string]builtin) {
 	m["iff"] = builtin{min: 3, max: 3, special: choice}
 	m["iif"] = m["iff"]
@@ -161,6 +176,7 @@ func addContext(m map[string]builtin) {
 			return list
 		}}, nil
 	}}
+	m["current_principal_is_member_of"] = builtin{min: 1, max: -1, types: "s", special: memberOf}
 	m["toscalar"] = builtin{min: 1, max: 1, special: toScalar}
 	m["pack_all"] = builtin{min: 0, max: 1, special: packAll}
 	m["estimate_data_size"] = builtin{min: 1, max: -1, special: dataSize}

@@ -64,6 +64,12 @@ type Databases interface {
 	Database(name string) (Catalog, bool)
 }
 
+// Members is a Catalog that knows who asks: whether that is a principal such as
+// "aadapp=<client id>;<tenant>" or belongs to it. To another Catalog nobody belongs.
+type Members interface {
+	Member(principal string) bool
+}
+
 // Function is a stored function. Parameters reads "(a:long, T:(x:string))" or "()";
 // Body may stand in braces or not.
 type Function struct{ Name, Parameters, Body string }

@@ -20,24 +20,28 @@ type catalog struct {
 	mayRead bool
 	denied  bool
 
+	member func(principal string) bool // whether the caller belongs to it; nil: to nobody
+
 	restricted []string // tables that nobody may query
 
 	others map[string]*catalog // databases of the cluster that the caller may read, by name in lower case
 }
 
-// catalogOf takes the snapshot. The caller holds the lock.
+// catalogOf takes the snapshot, as somebody sees it who belongs to nobody. The caller
+// holds the lock.
 func (db *database) catalogOf(mayRead bool) *catalog {
-	return db.catalogAt(mayRead, time.Time{})
+	return db.catalogAt(mayRead, time.Time{}, nil)
 }
 
 // catalogAt is catalogOf with the extents that were queryable by until, by the
-// machine's clock; zero is all of them.
-func (db *database) catalogAt(mayRead bool, until time.Time) *catalog {
+// machine's clock; zero is all of them. member tells to whom the caller belongs.
+func (db *database) catalogAt(mayRead bool, until time.Time, member func(string) bool) *catalog {
 	cat := &catalog{
 		names:     db.tableNames(),
 		tables:    make(map[string]engine.Source, len(db.tables)),
 		functions: make(map[string]*engine.Function, len(db.functions)+len(db.views)),
 		mayRead:   mayRead,
+		member:    member,
 	}
 	for name, t := range db.tables {
 		extents := t.extents
@@ -87,7 +91,7 @@ func (c *Cluster) nameOthers(cat *catalog, db *database, who caller, until time.
 		if other == db {
 			cat.others[strings.ToLower(name)] = cat
 		} else if who.mayRead(other) {
-			cat.others[strings.ToLower(name)] = other.catalogAt(true, until)
+			cat.others[strings.ToLower(name)] = other.catalogAt(true, until, c.memberOf(who))
 		}
 	}
 }
@@ -98,6 +102,9 @@ func (c *catalog) Database(name string) (engine.Catalog, bool) {
 	other, ok := c.others[strings.ToLower(name)]
 	return other, ok
 }
+
+// Member reports whether the caller is the principal or belongs to it.
+func (c *catalog) Member(principal string) bool { return c.member != nil && c.member(principal) }
 
 // TableNames lists the tables, sorted.
 func (c *catalog) TableNames() []string { return c.names }

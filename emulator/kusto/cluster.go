@@ -33,6 +33,10 @@ type Options struct {
 	// "aadapp=<client id>;<tenant>". Nil asks for no token: every caller is Admin.
 	Authorize func(bearer string) (principal string, err error)
 
+	// Groups are the members of the directory's groups, principals both, for
+	// current_principal_is_member_of.
+	Groups map[string][]string
+
 	// Authority is the address of the token service that clients are told of, such
 	// as https://127.0.0.1:41012; empty tells them nothing, and they take the public
 	// cloud's.

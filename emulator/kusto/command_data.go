@@ -98,7 +98,7 @@ func appended(e *extent) *result {
 func (x *execution) evaluate(target, query string) (*engine.Result, error) {
 	x.c.mu.RLock()
 	err := x.require("TableAppend", target, Ingestor)
-	cat := x.db.catalogOf(x.who.mayRead(x.db))
+	cat := x.db.catalogAt(x.who.mayRead(x.db), time.Time{}, x.c.memberOf(x.who))
 	x.c.mu.RUnlock()
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package kusto
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -84,6 +85,22 @@ func (who caller) has(db *database, wanted ...Role) bool {
 		}
 	}
 	return false
+}
+
+// memberOf tells whether the caller is a principal or a member of it.
+func (c *Cluster) memberOf(who caller) func(principal string) bool {
+	return func(principal string) bool {
+		key := principalKey(principal)
+		if who.open || key == principalKey(who.principal) {
+			return true
+		}
+		for group, members := range c.opts.Groups {
+			if principalKey(group) == key && slices.ContainsFunc(members, func(m string) bool { return principalKey(m) == principalKey(who.principal) }) {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 func (who caller) mayRead(db *database) bool { return who.has(db, Viewer, User) }

@@ -235,7 +235,7 @@ func (c *Cluster) query(x *exchange) (q engine.Query, late *Error, err error) {
 	if !x.who.mayRead(db) {
 		return q, nil, unreadable(x.who, db)
 	}
-	cat := db.catalogAt(true, c.readableUntil(x))
+	cat := db.catalogAt(true, c.readableUntil(x), c.memberOf(x.who))
 	c.nameOthers(cat, db, x.who, c.readableUntil(x))
 	q = engine.Query{Text: text, Catalog: cat, Now: now, Parameters: x.parameter, MaxRows: x.options.maxRows}
 	if x.options.take >= 0 && x.options.take <= int64(q.MaxRows) {

@@ -71,6 +71,10 @@ func viewMutants() []mutant {
 			functionsFile, "where MigrationTodaysName(SourceTable) == source", "where SourceTable == source", views("TestSnapshots_GoByTheScheduleOfEitherName")),
 		one("schedule-switched-off", "the schedule of a row that is switched off counts beside one that is on",
 			functionsFile, "arg_max(tolong(tobool(IsActive)), Frequency)", "arg_min(tolong(tobool(IsActive)), Frequency)", views("TestSnapshots_GoByTheScheduleOfEitherName")),
+		one("exempt-whoever-is-named", "row-level security that exempts nobody counts as one that exempts the app",
+			"internal/adx/obstacles.go", "len(found) > 0 && strings.Contains(found[0].Body, app), err", "len(found) > 0, err", views("TestPolicies_RowSecurityShowsTheAppAllAndOthersWhatIsTheirs")),
+		one("sample-counts-as-a-fault", "the sample of row-level security that exempts the app is called a fault",
+			"internal/adx/obstacles.go", "		if exempt {\n", "		if exempt && false {\n", views("TestPolicies_RowSecurityShowsTheAppAllAndOthersWhatIsTheirs")),
 		one("one-newest-of-all-instances", "only the instance with the newest snapshot shows",
 			functionsFile, "    | summarize arg_max(SnapshotTime, RunId, Torn) by Instance", "    | summarize arg_max(SnapshotTime, RunId, Torn, Instance)", views("TestViews_UniteTheTablesOfAllInstances")),
 	}
