@@ -1,12 +1,18 @@
 package adx_test
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/internal/adx"
+	"github.com/defender2adx/defender2adx/internal/schema"
 )
 
 // An export has a device that changed its group in two files, its documents have other
@@ -40,6 +46,47 @@ func TestSourceViews_OfAnExport(t *testing.T) {
 	}
 	if again := w.changed(t, adx.Options{}); len(again) != 0 {
 		t.Errorf("setup again does %q", again)
+	}
+}
+
+// Nobody writes the members of lists and exports in a third way: what the published
+// answers of the services have is spelled as the catalogue has it or in Pascal case. A
+// member in another form, snake_case or one of OData's, would stand in _Extra.
+func TestSourceViews_KnowEverySpellingOfPublishedAnswers(t *testing.T) {
+	folded := func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+	spellings, members := map[string][]string{}, 0
+	for _, source := range schema.Sources() {
+		for _, c := range source.Columns {
+			spellings[folded(c.Name)] = append(spellings[folded(c.Name)], c.Name, strings.ToUpper(c.Name[:1])+c.Name[1:])
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(sampledata.Path(t, "api-responses"), "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answer struct {
+			Value []map[string]json.RawMessage `json:"value"`
+		}
+		if json.Unmarshal(text, &answer) != nil {
+			continue // no list
+		}
+		for _, record := range answer.Value {
+			for name := range record {
+				if known := spellings[folded(name)]; known != nil {
+					if members++; !slices.Contains(known, name) {
+						t.Errorf("%s has %s, which is none of %q", filepath.Base(file), name, known)
+					}
+				}
+			}
+		}
+	}
+	if members < 100 {
+		t.Errorf("%d members were compared: too few for this test to show anything", members)
 	}
 }
 
