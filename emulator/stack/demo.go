@@ -57,7 +57,8 @@ type Outcome struct {
 // OK reports whether every row of every table arrived once.
 func (o Outcome) OK() bool { return o.Missing == 0 && o.Repeated == 0 && o.Failed == 0 }
 
-// Line is the demo's last line.
+// Line is the demo's last line, for machines: key=value, with more than the 80
+// characters of a terminal, which folds it.
 func (o Outcome) Line() string {
 	line := fmt.Sprintf("demo: tables=%d source_rows=%d adx_rows=%d missing=%d repeated=%d calls=%d seconds=%d",
 		o.Tables, o.SourceRows, o.ADXRows, o.Missing, o.Repeated, o.Calls, int(o.Took.Round(time.Second).Seconds()))

@@ -35,3 +35,24 @@ func TestLine_FitsTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+// The demo's last line is one for machines, with every key, and a terminal folds it
+// between them.
+func TestOutcome_LineFoldsBetweenItsKeys(t *testing.T) {
+	o := Outcome{Tables: 63, SourceRows: 12_337_190, ADXRows: 12_337_190, Calls: 1460, Instances: 3, Took: 1300 * time.Second}
+	const want = "demo: tables=63 source_rows=12337190 adx_rows=12337190 missing=0 repeated=0 calls=1460 seconds=1300 instances=3"
+	if o.Line() != want {
+		t.Errorf("%q, want %q", o.Line(), want)
+	}
+	for _, width := range []int{80, 60} {
+		folded := prose.Folded(o.Line(), width, "  ")
+		for _, line := range strings.Split(folded, "\n") {
+			if len(line) > width {
+				t.Errorf("%q has more than %d characters", line, width)
+			}
+		}
+		if strings.Join(strings.Fields(folded), " ") != want {
+			t.Errorf("folded to %d it says %q", width, folded)
+		}
+	}
+}

@@ -176,7 +176,7 @@ func (c demoCommand) Run(p *process) (err error) {
 	if outcome.Arrived != "" {
 		fmt.Printf("  %s query '%s | take 5'\n", self(), outcome.Arrived)
 	}
-	fmt.Println(outcome.Line())
+	say(outcome.Line())
 	if !outcome.OK() {
 		return errDifferent
 	}
