@@ -10,6 +10,7 @@ and how many failed; the exit code is 1 if any did.
 """
 
 import argparse
+import atexit
 import datetime
 import io
 import json
@@ -35,6 +36,17 @@ emulators = subprocess.Popen(
     [arguments.devstack, "emulators", "--json", "--scale", "0.01", "--ingest-latency", "100ms", "--patch-days", "--settings", settings],
     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
 )
+
+
+# However this ends, a failed import or a signal included, nothing stays behind.
+@atexit.register
+def stop():
+    emulators.send_signal(signal.SIGTERM)
+    emulators.wait(30)
+    scratch.cleanup()
+
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 d = json.loads(emulators.stdout.readline())
 # Every library here has a variable of its own for the certificate.
 os.environ.update(
@@ -327,20 +339,15 @@ def notebook():
         book.save()
 
 
-try:
-    prepare()
-    tokens()
-    python_kusto()
-    curl_checks()
-    if arguments.node:
-        python_ingest()
-        hunting_clients()
-        node()
-    if arguments.handler:
-        notebook()
-finally:
-    emulators.send_signal(signal.SIGTERM)
-    emulators.wait(30)
-    scratch.cleanup()
+prepare()
+tokens()
+python_kusto()
+curl_checks()
+if arguments.node:
+    python_ingest()
+    hunting_clients()
+    node()
+if arguments.handler:
+    notebook()
 print(f"witness: checks={checks} failed={failed}")
 sys.exit(1 if failed else 0)
