@@ -212,6 +212,63 @@ func TestDesign_NamesEveryFileOfThePipeline(t *testing.T) {
 	}
 }
 
+// The walk goes down: what a row of the list names is declared in the row's own files or
+// in those below, never in one that was left. What stands "in place of" or comes "from"
+// a function, or is found by one, may be named after it.
+func TestDesign_WalksDownThePipeline(t *testing.T) {
+	page, err := os.ReadFile("../docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, files := parsed(t, "pipeline", false)
+	declared := map[string][]string{} // by name: the files
+	for path, f := range files {
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				declared[d.Name.Name] = append(declared[d.Name.Name], filepath.Base(path))
+			case *ast.GenDecl:
+				for _, s := range d.Specs {
+					if s, ok := s.(*ast.TypeSpec); ok {
+						declared[s.Name.Name] = append(declared[s.Name.Name], filepath.Base(path))
+					}
+				}
+			}
+		}
+	}
+	_, walk, _ := strings.Cut(string(page), "## One run, file by file")
+	walk, _, _ = strings.Cut(walk, "Beside that walk")
+	var rows [][2]string // files, text
+	for line := range strings.Lines(walk) {
+		if cells := strings.Split(line, "|"); len(cells) == 4 && strings.Contains(cells[1], ".go`") {
+			rows = append(rows, [2]string{cells[1], cells[2]})
+		}
+	}
+	if len(rows) < 15 {
+		t.Fatalf("%d rows in the walk", len(rows))
+	}
+	quoted := regexp.MustCompile("`([A-Za-z.]+)`")
+	backwards := regexp.MustCompile("(in place of|from|what) `[A-Za-z]+`")
+	for i, row := range rows {
+		below := ""
+		for _, r := range rows[i:] {
+			below += r[0]
+		}
+		for _, m := range quoted.FindAllStringSubmatch(backwards.ReplaceAllString(row[1], ""), -1) {
+			owner, name, method := strings.Cut(m[1], ".")
+			if owner == "plan" {
+				continue // another package's
+			}
+			if !method {
+				name = owner
+			}
+			if !slices.ContainsFunc(declared[name], func(file string) bool { return strings.Contains(below, "`"+file+"`") }) {
+				t.Errorf("docs/design.md, at%sof the walk: %s is in %v, neither there nor below", row[0], m[1], declared[name])
+			}
+		}
+	}
+}
+
 // What CI runs is said twice for people, who must find each part there.
 func TestDocs_NameEveryPartOfTheCheck(t *testing.T) {
 	read := func(path string) string {

@@ -39,7 +39,7 @@ func accountMutants() []mutant {
 		one("filters-not-adopted", "a state made again of an open run forgets what that run leaves out",
 			marks, "range l.Table.Filters {", "range l.Table.Filters[:0] {", tests("^TestTableState_MadeAgain")),
 		one("row-of-the-turn", "the row of a run that a change of columns met counts as a watermark of the new one",
-			migrationFile, "		if edited {\n", "		if edited && false {\n", pipelineTests("^TestScenario_R2_StateLost")),
+			rebuildFile, "		if edited {\n", "		if edited && false {\n", pipelineTests("^TestScenario_R2_StateLost")),
 		one("old-column-ends-the-new", "an open run by a new column is passed over for a watermark of the old one",
 			migrationFile, "	if l.Table.WatermarkColumn != state.Table.WatermarkColumn ||", "	if", pipelineTests("^TestScenario_R2_StateLost")),
 		one("window-by-our-clock", "a clock ahead cuts off rows that Defender still holds",

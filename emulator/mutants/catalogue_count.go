@@ -26,7 +26,7 @@ func countMutants() []mutant {
 		one("less-than-the-parent-believed", "bucket counts that hold less than the part did are believed at once",
 			"internal/pipeline/counter.go", "	if len(less) == 0 {\n		return counted, refused, nil", "	if true {\n		return counted, refused, nil", pipelineTests("^TestScenario_R1_")),
 		one("slice-without-a-line-is-empty", "a slice that a count does not speak of counts as empty",
-			runFile, "	if doubt := r.ledger.Doubt(believed); len(doubt) > 0 {", "	if doubt := r.ledger.Doubt(believed); len(doubt) < 0 {", pipelineTests("^TestScenario_R1_")),
+			partsFile, "	if doubt := r.ledger.Doubt(believed); len(doubt) > 0 {", "	if doubt := r.ledger.Doubt(believed); len(doubt) < 0 {", pipelineTests("^TestScenario_R1_")),
 		one("gap-not-closed", "a run that is not balanced ends as Success",
 			finishFile, "	if gap := r.gap(); gap != 0 {", "	if gap := int64(0); gap != 0 {", pipelineTests("^TestScenario_R1_")),
 		one("repetition-settles", "an unequal answer stands when the count is the same again",

@@ -8,7 +8,7 @@ func exportMutants() []mutant {
 	)
 	return []mutant{
 		one("file-id-after-the-send", "a kill between the send of a file and its record leaves a part of it, of which nobody can ask",
-			runFile, "Blob: s.Blob, SourceID: s.SourceID,\n", "Blob: s.Blob,\n", pipelineTests("^TestScenario_X3_FileTakenInInPartAfterAKill$")),
+			copyFile, "Blob: s.Blob, SourceID: s.SourceID,\n", "Blob: s.Blob,\n", pipelineTests("^TestScenario_X3_FileTakenInInPartAfterAKill$")),
 		one("file-id-of-the-sdk", "ADX reports an ingestion under another id than the ledger's",
 			"internal/adx/sourceid.go", "				id.Set(reflect.ValueOf(o.id))\n", "", suite{"internal/adx", "^TestEnqueue_IsReportedUnderTheIDGiven$"}),
 		one("late-file-is-empty", "a file whose rows show long after the report counts as empty",
@@ -20,7 +20,7 @@ func exportMutants() []mutant {
 		one("generations-mixed", "files of a newer export are sent for an older one",
 			exportFile, "	if !o.Generated.Equal(r.ledger.SnapshotTime) {", "	if false {", pipelineTests("^TestScenario_X5_")),
 		one("export-torn-for-ever", "an export that is made anew all the time is begun again without end",
-			"internal/pipeline/finish.go", "	if r.table.IsExport() && r.m.state.Restarts >= maxRestarts {", "	if false {", pipelineTests("^TestScenario_X5_NewGenerationEachTime$")),
+			tornFile, "	if r.table.IsExport() && r.m.state.Restarts >= maxRestarts {", "	if false {", pipelineTests("^TestScenario_X5_NewGenerationEachTime$")),
 		one("part-of-an-export-shown", "the audit row of an export that lacks files names its run",
 			exportFile, "	row.Calls = l.Calls + r.calls.taken()\n", "	row = ofRun(row, l)\n", pipelineTests("^TestScenario_X5_NewGenerationEachTime$")),
 		one("export-copied-each-tick", "an unchanged export is copied again",

@@ -18,9 +18,9 @@ func idleMutants() []mutant {
 		one("failure-doubled", "each failure puts back one more wake-up",
 			"internal/pipeline/putback.go", "	if m.state != nil && m.state.Pending.Waits(m.req.WakeUp, now) {", "	if false {", pipelineTests("^TestScenario_L5_ATick")),
 		one("failure-said-each-time", "each failure of one cause has an audit row",
-			migrationFile, "!m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), once)", "false", pipelineTests("^TestScenario_L5_")),
+			putBackFile, "!m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), once)", "false", pipelineTests("^TestScenario_L5_")),
 		one("delivery-is-a-failure", "a row that ADX did not take makes its run a failure",
-			migrationFile, "	if errors.As(cause, &undelivered) {", "	if errors.As(cause, &undelivered) && false {", pipelineTests("^TestScenario_L22_")),
+			putBackFile, "	if errors.As(cause, &undelivered) {", "	if errors.As(cause, &undelivered) && false {", pipelineTests("^TestScenario_L22_")),
 		one("pending-not-known", "a tick's wake-up works beside one that waits",
 			migrationFile, "	if s := m.lease.State(); s != nil && s", "	if s := m.lease.State(); s != nil && false && s", pipelineTests("^TestScenario_L29_")),
 		one("pending-for-ever", "a wake-up that got lost keeps its table waiting",
@@ -56,6 +56,6 @@ func idleMutants() []mutant {
 		one("cap-not-remembered", "each run finds out anew where answers are cut",
 			repackFile, "cmp.Or(r.width.RowCap(), r.m.state.RowCap)", "cmp.Or(r.m.state.RowCap)", pipelineTests("^TestScenario_L15_")),
 		one("parts-not-closed", "a snapshot counted by parts is never found torn",
-			reachFile, "	if r.ledger.SameParts(parts, r.ledger.PartsNow) {", "	if true {", pipelineTests("^TestScenario_L3_SnapshotInPartsIsTorn$")),
+			tornFile, "	if r.ledger.SameParts(parts, r.ledger.PartsNow) {", "	if true {", pipelineTests("^TestScenario_L3_SnapshotInPartsIsTorn$")),
 	}
 }

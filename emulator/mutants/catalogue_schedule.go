@@ -35,6 +35,6 @@ func scheduleMutants() []mutant {
 			"internal/plan/frequency.go", "return time.Duration(h.Sum64() % uint64(f.every))", "return time.Duration(h.Sum64() % 1)",
 			suite{"internal/plan", "^TestTable_DueFrom_SpreadsTablesOverThePeriod$"}),
 		one("state-silent-on-a-failure-said-before", "a table is shown as well while it fails, since the audit log has the cause already",
-			migrationFile, "		m.state.Ended(row) // said", "		// said", pipelineTests("^TestMigrate_StateTellsOfAFailureSaidBefore$")),
+			putBackFile, "		m.state.Ended(row) // said", "		// said", pipelineTests("^TestMigrate_StateTellsOfAFailureSaidBefore$")),
 	}
 }

@@ -10,7 +10,7 @@ func windowMutants() []mutant {
 			bug:  "slices are copied newest first and each moves the watermark",
 			edits: []edit{
 				{runFile, "	return numbers\n}", "	for i, j := 0, len(numbers)-1; i < j; i, j = i+1, j-1 {\n		numbers[i], numbers[j] = numbers[j], numbers[i]\n	}\n	return numbers\n}"},
-				{runFile, "	if err := r.checkDestination(ctx); err != nil {\n		return err\n	}\n	r.log.Info(\"slice sent\"",
+				{copyFile, "	if err := r.checkDestination(ctx); err != nil {\n		return err\n	}\n	r.log.Info(\"slice sent\"",
 					"	if err := r.checkDestination(ctx); err != nil {\n		return err\n	}\n" +
 						"	if s.Window.To.After(r.m.state.Watermark) {\n		r.m.state.Watermark, r.m.state.OpenRun = s.Window.To, \"\"\n	}\n" +
 						"	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {\n		return err\n	}\n	r.log.Info(\"slice sent\""},

@@ -2,11 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -116,55 +112,6 @@ func (r *run) verify(s *plan.LedgerSlice, l plan.Landed) error {
 	return nil
 }
 
-// finalCheck looks once more before the checkpoint at every slice of the run: those
-// verified must still be there whole, and once. A shortfall is believed when it is seen
-// twice. It reports whether all is well; otherwise the ledger says what is left to do.
-func (r *run) finalCheck(ctx context.Context) (bool, error) {
-	landed, err := r.landed(ctx)
-	if err == nil && r.ledger.Short(landed) {
-		var again map[int]plan.Landed
-		if err = r.ports.Clock.Sleep(ctx, r.m.cfg.Poll); err == nil {
-			again, err = r.landed(ctx)
-		}
-		landed = plan.Fuller(landed, again)
-	}
-	if err != nil {
-		return false, err
-	}
-	well := true
-	for i := range r.ledger.Slices {
-		s := &r.ledger.Slices[i]
-		if s.State != plan.Verified {
-			continue
-		}
-		l := landed[s.No]
-		verdict, err := r.verdict(ctx, s, l)
-		if err != nil {
-			return false, err
-		}
-		switch verdict {
-		case plan.Excess:
-			if err := r.surplus(ctx, s, l); err != nil {
-				return false, err
-			}
-		case plan.Missing, plan.Partial, plan.Copies:
-			what := fmt.Sprintf("slice %d: %d rows for %d in ADX when the run ended", s.No, l.Rows, s.Blob.Rows)
-			if err := r.mayVoid(ctx, s, what); err != nil {
-				return false, err
-			}
-			r.ledger.Note(what + "; sent again")
-			if err := r.ledger.Condemn(s.No, l.Rows); err != nil {
-				return false, err
-			}
-			well = false
-		}
-	}
-	if well {
-		return true, nil
-	}
-	return false, r.save(ctx)
-}
-
 // verdict judges a slice by what ADX holds of it. Copies can only be hidden while
 // there is a blob to send instead.
 func (r *run) verdict(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) (plan.Verdict, error) {
@@ -270,92 +217,6 @@ func (r *run) overtaken(ctx context.Context, s *plan.LedgerSlice) (overtaken, ch
 	return false, true, nil
 }
 
-// resend sends the frozen blob again, under the same number and tag: if the
-// first one arrives after all, the tag makes the service skip the second. Where
-// the blob itself is gone the slice is hidden and its rows are fetched under a
-// new number.
-func (r *run) resend(ctx context.Context, no int, why string) error {
-	s := r.ledger.Slice(no)
-	blob, err := r.blobState(ctx, s.Blob)
-	if err != nil {
-		return err
-	}
-	if blob == plan.BlobGone {
-		r.log.Warn("staged blob is gone: fetched again", "slice", no)
-		r.ledger.Note(fmt.Sprintf("slice %d was fetched again: its staged blob was gone before ADX had taken it", no))
-		return r.hide(ctx, no, 0)
-	}
-	granted, err := r.ledger.MayTry(no, s.Sends, plan.MaxSends)
-	if err != nil {
-		return err
-	}
-	if !granted {
-		cause := fault.As(fault.Permanent, fmt.Errorf(
-			"ADX did not take in %s of %s after %d attempts (%s); see .show ingestion failures | where IngestionSourcePath contains %q",
-			s.Slice, r.table.Destination, s.Sends, why, s.Blob.Path))
-		return errors.Join(cause, r.save(ctx))
-	}
-	r.m.offer.distrust(s.Sent)
-	if err := r.ledger.Resend(no, r.ports.Clock.Now()); err != nil {
-		return err
-	}
-	if err := r.save(ctx); err != nil {
-		return err
-	}
-	r.log.Warn("slice sent again", "slice", no, "why", why)
-	return r.send(ctx, no)
-}
-
-// rewrite deals with rows that ADX made null, since they are larger than it keeps: it
-// does not say which. All that are above half the limit are cut, once, in a copy of
-// the blob that is sent under a new number. What is null then is accepted.
-func (r *run) rewrite(ctx context.Context, no int, l plan.Landed) error {
-	s := r.ledger.Slice(no)
-	name := r.blobName(s.Slice)
-	limit, err := r.rowLimit(ctx)
-	if err != nil {
-		return err
-	}
-	blob, err := r.blobState(ctx, s.Blob)
-	cut := int64(0)
-	var copied plan.Blob
-	if err == nil && blob == plan.BlobThere {
-		copied, cut, err = r.ports.Stager.Recut(ctx, s.Blob, name, limit)
-	}
-	if err != nil {
-		return fmt.Errorf("cut rows of %s: %w", s.Slice, err)
-	}
-	if cut == 0 {
-		return r.verify(s, l) // which notes the nulls
-	}
-	r.log.Warn("rows too large for ADX are cut", "slice", no, "null_records", l.Nulls, "cut", cut, "limit", limit)
-	r.ledger.Note(fmt.Sprintf("slice %d: %d rows were null in ADX; hidden and sent again with %d large rows cut, marked _truncated", no, l.Nulls, cut))
-	s.Recut, s.Cut = &copied, cut
-	return r.hide(ctx, no, l.Rows)
-}
-
-// markVoid marks a slice of which ADX holds a part, or copies.
-func (r *run) markVoid(ctx context.Context, no int, l plan.Landed) error {
-	s := r.ledger.Slice(no)
-	what := fmt.Sprintf("slice %d: %d of %d rows in ADX, %d without Records", no, l.Rows, s.Blob.Rows, l.Nulls)
-	if err := r.mayVoid(ctx, s, what+", again and again; its rows do not fit the column Records: check its encoding policy with handler setup"); err != nil {
-		return err
-	}
-	r.log.Warn("slice void", "slice", no, "rows", l.Rows, "sent_rows", s.Blob.Rows, "null_records", l.Nulls)
-	r.ledger.Note(what + "; hidden and sent again under a new number")
-	return r.hide(ctx, no, l.Rows)
-}
-
-// mayVoid bounds how often the rows of a slice are hidden and sent again: cause, which
-// names the slice, is the error once that was enough.
-func (r *run) mayVoid(ctx context.Context, s *plan.LedgerSlice, cause string) error {
-	granted, err := r.ledger.MayTry(s.No, s.Voids, plan.MaxVoids)
-	if err != nil || granted {
-		return err
-	}
-	return errors.Join(fault.As(fault.Permanent, fmt.Errorf("%s: %s", r.table.Destination, cause)), r.save(ctx))
-}
-
 // hide hides a slice and brings its rows in under a new number. The ledger says so
 // before the slice is hidden: from then on nobody takes it for verified, even if
 // the rest shows later.
@@ -423,94 +284,4 @@ func (r *run) reportSurplus(ctx context.Context, s *plan.LedgerSlice, l plan.Lan
 	row.RecordCount = audit.RecordCount
 	r.m.outbox.addAudit(row)
 	return nil
-}
-
-// checkLateCopies looks once more at runs that have ended, before the next one: at the
-// last, and at those in doubt an hour and a day after their end, since a copy may come
-// in when its run is over. One query serves all that are due and went to one table.
-func (m *migration) checkLateCopies(ctx context.Context) error {
-	now := m.serviceNow()
-	byDestination := map[string][]*plan.Ledger{}
-	due := m.state.LooksDue(now)
-	for _, id := range due {
-		l, err := m.lease.Ledger(ctx, id)
-		if err != nil {
-			return err
-		}
-		if l == nil {
-			m.log.Warn("no look for copies: the ledger is gone", "run_id", id)
-			continue
-		}
-		byDestination[l.Table.Destination] = append(byDestination[l.Table.Destination], l)
-	}
-	if len(due) == 0 {
-		return nil
-	}
-	said := len(m.state.Outbox)
-	var reported []*plan.Ledger
-	var unseen []string
-	for _, destination := range slices.Sorted(maps.Keys(byDestination)) {
-		runs := byDestination[destination]
-		found, err := m.lateCopies(ctx, destination, runs)
-		if fault.KindOf(err) == fault.Permanent {
-			// Nothing of the next run depends on it, the table may be gone by now. Until they
-			// are told or too old these runs stay due.
-			m.log.Warn("no look for copies", "table", destination, "error", err.Error())
-			for _, l := range runs {
-				unseen = append(unseen, l.RunID)
-			}
-			continue
-		}
-		if err != nil {
-			m.state.Outbox = m.state.Outbox[:min(said, len(m.state.Outbox))] // all are said at once, or none
-			return err
-		}
-		reported = append(reported, found...)
-	}
-	m.state.Looked(now, unseen)
-	if err := m.lease.SaveState(ctx, m.state); err != nil {
-		return err
-	}
-	// After the state: a kill in between has a copy reported twice, and never not.
-	for _, l := range reported {
-		l.Generation = m.state.Generation
-		if err := m.lease.SaveLedger(ctx, l); err != nil {
-			return err
-		}
-	}
-	return m.outbox.flush(ctx)
-}
-
-// lateCopies puts the audit rows of copies that runs of one table have into the outbox
-// and returns the ledgers that have learned of them.
-func (m *migration) lateCopies(ctx context.Context, destination string, runs []*plan.Ledger) (reported []*plan.Ledger, err error) {
-	ids, since := make([]string, len(runs)), runs[0].Started
-	for i, l := range runs {
-		ids[i] = l.RunID
-		if l.Started.Before(since) {
-			since = l.Started
-		}
-	}
-	landed, err := m.ports.Verifier.Landed(ctx, destination, ids, since)
-	if err != nil {
-		return nil, fmt.Errorf("look for copies of runs %s in %s: %w", strings.Join(ids, ", "), destination, err)
-	}
-	for _, l := range runs {
-		r := newRun(m, l, nil)
-		more := false
-		for i := range l.Slices {
-			s := &l.Slices[i]
-			found := landed[l.RunID][s.No]
-			if v := s.Verdict(found); v == plan.Copies || v == plan.Excess {
-				if err := r.reportSurplus(ctx, s, found); err != nil {
-					return nil, err
-				}
-				more = true
-			}
-		}
-		if more {
-			reported = append(reported, l)
-		}
-	}
-	return reported, nil
 }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -18,9 +17,6 @@ const (
 	// a table that is being written rests after minutes.
 	restartPause = time.Minute
 )
-
-// errTorn ends the copy of a snapshot that is known to be torn.
-var errTorn = errors.New("the table has changed since the snapshot was planned")
 
 // finish ends a run whose slices are all verified: closing check, checkpoint,
 // configuration row, audit row. again says that another run should follow at
@@ -71,6 +67,55 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	return r.ledger.More, r.checkpoint(ctx, end)
+}
+
+// finalCheck looks once more before the checkpoint at every slice of the run: those
+// verified must still be there whole, and once. A shortfall is believed when it is seen
+// twice. It reports whether all is well; otherwise the ledger says what is left to do.
+func (r *run) finalCheck(ctx context.Context) (bool, error) {
+	landed, err := r.landed(ctx)
+	if err == nil && r.ledger.Short(landed) {
+		var again map[int]plan.Landed
+		if err = r.ports.Clock.Sleep(ctx, r.m.cfg.Poll); err == nil {
+			again, err = r.landed(ctx)
+		}
+		landed = plan.Fuller(landed, again)
+	}
+	if err != nil {
+		return false, err
+	}
+	well := true
+	for i := range r.ledger.Slices {
+		s := &r.ledger.Slices[i]
+		if s.State != plan.Verified {
+			continue
+		}
+		l := landed[s.No]
+		verdict, err := r.verdict(ctx, s, l)
+		if err != nil {
+			return false, err
+		}
+		switch verdict {
+		case plan.Excess:
+			if err := r.surplus(ctx, s, l); err != nil {
+				return false, err
+			}
+		case plan.Missing, plan.Partial, plan.Copies:
+			what := fmt.Sprintf("slice %d: %d rows for %d in ADX when the run ended", s.No, l.Rows, s.Blob.Rows)
+			if err := r.mayVoid(ctx, s, what); err != nil {
+				return false, err
+			}
+			r.ledger.Note(what + "; sent again")
+			if err := r.ledger.Condemn(s.No, l.Rows); err != nil {
+				return false, err
+			}
+			well = false
+		}
+	}
+	if well {
+		return true, nil
+	}
+	return false, r.save(ctx)
 }
 
 // gap returns how many rows of a window are missing without an explanation, negative
@@ -130,58 +175,6 @@ func (r *run) checkOrphans(ctx context.Context) error {
 	return fault.As(fault.Permanent, fmt.Errorf(
 		"%s holds rows of run %s, which nobody vouches for and which came in after run %s had begun to copy the same time: hide them with: %s",
 		r.table.Destination, id, r.ledger.RunID, command))
-}
-
-// torn takes the closing call of a snapshot and compares it with the plan. It
-// returns what has changed; "" if nothing has.
-func (r *run) torn(ctx context.Context) (change string, err error) {
-	l := r.ledger
-	if l.Parts > 0 {
-		return r.tornInParts(ctx)
-	}
-	counts, err := r.counter.all(ctx, l.Total)
-	if kind := fault.KindOf(err); kind == fault.Split || kind == fault.Unavailable {
-		err = fault.As(fault.Retry, err)
-	}
-	if err != nil {
-		return "", fmt.Errorf("close the snapshot: %w", err)
-	}
-	switch {
-	case counts.Rows() != l.Total:
-		change = fmt.Sprintf("%d rows at the plan, %d at the end", l.Total, counts.Rows())
-	case l.Rows() != l.Total:
-		change = fmt.Sprintf("%d rows at the plan, %d copied", l.Total, l.Rows())
-	case !counts.Newest.Equal(l.Newest):
-		change = "a row arrived"
-	case l.Checksum != "" && counts.Checksum != "" && l.Checksum != counts.Checksum:
-		change = "a row was replaced by another"
-	default:
-		return "", nil
-	}
-	r.log.Warn("snapshot changed while it was copied", "change", change)
-	return change, nil
-}
-
-// abandon ends a snapshot's run without a Success: its rows show in no latest
-// view. The next one begins after a pause.
-func (r *run) abandon(ctx context.Context) error {
-	if r.table.IsExport() && r.m.state.Restarts >= maxRestarts {
-		return r.giveUp(ctx)
-	}
-	r.m.state.Restarts++
-	r.m.state.OpenRun = ""
-	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {
-		return err
-	}
-	r.ledger.Status, r.ledger.Ended = "Restarted", r.ports.Clock.Now()
-	if err := r.save(ctx); err != nil {
-		return err
-	}
-	pause := restartPause
-	for range r.m.state.Restarts - 1 {
-		pause *= 3
-	}
-	return &snooze{delay: pause, reason: "the table changed while it was copied, to be begun again"}
 }
 
 // checkpoint moves the watermark. The state goes first and decides; it carries

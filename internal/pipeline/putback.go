@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -62,4 +63,67 @@ func (m *migration) putBack(ctx context.Context) error {
 	w := m.req.WakeUp
 	w.Failures, w.Again = m.req.Failures+1, 0
 	return m.sendAgain(ctx, w, delay, "failed again")
+}
+
+// auditFailure records how the attempt ended, a failure that may pass once for each
+// cause and hour. The run stays open.
+func (m *migration) auditFailure(ctx context.Context, cause error) error {
+	var undelivered *undelivered
+	if errors.As(cause, &undelivered) {
+		return nil // what could not be said is all that failed, and it waits in the outbox
+	}
+	row := m.audit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
+	once := time.Hour
+	if errors.Is(cause, errOtherTenant) {
+		once = 24 * time.Hour
+	} else if fault.KindOf(cause) == fault.Permanent {
+		once = 0
+	}
+	if once > 0 && m.state != nil && !m.state.Say(plan.Gist(cause.Error()), m.ports.Clock.Now(), once) {
+		if m.state.Last.Status == plan.Failed {
+			return nil
+		}
+		m.state.Ended(row) // said before, but a run has ended well since
+		return m.lease.SaveState(ctx, m.state)
+	}
+	if m.state != nil && m.state.OpenRun != "" {
+		if ledger, err := m.lease.Ledger(ctx, m.state.OpenRun); err != nil {
+			m.log.Warn("read ledger for the audit row", "error", err.Error())
+		} else if ledger != nil {
+			row = ofRun(row, ledger)
+			row.RecordCount += m.unverified(ctx, ledger)
+		}
+	}
+	if m.state == nil || m.state.Table.Source == "" {
+		// A table that is configured nowhere gets no state.
+		return m.ports.ControlTables.Deliver(ctx, plan.Outgoing{Tag: looseTag(), Audit: &row})
+	}
+	m.outbox.addAudit(row)
+	if err := m.lease.SaveState(ctx, m.state); err != nil {
+		return err
+	}
+	return m.outbox.flush(ctx)
+}
+
+// unverified counts the rows of slices under way that ADX shows already, so that
+// the audit row of a failure denies none of them.
+func (m *migration) unverified(ctx context.Context, l *plan.Ledger) (n int64) {
+	if l.Count(plan.Committing) == 0 {
+		return 0
+	}
+	landed, err := m.ports.Verifier.Landed(ctx, l.Table.Destination, []string{l.RunID}, l.Started)
+	if err != nil {
+		m.log.Warn("count rows for the audit row", "error", err.Error())
+		return 0
+	}
+	for i := range l.Slices {
+		if s := &l.Slices[i]; s.State == plan.Committing {
+			rows := landed[l.RunID][s.No].Rows
+			if s.Blob.Rows != plan.RowsUnknown {
+				rows = min(rows, s.Blob.Rows)
+			}
+			n += rows
+		}
+	}
+	return n
 }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -80,65 +79,4 @@ func (p *planner) snapshotInParts(ctx context.Context, cause error) error {
 	l.SnapshotTime, l.Parts, l.CountBatch = began, len(parts), 1
 	l.Add(parts...)
 	return nil
-}
-
-// countParts counts the parts of a snapshot that could not be counted in one piece,
-// one a call, and cuts them into slices. What was counted stands in the ledger at
-// once.
-func (r *run) countParts(ctx context.Context) error {
-	for {
-		part, ok := r.ledger.NextPart()
-		if !ok {
-			return nil
-		}
-		if r.m.budget.outOfTime() {
-			return &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent on counting"}
-		}
-		counted, refused, err := r.counter.buckets(ctx, []plan.Slice{part}, part.PartWidth())
-		if fault.KindOf(err) == fault.Unavailable {
-			err = fault.As(fault.Retry, err)
-		}
-		if err != nil {
-			return fmt.Errorf("count %s: %w", part, err)
-		}
-		if cause := refused[0]; cause != nil {
-			if err := r.split(ctx, part, cause); err != nil {
-				return err
-			}
-			continue
-		}
-		cells := plan.BucketCells(part, counted[0])
-		cells = plan.Pack(cells, r.width.PackTarget(plan.SumRows(cells)), r.ledger.Next)
-		if err := r.ledger.DivideCounted(part.No, cells); err != nil {
-			return err
-		}
-		if err := r.save(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// tornInParts is torn for a snapshot that could not be counted in one piece: its parts
-// are counted again and compared with what was copied of each.
-func (r *run) tornInParts(ctx context.Context) (change string, err error) {
-	parts := plan.EvenParts(1)
-	for len(r.ledger.PartsNow) < len(parts) {
-		if r.m.budget.outOfTime() {
-			return "", &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent on the closing count"}
-		}
-		rows, err := r.counter.piecewise(ctx, parts[len(r.ledger.PartsNow)])
-		if err != nil {
-			return "", fmt.Errorf("close the snapshot: %w", err)
-		}
-		r.ledger.PartsNow = append(r.ledger.PartsNow, rows)
-		if err := r.save(ctx); err != nil {
-			return "", err
-		}
-	}
-	if r.ledger.SameParts(parts, r.ledger.PartsNow) {
-		return "", nil
-	}
-	change = "a part holds another number of rows than was copied of it"
-	r.log.Warn("snapshot changed while it was copied", "change", change)
-	return change, nil
 }
