@@ -27,7 +27,7 @@ func fenceMutants() []mutant {
 		one("lease-counted-from-the-end", "a lease counts from the answer and not from the request",
 			"internal/state/lease.go", "			l.extend(start)\n", "			_ = start\n			l.extend(l.clock.read())\n", suite{"internal/state", "^TestLease_"}),
 		one("void-after-the-lease", "a process hides a slice although its lease may have passed to another",
-			confirmFile, "	if err == nil {\n		err = r.stillOurs()\n	}\n	if err == nil {\n		err = r.ports.Ingester.Void(", "	if err == nil {\n		err = r.ports.Ingester.Void(", pipelineTests("^TestMigrate_FrozenBeforeHidingASlice$")),
+			mendFile, "	if err == nil {\n		err = r.stillOurs()\n	}\n	if err == nil {\n		err = r.ports.Ingester.Void(", "	if err == nil {\n		err = r.ports.Ingester.Void(", pipelineTests("^TestMigrate_FrozenBeforeHidingASlice$")),
 		one("outbox-without-end", "rows that ADX does not take pile up in the state",
 			outboxFile, "len(o.state.Outbox) > outboxKept {", "len(o.state.Outbox) > outboxKept*1000 {", pipelineTests("^TestMigrate_RowsThatWaitForADXAreBounded$")),
 		one("outbox-drops-what-was-copied", "rows of ended runs give way to rows of failures",

@@ -65,14 +65,14 @@ func sendMutants() []mutant {
 		one("lost-ingestion-not-noticed", "a blob that ADX lost is waited for and never sent again",
 			confirmFile, "	return true, r.resend(ctx, no, \"not in ADX although something sent later is\")", "	return false, nil", pipelineTests(anySchedule)),
 		one("void-not-recorded", "rows of a slice that came in part are sent again without hiding the part",
-			confirmFile, "		err = r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no)\n", "",
+			mendFile, "		err = r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no)\n", "",
 			pipelineTests("^TestMigrate_PartOfASlice")),
 		{
 			name: "void-after-resend",
 			bug:  "the part of a slice is hidden only after the whole was sent again",
 			edits: []edit{
-				{confirmFile, "func (r *run) void(ctx context.Context, no int) error {\n	s := r.ledger.Slice(no)\n", "func (r *run) void(ctx context.Context, no int) (last error) {\n	s := r.ledger.Slice(no)\n	defer func() {\n		if last == nil {\n			last = r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no)\n		}\n	}()\n"},
-				{confirmFile, "		err = r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no)\n	}\n	if err != nil {", "		err = nil\n	}\n	if err != nil {"},
+				{mendFile, "func (r *run) void(ctx context.Context, no int) error {\n	s := r.ledger.Slice(no)\n", "func (r *run) void(ctx context.Context, no int) (last error) {\n	s := r.ledger.Slice(no)\n	defer func() {\n		if last == nil {\n			last = r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no)\n		}\n	}()\n"},
+				{mendFile, "		err = r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no)\n	}\n	if err != nil {", "		err = nil\n	}\n	if err != nil {"},
 			},
 			tests: pipelineTests("^TestMigrate_PartOfASlice"),
 		},

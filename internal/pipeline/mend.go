@@ -94,3 +94,72 @@ func (r *run) mayVoid(ctx context.Context, s *plan.LedgerSlice, cause string) er
 	}
 	return errors.Join(fault.As(fault.Permanent, fmt.Errorf("%s: %s", r.table.Destination, cause)), r.save(ctx))
 }
+
+// hide hides a slice and brings its rows in under a new number. The ledger says so
+// before the slice is hidden: from then on nobody takes it for verified, even if
+// the rest shows later.
+func (r *run) hide(ctx context.Context, no int, rows int64) error {
+	if err := r.ledger.Condemn(no, rows); err != nil {
+		return err
+	}
+	if err := r.save(ctx); err != nil {
+		return err
+	}
+	return r.void(ctx, no)
+}
+
+// void hides a slice that is Voiding and brings its rows in under a new number:
+// the same blob, or a new one where it is gone or all of a division is read again. Hidden first: at no time do both
+// show. A process that lost its lease must not hide what another has verified.
+func (r *run) void(ctx context.Context, no int) error {
+	s := r.ledger.Slice(no)
+	readAgain := s.Whole != 0
+	var err error
+	if !readAgain {
+		var blob plan.BlobState
+		blob, err = r.blobState(ctx, s.Blob)
+		readAgain = blob == plan.BlobGone && s.Recut == nil
+	}
+	if err == nil {
+		err = r.stillOurs()
+	}
+	if err == nil {
+		err = r.ports.Ingester.Void(ctx, r.table.Destination, r.ledger.RunID, no)
+	}
+	if err != nil {
+		return fmt.Errorf("hide %s: %w", s.Slice, err)
+	}
+	successor, err := r.ledger.Replace(no, r.ports.Clock.Now(), readAgain)
+	if err != nil {
+		return err
+	}
+	if err := r.save(ctx); err != nil || readAgain {
+		return err
+	}
+	return r.send(ctx, successor)
+}
+
+// surplus reports a slice that the service took in more than once. Only a person
+// may delete; the run goes on.
+func (r *run) surplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) error {
+	if err := r.reportSurplus(ctx, s, l); err != nil {
+		return err
+	}
+	return r.m.lease.SaveState(ctx, r.m.state)
+}
+
+// reportSurplus puts the audit row of copies into the outbox and saves nothing.
+func (r *run) reportSurplus(ctx context.Context, s *plan.LedgerSlice, l plan.Landed) error {
+	command, err := r.ports.Verifier.Surplus(ctx, r.table.Destination, r.ledger.RunID, s.No, s.Blob.Rows)
+	if err != nil {
+		return err
+	}
+	s.Surplus = l.Rows
+	r.log.Error("slice taken in more than once", "slice", s.No, "rows", l.Rows, "sent_rows", s.Blob.Rows)
+	audit := plan.Audit{Status: plan.Surplus, RecordCount: l.Rows - s.Blob.Rows,
+		FailureReason: fmt.Sprintf("slice %d: %d rows in ADX, %d sent: the service took the blob in more than once; remove the copies with: %s", s.No, l.Rows, s.Blob.Rows, command)}
+	row := ofRun(r.m.audit(audit), r.ledger)
+	row.RecordCount = audit.RecordCount
+	r.m.outbox.addAudit(row)
+	return nil
+}
