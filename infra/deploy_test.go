@@ -66,9 +66,24 @@ func TestDeployPage_CommandsExist(t *testing.T) {
 			t.Errorf("there is no make %s", m[1])
 		}
 	}
-	for _, m := range regexp.MustCompile(`\(output ([A-Z_]+)\)`).FindAllStringSubmatch(page, -1) {
-		if !strings.Contains(read(t, "main.bicep"), "\noutput "+m[1]+" ") {
+	page += read(t, "../docs/migrate-from-scripts.md")
+	template := read(t, "main.bicep")
+	for _, m := range regexp.MustCompile(`(?:\(output|azd env get-value) ([A-Z_]+)`).FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(template, "\noutput "+m[1]+" ") && m[1] != "AZURE_RESOURCE_GROUP" { // azd's own
 			t.Errorf("the template has no output %s", m[1])
+		}
+	}
+	offered := read(t, "main.parameters.json") + read(t, "hooks/preprovision.sh") + read(t, "hooks/postprovision.sh")
+	for _, m := range regexp.MustCompile(`azd env set ([A-Z]+_[A-Z_]+)`).FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(offered, "${"+m[1]) && !strings.HasPrefix(m[1], "DEFENDER_WEST_") { // of an instance, which extraSettings takes
+			t.Errorf("a page sets %s, which neither the template nor a hook reads", m[1])
+		}
+	}
+	for _, line := range regexp.MustCompile(`--parameters [^\n]*`).FindAllString(strings.ReplaceAll(page, "\\\n", " "), -1) {
+		for _, m := range regexp.MustCompile(`\b([a-z][A-Za-z]+)=`).FindAllStringSubmatch(line, -1) {
+			if !strings.Contains(template, "\nparam "+m[1]+" ") {
+				t.Errorf("the template has no parameter %s, which a page gives in %q", m[1], line)
+			}
 		}
 	}
 }
