@@ -121,19 +121,6 @@ type versionCommand struct {
 
 func (versionCommand) Help() string { return "Example:\n\n  handler version" }
 
-// completionCommand prints the lines of kongplete.
-type completionCommand struct {
-	kongplete.InstallCompletions
-}
-
-func (completionCommand) Help() string {
-	return `The lines are those of your login shell.
-
-Example:
-
-  handler completion >> ~/.bashrc`
-}
-
 func (c versionCommand) Run(p *process) error {
 	if c.json() {
 		return printJSON(p.stdout, struct {

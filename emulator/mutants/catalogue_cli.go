@@ -64,6 +64,8 @@ func commandMutants() []mutant {
 			"internal/defender/offered.go", "	if !answered && len(out) == 0 {\n", "	if !answered && len(out) < 0 {\n", suite{"internal/defender", "^TestOffered_"}),
 		one("setup-held-up-by-one", "an instance that cannot say where its tables go keeps handler setup from making those of others",
 			"internal/config/config.go", "	if !slices.ContainsFunc(c.Instances, func(i Instance) bool { return i.Fault == nil }) {\n", "	if c.Instances != nil {\n", suite{"internal/config", "^TestReadADX_"}),
+		one("completion-cuts-the-path", "the shell takes a path with blanks for a program and its arguments",
+			"handler/completion.go", "	if plainPath.MatchString(text) {\n", "	if text != \"\" {\n", suite{"handler", "^TestCompletion_"}),
 		one("another-apps-database", "a command copies into a database from the storage of another app",
 			"handler/app/command.go", "	if other == \"\" {\n		return nil\n	}\n", "	if other != \"?\" {\n		return nil\n	}\n", suite{"emulator/stack", "^TestCommandLine_IsAs"}),
 		one("rewind-is-no-command", "a watermark that stands in a row already is set back to, and nothing happens",
