@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -53,6 +55,41 @@ func TestNewLogger_TheHostSeesTheLevel(t *testing.T) {
 				t.Errorf("no JSON: %s", lines)
 			}
 		})
+	}
+}
+
+// host.json leaves the host's own filter in force, which a default of ours would replace
+// (12,476 records of the storage client in eight minutes were seen), and no trace or
+// exception of ours is sampled away.
+func TestHostJSON_KeepsTheHostsFilterAndOurTraces(t *testing.T) {
+	text, err := os.ReadFile("../../host.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Logging struct {
+			LogLevel            map[string]string
+			ApplicationInsights struct {
+				SamplingSettings struct{ ExcludedTypes string }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	for category := range file.Logging.LogLevel {
+		if strings.EqualFold(category, "default") {
+			t.Errorf("logLevel has a %s", category)
+		}
+	}
+	if level := file.Logging.LogLevel["Host.Function.Console"]; level != "Information" {
+		t.Errorf("our lines are shown from level %q on, want Information", level)
+	}
+	sampled := file.Logging.ApplicationInsights.SamplingSettings.ExcludedTypes
+	for _, kept := range []string{"Trace", "Exception"} {
+		if !slices.Contains(strings.Split(sampled, ";"), kept) {
+			t.Errorf("sampling leaves out %q, want %s among them", sampled, kept)
+		}
 	}
 }
 
