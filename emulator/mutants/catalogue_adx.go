@@ -18,6 +18,8 @@ func adxMutants() []mutant {
 			"internal/adx/capacity.go", "	capacityTries = 5", "	capacityTries = 1", adxTests("^TestScenario_L16_NoCapacity")),
 		one("refused-token-kept", "a refused token is used until its time",
 			transport, "		f.Forget(*scopes...)\n", "		_ = f\n", adxTests("^TestScenario_L2_")),
+		one("storages-refused-token-kept", "a token that storage refuses is used until its time",
+			"handler/app/storagetoken.go", "		f.Forget(s.scopes...)\n", "		_ = f\n", suite{"handler/app", "^TestScenario_L2_"}),
 		one("weak-reads", "what decides is read as the cluster likes",
 			"internal/adx/client.go", "statement(text), strong...)", "statement(text))", adxTests("^TestScenario_L11_")),
 		one("maybe-queued-called-unsent", "a send of which a queue may hold the message counts as unsent",

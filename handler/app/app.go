@@ -166,11 +166,12 @@ func New(cfg config.Config, o Options) (*App, error) {
 	return a, nil
 }
 
-func storageOf(cfg config.Config, cred azcore.TokenCredential, o Options) blobstore.Config {
+func storageOf(cfg config.Config, cred *storageToken, o Options) blobstore.Config {
 	storage := blobstore.Config{ConnectionString: cfg.Storage.ConnectionString, Container: cfg.Storage.Container,
 		Client: azcore.ClientOptions{Transport: o.transporter(), Retry: o.Waits.Storage}}
 	if storage.ConnectionString.IsZero() {
 		storage.ServiceURL, storage.Credential = cfg.Storage.BlobServiceURL, cred
+		storage.Client.PerRetryPolicies = []policy.Policy{cred}
 	}
 	return storage
 }
@@ -214,11 +215,12 @@ type hunter interface {
 	Offered(ctx context.Context, call plan.Caller, names []string) (map[string]defender.Offer, error)
 }
 
-func newSender(cfg config.Config, cred azcore.TokenCredential, name string, o Options) (*queue.Sender, error) {
+func newSender(cfg config.Config, cred *storageToken, name string, o Options) (*queue.Sender, error) {
 	options := queue.Options{Transport: o.transporter()}
 	if !cfg.Storage.ConnectionString.IsZero() {
 		return queue.NewSender(cfg.Storage.ConnectionString, name, options)
 	}
+	options.EachTry = []policy.Policy{cred}
 	return queue.NewSenderWithCredential(cfg.Storage.QueueServiceURL, name, cred, options)
 }
 

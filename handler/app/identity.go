@@ -14,7 +14,8 @@ import (
 )
 
 type credentials struct {
-	own, adx, storage azcore.TokenCredential
+	own, adx azcore.TokenCredential
+	storage  *storageToken
 }
 
 // newCredentials makes the identities that all instances share. The vaults and
@@ -28,11 +29,11 @@ func newCredentials(cfg config.Config, o Options) (credentials, error) {
 		return out, fmt.Errorf("ADX_CREDENTIAL: %w", err)
 	}
 	out.adx = out.own
-	out.storage = out.own // a person signs in once
+	out.storage = &storageToken{TokenCredential: out.own} // a person signs in once
 	if cfg.Storage.ClientID != "" {
 		storage := own
 		storage.ClientID = cfg.Storage.ClientID
-		if out.storage, err = credential.New(storage); err != nil {
+		if out.storage.TokenCredential, err = credential.New(storage); err != nil {
 			return out, fmt.Errorf("AzureWebJobsStorage: %w", err)
 		}
 	}

@@ -35,10 +35,14 @@ const (
 type Options struct {
 	// Transport carries the requests; nil is the SDK's own.
 	Transport policy.Transporter
+	// EachTry see each try of a request, signed, and its answer.
+	EachTry []policy.Policy
 }
 
 func (o Options) client() *azqueue.ClientOptions {
-	return &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: o.Transport, PerCallPolicies: []policy.Policy{versionPolicy{}}}}
+	return &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{
+		Transport: o.Transport, PerCallPolicies: []policy.Policy{versionPolicy{}}, PerRetryPolicies: o.EachTry,
+	}}
 }
 
 // olderVersion is a version of the storage API that every cloud has had for years
