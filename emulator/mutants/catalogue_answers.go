@@ -9,6 +9,8 @@ func answerTableMutants() []mutant {
 			huntingRows, "Meaning: Undecided, Kind: fault.Unavailable,", "Meaning: Undecided, Kind: fault.Permanent,", client("^TestScenario_L23_")),
 		one("wait-of-429-alone", "a wait that is stated with another status is not obeyed",
 			"internal/defender/failure.go", "	case waits:\n", "	case waits && r.status == http.StatusTooManyRequests:\n", client("^TestScenario_L23_")),
+		one("wait-of-an-odd-refusal", "a wait that is stated with a refusal nobody knows is not obeyed",
+			"internal/defender/failure.go", " && !(waits && row.Meaning == answer.Undecided):", ":", client("^TestScenario_L23_")),
 		one("missing-role-looks-like-a-token", "AF10001 with 401 costs a token and a second call",
 			huntingRows, `Codes: []string{"AF10001"}, Meaning: MissingRight`, `Codes: []string{"AF10002"}, Meaning: MissingRight`, client("^TestScenario_L28_")),
 		one("second-try-for-nothing", "the second try after a refused token takes no call",

@@ -59,6 +59,8 @@ func TestFor_WhatDecidesBetweenRows(t *testing.T) {
 		{"a throttle that speaks of time-outs", answer.Said{Status: 400, Text: "The query timed out. You can run queries again in 5 minutes."}, answer.Throttled, fault.Wait},
 		{"a missing right that speaks of time-outs", answer.Said{Status: 400, Text: "Timeout: access is denied."}, answer.MissingRight, fault.Permanent},
 		{"an unknown name that sounds like load", answer.Said{Status: 400, Text: "Failed to resolve scalar expression named 'preempted'"}, answer.UnknownName, fault.Permanent},
+		{"load under the code of a faulty request", answer.Said{Status: 400, Code: "InvalidInput", Text: "Query exceeded the timeout period."}, answer.TooMuch, fault.Split},
+		{"a faulty request by its code", answer.Said{Status: 400, Code: "InvalidRequestBody", Text: "?"}, answer.BadQuery, fault.Permanent},
 		{"any other 400", answer.Said{Status: 400, Text: "?"}, answer.Undecided, fault.Unavailable},
 		{"a code in another letter case", answer.Said{Status: 200, Code: "toomanyrequests"}, answer.Throttled, fault.Wait},
 		{"Entra's own trouble with 400", answer.Said{Service: answer.Entra, Status: 400, Code: "AADSTS90033", Text: "invalid_request"}, answer.Busy, fault.Retry},

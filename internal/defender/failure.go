@@ -120,7 +120,7 @@ func (c *Client) failure(q question, r refusal, sent token) error {
 		return fault.As(fault.Split, errors.New(quoted))
 	case q.source == nil && c.ended(r):
 		return fault.As(fault.Permanent, fmt.Errorf("%s: %w", quoted, errEnded))
-	case row.Kind == fault.Permanent:
+	case row.Kind == fault.Permanent && !(waits && row.Meaning == answer.Undecided):
 		return remedied(fault.Permanent, c.remedy(q, row, r, sent))
 	case waits:
 		return fault.WaitUntil(until, fmt.Errorf("%s: waiting until %s", quoted, plan.Stamp(until)))

@@ -53,6 +53,8 @@ func TestScenario_L23_RefusalsAboutLoad(t *testing.T) {
 		{400, "Please wait 1500 ms.", fault.Wait, 1500 * time.Millisecond},
 		{503, "Please retry after PT2M.", fault.Wait, 2 * time.Minute},
 		{503, "The service is unavailable.", fault.Unavailable, 0},
+		{409, "Please retry after 30 seconds.", fault.Wait, 30 * time.Second},
+		{409, "Something nobody has seen before.", fault.Permanent, 0},
 		{400, "Query exceeded 180 seconds of run time and timed out.", fault.Split, 0},
 
 		{400, "The query timed out: the application does not have permission to read this table.", fault.Permanent, 0},
