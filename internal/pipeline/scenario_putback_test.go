@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +30,8 @@ func (w *world) outage(d time.Duration, calls ...string) {
 // and no message in the poison queue.
 func TestScenario_L5_TenMinutesWithoutAService(t *testing.T) {
 	for service, calls := range map[string][]string{
-		"ADX": {"rows", "deliver", "landed", "enqueue", "foreign"}, "Defender": {"fetch"}, "storage of ADX": {"stage"},
+		"ADX": {"rows", "deliver", "landed", "enqueue", "foreign"}, "Defender": {"fetch"}, "Defender before the plan": {"count"},
+		"storage of ADX": {"stage"}, "Entra ID or Key Vault": {"ready"},
 	} {
 		t.Run(service, func(t *testing.T) {
 			w := large(1, 15_000, 20)
@@ -243,6 +245,9 @@ func TestScenario_L21_WatermarkInTheFuture(t *testing.T) {
 	w.run(3 * 24 * time.Hour)
 	if got := w.count(key.Source, plan.Skipped); got < 3 || got > 4 {
 		t.Errorf("%d rows in three days:%s", got, w.story())
+	}
+	if got := w.last(); !strings.Contains(got.FailureReason, "lies in the future") || !strings.Contains(got.FailureReason, "LastRefreshedTime") {
+		t.Errorf("neither reason nor remedy are said:%s", w.story())
 	}
 }
 

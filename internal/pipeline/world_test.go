@@ -736,7 +736,8 @@ func (p *process) Foreign(_ context.Context, destination, appID string, since ti
 	return id, err
 }
 
-func (p *process) Ready(context.Context) error { return nil }
+// Ready is asked for a token before each call, and for the addresses of the staging storage.
+func (p *process) Ready(context.Context) error { return p.strike("ready", false) }
 
 func (p *process) OrphanRun(_ context.Context, destination, own string) (id, command string, err error) {
 	err = p.effect("unknown", func() error {
