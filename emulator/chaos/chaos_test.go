@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -95,6 +96,11 @@ func TestOptions_ScriptsOfEveryKind(t *testing.T) {
 	for seed := uint64(1); seed <= 40; seed++ {
 		s := (Options{HostEvery: 20}).script(seed)
 		met[fmt.Sprintf("hosted %v, instances %d", s.hosted, s.instances())]++
+		for _, k := range []kind{listed, exported} {
+			if s.hosted && !slices.ContainsFunc(s.tables, func(t table) bool { return t.kind == k }) {
+				t.Errorf("seed %d is under the host without a list or an export", seed)
+			}
+		}
 		if two := (Options{HostEvery: 20, Instances: 2}).script(seed).instances(); two != 2 {
 			t.Errorf("seed %d has %d instances, want 2", seed, two)
 		}

@@ -23,15 +23,19 @@ type rest struct {
 }
 
 // restOf draws what a schedule has of lists and exports, and their tables, from a source
-// of its own, so that what else a seed means does not depend on it.
-func restOf(seed uint64, tables []table) (rest, []table) {
+// of its own, so that what else a seed means does not depend on it. One under the
+// Functions host, of which there are few, has both.
+func restOf(seed uint64, hosted bool, tables []table) (rest, []table) {
 	r := rand.New(rand.NewPCG(seed, 0x7e57))
 	one := func(in int) bool { return r.IntN(in) == 0 }
 	o := rest{pageRows: between(r, 20, 150), fileRows: between(r, 40, 200), shift: one(3), twins: one(3)}
 	if one(2) {
 		o.signature = time.Duration(between(r, 50, 600)) * time.Millisecond
 	}
-	if one(3) {
+	if hosted {
+		o.signature *= 20 // a process of its own is slower
+	}
+	if one(3) || hosted {
 		name := lists[r.IntN(len(lists))]
 		s, _ := schema.SourceNamed(name)
 		t := table{source: name, kind: listed, load: s.Loads[r.IntN(len(s.Loads))], column: s.Watermarks[0], rows: between(r, 50, 500), largest: 20}
@@ -40,7 +44,7 @@ func restOf(seed uint64, tables []table) (rest, []table) {
 		}
 		tables = append(tables, t)
 	}
-	if one(3) {
+	if one(3) || hosted {
 		tables = append(tables, table{source: exports[r.IntN(len(exports))], kind: exported, load: "Snapshot", column: "None", rows: between(r, 100, 900), largest: 20})
 	}
 	return o, tables

@@ -158,11 +158,9 @@ func scriptOf(seed uint64, hosted bool) script {
 		s.budget, s.grace, s.processes, s.quota = 20*time.Second, 4*time.Second, 2, 0
 	}
 	s.tables = planTables(r)
-	if !hosted { // whose quota has real minutes
-		s.rest, s.tables = restOf(seed, s.tables)
-		if slices.ContainsFunc(s.tables, func(t table) bool { return t.kind == listed }) {
-			s.budget = 20 * time.Second // a list is read twice within one, or is no list for this app
-		}
+	s.rest, s.tables = restOf(seed, hosted, s.tables)
+	if slices.ContainsFunc(s.tables, func(t table) bool { return t.kind == listed }) {
+		s.budget = 20 * time.Second // a list is read twice within one, or in parts
 	}
 	// Every boundary is at peace in some schedules, so that the faults of the
 	// others reach further.
@@ -188,7 +186,9 @@ func scriptOf(seed uint64, hosted bool) script {
 		s.latency = time.Duration(between(r, 200, 900)) * time.Millisecond
 		s.freeze = float64(r.IntN(2))
 		for i := range s.tables {
-			s.tables[i].rows += 1500
+			if k := s.tables[i].kind; k != listed && k != exported {
+				s.tables[i].rows += 1500
+			}
 		}
 	}
 	s.terminal = chance(0.8)

@@ -254,6 +254,8 @@ func (w *world) settings() map[string]string {
 	s["DEFENDER_API"] = string(w.plan.api)
 	s["DEFENDER_CALLS_PER_MINUTE"] = "100000"
 	s["DEFENDER_CALLS_PER_HOUR"] = "0"
+	// Those of lists and exports cannot be set, but their windows can.
+	s["DEFENDER_QUOTA_MINUTE"], s["DEFENDER_QUOTA_HOUR"] = (quotaWindow / 3).String(), quotaWindow.String()
 	s["MIGRATION_SETTLE"] = settle.String()
 	s["MIGRATION_ROW_TARGET"] = fmt.Sprint(w.plan.rowTarget)
 	s["MIGRATION_CALLS_IN_FLIGHT"] = fmt.Sprint(w.plan.parallel)

@@ -73,7 +73,7 @@ func listMutants() []mutant {
 		one("list-cuts-by-the-stray", "one old version makes all parts of a list too long",
 			listPartsFile, "stray := len(seen) / 20", "stray := 0", parts),
 		one("list-too-long-for-ever", "a list that is too long for one invocation begins anew in each",
-			"internal/pipeline/listparts.go", "long := closed && answer.Pages > 1 ||", "long :=", longLists),
+			"internal/pipeline/listparts.go", "if long && r.table.DividedBy()", "if long && false && r.table.DividedBy()", longLists),
 		one("list-throttled-for-ever", "a list whose reading is throttled each time begins anew for ever",
 			"internal/pipeline/listparts.go", "|| answer.Pages > pagesLost &&", "|| false &&", pipelineTests("^TestScenario_Y9_LongListIsThrottled")),
 		one("list-parts-together", "all parts of a list are read at once, and none comes to its end",

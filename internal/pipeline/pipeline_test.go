@@ -36,6 +36,7 @@ func (w *world) deliver(m message) (*process, error) {
 		out = os.Stderr
 	}
 	p := &process{world: w}
+	w.delivered = w.now
 	pipe := pipeline.New(w.cfg, p.ports(), slog.New(slog.NewTextHandler(out, nil)))
 	err := pipe.Migrate(context.Background(), m.req)
 	if p.dead {

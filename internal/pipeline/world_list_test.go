@@ -37,6 +37,9 @@ type listing struct {
 
 	each  time.Duration // between two calls at least; 0: as hunting calls
 	calls []time.Time   // that were granted
+
+	reading, together int           // readings at one time, now and at most
+	latest            time.Duration // after the start of an invocation that a reading began
 }
 
 // part is a slice of a list's run.
@@ -123,6 +126,16 @@ func (l lister) API() string { return "mde" }
 
 func (l lister) Read(ctx context.Context, call plan.Caller, q plan.ListQuery, stage pipeline.Stage) (plan.ListAnswer, error) {
 	var out plan.ListAnswer
+	l.mu.Lock()
+	l.list.reading++
+	l.list.together = max(l.list.together, l.list.reading)
+	l.list.latest = max(l.list.latest, l.now.Sub(l.delivered))
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.list.reading--
+	}()
 	err := stage(ctx, func(w io.Writer) error {
 		out = plan.ListAnswer{Shown: &plan.Versions{}}
 		reads := make([]map[int]bool, q.Reads)

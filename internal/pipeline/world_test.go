@@ -79,6 +79,8 @@ type world struct {
 	versions map[string][]byte // what lists have shown
 	staging  string            // name of the blob that is being written
 
+	delivered time.Time // when the last message was
+
 	faults map[string]int
 
 	exports exports
