@@ -19,16 +19,33 @@ const (
 	exportTable  = "DeviceTvmSoftwareVulnerabilities" // holds the data of that export
 )
 
-// exportFigure copies a file export and prints what passed through the handler
-// meanwhile: the rows go from the export's storage to ADX.
-func exportFigure(ctx context.Context, b *Bench) (err error) {
-	rows := b.of(1_000_000, 2000)
+// exportFigures copies file exports and prints what passed through the handler
+// meanwhile: the rows go from the export's storage to ADX. One is of many rows, the other
+// of many files, which are what the handler has to do with.
+func exportFigures(ctx context.Context, b *Bench) error {
+	if b.wants("rows") {
+		if err := exportFigure(ctx, b, "", b.of(1_000_000, 2000), 0); err != nil {
+			return err
+		}
+	}
+	const files = 200
+	if b.Short || !b.wants("files") {
+		return nil
+	}
+	return exportFigure(ctx, b, "files", 100*files, 100)
+}
+
+// exportFigure copies an export of so many rows; fileRows is how many a file holds, 0 for
+// what the emulator does by itself.
+func exportFigure(ctx context.Context, b *Bench, at string, rows, fileRows int) (err error) {
 	data, err := tenant.Generate(tenant.Options{Seed: 1, Now: time.Now(), Only: []string{exportTable}, Lean: map[string]int{exportTable: rows}})
 	if err != nil {
 		return err
 	}
 	data.Run(time.Now)
-	e, err := stack.Start(ctx, stack.Options{Data: data, Hunting: hunting.Options{Limits: stack.Unhurried(), REST: stack.UnhurriedREST()}})
+	rest := stack.UnhurriedREST()
+	rest.FileRows = fileRows
+	e, err := stack.Start(ctx, stack.Options{Data: data, Hunting: hunting.Options{Limits: stack.Unhurried(), REST: rest}})
 	if err != nil {
 		return err
 	}
@@ -60,6 +77,10 @@ func exportFigure(ctx context.Context, b *Bench) (err error) {
 	}
 	if copied != int64(rows) {
 		return fmt.Errorf("%d rows of %d were copied", copied, rows)
+	}
+	if at != "" {
+		b.figure("export", at, "files", rows/fileRows, "handler_bytes", passed)
+		return nil
 	}
 	b.figure("export", "", "rows", copied, "handler_bytes", passed)
 	return nil

@@ -24,7 +24,7 @@ type Bench struct {
 	Out   io.Writer    // the figures
 	Log   *slog.Logger // progress
 	Short bool
-	Case  string // the only case to measure, of quota and memory; "": all
+	Case  string // the only case to measure, of quota, memory and export (rows, files); "": all
 }
 
 func (b *Bench) wants(name string) bool { return b.Case == "" || b.Case == name }
@@ -42,7 +42,7 @@ func All() []Measurement {
 		{"memory", memoryFigures},
 		{"calls", callFigures},
 		{"plan", planFigures},
-		{"export", exportFigure},
+		{"export", exportFigures},
 		{"quota", quotaFigures},
 		{"growth", growthFigures},
 		{"coldstart", coldstartFigures},

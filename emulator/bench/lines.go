@@ -21,6 +21,7 @@ var keys = map[string][]string{
 	"plan":    {"planned_calls", "calls", "planned_rows", "rows"},
 	// Of one case.
 	"quota/one-table": {"fetching", "chain", "provoked_429"},
+	"export/files":    {"files", "handler_bytes"},
 	"growth":          {"rows", "seconds", "calls", "peak_rss_mib"},
 	"coldstart":       {"ready_ms", "first_row_ms"},
 	"endtoend":        {"rows_s", "handler_share"},
