@@ -31,8 +31,11 @@ const (
 	// addressLife is how long the addresses of files are used: half of the shortest
 	// time for which they are documented to be signed, since ADX may let a file wait.
 	addressLife = 30 * time.Minute
-	// fileBatch is how many files are promised by one write of the ledger.
-	fileBatch = 50
+	// fileBatch is how many files are promised by one write of the ledger at least, and
+	// fileBatches about how many writes promise all: the ledger is written whole, so that a
+	// write for so many files of a large export would cost more with each of them.
+	fileBatch   = 50
+	fileBatches = 8
 	// emptyAfter is after how many times the grace a file that ADX says it has taken in,
 	// and shows no row of, counts as empty: rows may show long after the report, and a
 	// file without any is as a rule refused as empty.
@@ -116,7 +119,7 @@ func (r *run) sendFiles(ctx context.Context) error {
 		if r.m.budget.outOfTime() {
 			return &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent"}
 		}
-		batch = batch[:min(len(batch), fileBatch)]
+		batch = batch[:min(len(batch), max(fileBatch, len(r.ledger.Slices)/fileBatches))]
 		// Addresses first: a file that cannot be had is not promised.
 		for _, s := range batch {
 			if _, err := r.address(ctx, r.ledger.Slice(s.No).Blob.Path); err != nil {
@@ -140,12 +143,10 @@ func (r *run) sendFiles(ctx context.Context) error {
 		for _, s := range batch {
 			g.Go(func() error { return guarded(func() error { return r.send(ctx, s.No) }) })
 		}
-		// What was sent has ids that the ledger must keep, also where another failed.
-		err = errors.Join(g.Wait(), r.step(ctx, func(*plan.Ledger) error { return nil }))
-		if err == nil {
-			err = r.checkDestination(ctx)
+		if err := g.Wait(); err != nil {
+			return err
 		}
-		if err != nil {
+		if err := r.checkDestination(ctx); err != nil {
 			return err
 		}
 		r.log.Info("files sent", "files", len(batch), "left", r.ledger.Count(plan.Planned))

@@ -99,6 +99,22 @@ func TestScenario_X3_FileTakenInInPart(t *testing.T) {
 	}
 }
 
+// The ledger is written whole, so that one write for a number of files would cost more the
+// more there are.
+func TestExport_LedgerIsWrittenSeldomForManyFiles(t *testing.T) {
+	w := newExportWorld(17, 600)
+	w.cfg.Budget, w.cfg.CallsInFlight = time.Hour, 50
+	for i, name := range w.exports.names {
+		w.exports.files[name] = w.exports.files[name][:1+i%2]
+	}
+	if w.run(time.Hour); w.last().Status != plan.Success || w.last().Slices != 600 {
+		t.Fatalf("audit:%s", w.story())
+	}
+	if n := w.tried["save ledger"]; n > 13 {
+		t.Errorf("the ledger was written %d times", n)
+	}
+}
+
 // The id by which ADX is asked is chosen before a file is sent: whoever comes after a kill
 // asks for what the dead process has sent.
 func TestScenario_X3_FileTakenInInPartAfterAKill(t *testing.T) {
@@ -401,6 +417,7 @@ func TestScenario_X12_ExportIsRefused(t *testing.T) {
 // two looks: the rows that count are those of a look after the report.
 func TestScenario_X13_RowsSeenBeforeTheReport(t *testing.T) {
 	w := newExportWorld(14, 4)
+	w.delay = 0
 	var whole [][]int
 	w.repeatedly(1, 0, "landed", func(*process) error {
 		w.mu.Lock()
