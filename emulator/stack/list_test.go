@@ -103,11 +103,13 @@ func TestList_EveryVersionShownArrivesOnce(t *testing.T) {
 	s.setup("none")
 	lists := map[string]struct{ raw, short string }{
 		"api/machines": {"MachinesRaw", tenant.Machines}, "api/alerts": {"AlertsRaw", tenant.Alerts}, "security/incidents": {"SecurityIncidentsRaw", tenant.Incidents},
+		"security/alerts_v2": {"SecurityAlertsRaw", tenant.AlertsV2},
 		"api/machines/SoftwareVulnerabilityChangesByMachine": {"SoftwareVulnerabilityChangesRaw", tenant.Changes},
 	}
 	s.configureList("api/machines", "MachinesRaw", "lastSeen", "Incr")
 	s.configureList("api/alerts", "AlertsRaw", "lastUpdateTime", "Full")
 	s.configureList("api/machines/SoftwareVulnerabilityChangesByMachine", "SoftwareVulnerabilityChangesRaw", "eventTimestamp", "Incr")
+	s.configureList("security/alerts_v2", "SecurityAlertsRaw", "lastUpdateDateTime", "Incr")
 	s.configureList("security/incidents", "SecurityIncidentsRaw", "lastUpdateDateTime", "Incr")
 	s.setup("none")
 	s.serve(map[string]string{"DEFENDER_QUOTA_MINUTE": "1s", "DEFENDER_QUOTA_HOUR": "1s"}, funchost.Options{})

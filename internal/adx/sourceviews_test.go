@@ -90,6 +90,66 @@ func TestSourceViews_KnowEverySpellingOfPublishedAnswers(t *testing.T) {
 	}
 }
 
+// What lists show can be read through their views, each value with its type.
+func TestSourceViews_OfListsHaveTypedValues(t *testing.T) {
+	w := newWorld(t)
+	w.run(t, adx.ControlScripts()...)
+	machine := `{"id": "m1", "computerDnsName": "host1.contoso.example", "firstSeen": "2025-08-02T14:55:03.7791856Z", "lastSeen": "2026-03-01T07:09:05.5Z", "osPlatform": "Windows11", "osBuild": 22631,
+		"aadDeviceId": null, "isAadJoined": true, "rbacGroupId": 140, "machineTags": ["a", "b"], "ipAddresses": [{"ipAddress": "10.0.0.4", "macAddress": null}], "managedBy": "Intune"}`
+	alert := `{"id": "da1_2", "incidentId": 1126, "investigationId": null, "severity": "Low", "title": "Odd \"thing\"", "alertCreationTime": "2026-01-26T20:33:57.7220239Z", "lastUpdateTime": "2026-01-26T20:33:59.2Z",
+		"resolvedTime": null, "mitreTechniques": [], "relatedUser": {"userName": "temp123", "domainName": "MIDDLEEAST"}, "comments": [{"comment": "seen", "createdBy": "ada"}],
+		"evidence": [{"entityType": "User", "aadUserId": null}, {"entityType": "Process", "processId": 24348}]}`
+	lists := []struct {
+		source, raw, column string
+		records             []string
+		query               string
+		want                []string
+	}{
+		{"api/machines", "MachinesRaw", "lastSeen", []string{machine},
+			"Machines | project ['id'], osBuild + 1, isAadJoined, rbacGroupId, firstSeen, lastSeen + 1h, isempty(aadDeviceId), array_length(machineTags), tostring(ipAddresses[0].ipAddress), tostring(_Extra)",
+			[]string{`m1|22632|true|140|2025-08-02T14:55:03.7791856Z|2026-03-01T08:09:05.5Z|true|2|10.0.0.4|{"managedBy":"Intune"}`}},
+		{"api/alerts", "AlertsRaw", "lastUpdateTime", []string{alert},
+			"Alerts | project ['id'], incidentId + 1, isempty(investigationId), title, lastUpdateTime - alertCreationTime, isnull(resolvedTime), tostring(relatedUser.userName), tostring(comments[0]['comment']), array_length(evidence), tolong(evidence[1].processId)",
+			[]string{`da1_2|1127|true|Odd "thing"|1.4779761s|true|temp123|seen|2|24348`}},
+		{"security/incidents", "SecurityIncidentsRaw", "lastUpdateDateTime", sampleRows(t, "graph-incidents-200.json"),
+			"SecurityIncidents | project ['id'], lastUpdateDateTime, redirectIncidentId, tostring(customTags), tostring(comments[0].createdByDisplayName), isempty(resolvingComment), tolong(_Extra.priorityScore) | sort by ['id'] asc",
+			[]string{`4101|2026-02-28T09:35:45.1133333Z||["Demo","Zoë"]|DavidS|true|71`, `4102|2026-02-14T00:00:01Z|4101|[]||true|`}},
+		{"security/alerts_v2", "SecurityAlertsRaw", "lastUpdateDateTime", sampleRows(t, "graph-alerts_v2-200.json"),
+			"SecurityAlerts | project ['id'], lastUpdateDateTime, incidentId, threatFamilyName, isnull(resolvedDateTime), array_length(comments), tostring(comments[0]['comment']), array_length(evidence), tostring(evidence[0]['@odata.type']), tolong(evidence[1].processId), tostring(customDetails.Case) | sort by ['id'] asc",
+			[]string{
+				`ad5d1a2f-0000-4000-8000-000000000002|2026-03-01T00:00:00Z|4102||true|0||0|||`,
+				`da637900000000000001_-100000001|2026-03-02T09:19:27.77Z|4101|Wacapew|true|2|seen before: "quoted"|3|#microsoft.graph.security.deviceEvidence|4780|C-17`,
+			}},
+	}
+	for _, c := range lists {
+		w.run(t, ".append MigrationConfiguration <| MigrationConfiguration | take 0 | union (print SourceTable = '"+c.source+"', DestinationTable = '"+c.raw+"', WatermarkColumn = '"+c.column+"', LoadType = 'Incr', IsActive = true)")
+	}
+	w.setUp(t, adx.Options{})
+	for _, c := range lists {
+		w.records(t, c.raw, "d2a1", 1, "null", c.records...)
+		if diff := cmp.Diff(c.want, w.ask(t, c.query)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.source, diff)
+		}
+	}
+}
+
+// sampleRows are the rows of an answer in the documented shape.
+func sampleRows(t *testing.T, file string) (rows []string) {
+	t.Helper()
+	text, err := os.ReadFile("../defender/testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sample struct{ Value []json.RawMessage }
+	if err := json.Unmarshal(text, &sample); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range sample.Value {
+		rows = append(rows, string(row))
+	}
+	return rows
+}
+
 // A list that is copied by a watermark has every version.
 func TestSourceViews_OfAList(t *testing.T) {
 	w := newWorld(t)
