@@ -45,6 +45,7 @@ type world struct {
 	branches  int                     // parts that one count may have; 0: any number
 	perMinute int                     // calls that the tenant allows; 0: any number
 	taken     []time.Time             // calls
+	line      map[string]time.Time    // tables that wait for a call, and when they were told to ask
 	paused    time.Time               // nobody calls before
 	heavy     func(plan.CountQuery) error
 	timeless  bool // ingestion_time() is null for all rows
@@ -160,7 +161,7 @@ func newWorld(seed uint64) *world {
 	return &world{
 		now: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), rng: rand.New(rand.NewPCG(seed, 7)), cap: 20, delay: 5 * time.Second, cfg: settings(),
 		staged: map[string][]byte{}, probes: map[string]time.Time{}, statuses: map[string]plan.IngestStatus{}, huge: map[int]int{}, voids: map[string]bool{}, tags: map[string]bool{},
-		states: map[plan.Key]*blob{}, ledgers: map[string]*blob{}, faults: map[string]int{}, tried: map[string]int{},
+		line: map[string]time.Time{}, states: map[plan.Key]*blob{}, ledgers: map[string]*blob{}, faults: map[string]int{}, tried: map[string]int{},
 		config: []plan.Row{{SourceTable: key.Source, DestinationTable: "DeviceInfoRaw", WatermarkColumn: "None", LoadType: "Full", IsActive: true,
 			LastRefreshedTime: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC), Ingested: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}},
 	}
@@ -447,20 +448,46 @@ func (p *process) answer(t plan.Table, s plan.Slice, w io.Writer) (got plan.Rece
 
 // Quota.
 
-func (p *process) Take(context.Context, string, bool) error {
+// placeKept is how long a call is kept for a table that was told to ask for it.
+const placeKept = time.Minute
+
+func (p *process) Take(_ context.Context, table string, urgent bool) error {
 	return p.effect("take", func() error {
-		free := p.paused
-		if n := len(p.taken); p.perMinute > 0 && n >= p.perMinute {
-			if at := p.taken[n-p.perMinute].Add(time.Minute); at.After(free) {
-				free = at
+		free := p.free(0)
+		if place, waits := p.line[table]; !urgent && p.perMinute > 0 {
+			ahead := 0 // of this table, which take calls before it
+			for other, at := range p.line {
+				if other != table && at.Add(placeKept).After(p.now) && (!waits || at.Before(place)) {
+					ahead++
+				}
 			}
+			free = p.free(ahead)
 		}
 		if free.After(p.now) {
+			if p.perMinute > 0 && !urgent {
+				p.line[table] = free
+			}
 			return fault.WaitUntil(free.Add(p.skew), errors.New("no call is free"))
 		}
+		delete(p.line, table)
 		p.taken = append(p.taken, p.now)
 		return nil
 	})
+}
+
+// free is when a call is free behind so many that others take first, each a little
+// after the one before.
+func (w *world) free(ahead int) time.Time {
+	free := w.paused
+	if n := len(w.taken); w.perMinute > 0 && n >= w.perMinute {
+		if at := w.taken[min(n-1, n-w.perMinute+ahead)].Add(time.Minute); at.After(free) {
+			free = at
+		}
+	}
+	if ahead > 0 && free.After(w.now) {
+		free = free.Add(time.Duration(ahead) * time.Millisecond)
+	}
+	return free
 }
 
 func (p *process) PauseUntil(_ context.Context, until time.Time) error {

@@ -19,7 +19,7 @@ const (
 
 // Account keeps a run's rows conserved: what the plan believed in, and why what was
 // copied differs from it. Rows are counted by whoever divides them, compared here, and
-// what an unequal sum does follows: counted again (Doubtful, Doubt), divided (Receive),
+// what an unequal sum does follows: counted again (MustRecount, Doubt), divided (Receive),
 // read again (Close; Doubled, of which ADX tells), and a Gap at the end. The ledger's steps post to it; a run of a window ends
 // balanced, with Planned and all differences together equal to the rows verified.
 type Account struct {

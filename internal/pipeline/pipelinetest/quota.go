@@ -37,6 +37,8 @@ func Quota(t *testing.T, open func(t *testing.T) QuotaWorld) {
 		}},
 		{"a call beyond the limit is a wait with its instant", quotaSpent},
 		{"the limit is all processes' together", quotaShared},
+		{"an urgent call goes before those that wait", quotaUrgent},
+		{"whoever was told an instant is not overtaken by one who comes later", quotaTurns},
 		{"a pause holds every table and process, urgent ones too", quotaPauses},
 		{"a pause is never shortened", quotaPauseStays},
 		{"calls go on after a pause", quotaGoesOn},
@@ -81,6 +83,57 @@ func quotaShared(t *testing.T, w QuotaWorld) {
 	if _, wait := fault.Until(b.Take(t.Context(), "DeviceEvents", false)); !wait {
 		t.Error("another process has a call although all are spent")
 	}
+}
+
+// told wants a take to be refused and returns the instant to ask again at.
+func told(t *testing.T, q pipeline.Quota, table string, urgent bool) time.Time {
+	t.Helper()
+	at, wait := fault.Until(q.Take(t.Context(), table, urgent))
+	if !wait {
+		t.Fatalf("%s has a call although all are spent", table)
+	}
+	return at
+}
+
+func quotaUrgent(t *testing.T, w QuotaWorld) {
+	a, b := w.Open(), w.Open()
+	spend(t, w, "DeviceInfo", a)
+	var last time.Time
+	for _, table := range []string{"DeviceEvents", "DeviceLogonEvents", "DeviceFileEvents"} {
+		last = told(t, a, table, false)
+	}
+	at := told(t, b, "DeviceTvmSoftwareInventory", true)
+	if !at.Before(last) {
+		t.Errorf("an urgent call may come at %v, behind those that waited before it until %v", at, last)
+	}
+	w.Pass(at.Sub(w.Now()))
+	must(t, b.Take(t.Context(), "DeviceTvmSoftwareInventory", true))
+}
+
+func quotaTurns(t *testing.T, w QuotaWorld) {
+	a, b := w.Open(), w.Open()
+	spend(t, w, "DeviceInfo", a)
+	first := told(t, a, "DeviceEvents", false)
+	second := told(t, b, "DeviceLogonEvents", false)
+	if !second.After(first) {
+		t.Errorf("one who came later may ask at %v, and the first at %v", second, first)
+	}
+	// Each asks again when it was told to, the later one before the other.
+	for range 10 {
+		w.Pass(max(0, first.Sub(w.Now())))
+		if !second.After(w.Now()) {
+			second = told(t, b, "DeviceLogonEvents", false)
+		}
+		err := a.Take(t.Context(), "DeviceEvents", false)
+		if err == nil {
+			return
+		}
+		var wait bool
+		if first, wait = fault.Until(err); !wait {
+			t.Fatal(err)
+		}
+	}
+	t.Error("ten times the first was told to ask again")
 }
 
 // pausedUntil wants a take to be refused until an instant, as exactly as clocks are.
