@@ -109,7 +109,7 @@ func TestSourceViews_OfListsHaveTypedValues(t *testing.T) {
 			"Machines | project ['id'], osBuild + 1, isAadJoined, rbacGroupId, firstSeen, lastSeen + 1h, isempty(aadDeviceId), array_length(machineTags), tostring(ipAddresses[0].ipAddress), tostring(_Extra)",
 			[]string{`m1|22632|true|140|2025-08-02T14:55:03.7791856Z|2026-03-01T08:09:05.5Z|true|2|10.0.0.4|{"managedBy":"Intune"}`}},
 		{"api/alerts", "AlertsRaw", "lastUpdateTime", []string{alert},
-			"Alerts | project ['id'], incidentId + 1, isempty(investigationId), title, lastUpdateTime - alertCreationTime, isnull(resolvedTime), tostring(relatedUser.userName), tostring(comments[0]['comment']), array_length(evidence), tolong(evidence[1].processId)",
+			"Alerts | project ['id'], incidentId + 1, isempty(investigationId), ['title'], lastUpdateTime - alertCreationTime, isnull(resolvedTime), tostring(relatedUser.userName), tostring(comments[0]['comment']), array_length(evidence), tolong(evidence[1].processId)",
 			[]string{`da1_2|1127|true|Odd "thing"|1.4779761s|true|temp123|seen|2|24348`}},
 		{"security/incidents", "SecurityIncidentsRaw", "lastUpdateDateTime", sampleRows(t, "graph-incidents-200.json"),
 			"SecurityIncidents | project ['id'], lastUpdateDateTime, redirectIncidentId, tostring(customTags), tostring(comments[0].createdByDisplayName), isempty(resolvingComment), tolong(_Extra.priorityScore) | sort by ['id'] asc",
