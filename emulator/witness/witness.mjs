@@ -9,7 +9,9 @@ import vm from 'node:vm';
 
 import { ClientSecretCredential } from '@azure/identity';
 import { Client, ClientRequestProperties, KustoConnectionStringBuilder } from 'azure-kusto-data';
-import { DataFormat, IngestClient, IngestionProperties, JsonColumnMapping, StreamDescriptor, CompressionType } from 'azure-kusto-ingest';
+import {
+  CompressionType, DataFormat, IngestClient, IngestionProperties, IngestStatusQueues, JsonColumnMapping, ReportLevel, ReportMethod, StreamDescriptor,
+} from 'azure-kusto-ingest';
 
 const d = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
 const require = createRequire(import.meta.url);
@@ -86,17 +88,45 @@ await check('javascript kusto: an unknown table is an error', () => refused(kust
 await check('javascript kusto: management', async () => {
   same(rows(await kusto.execute(d.database, '.show database details'))[0].DatabaseName, d.database);
 });
-await check('javascript ingest: json with a mapping', async () => {
-  const client = new IngestClient(connect(), undefined, false);
+await check("javascript kusto: a command beyond the caller's rights is an error", () =>
+  refused(kusto.executeMgmt(d.database, '.drop table Witness ifexists'), 'Forbidden'));
+await check('javascript kusto: a command that is none is an error', () => refused(kusto.executeMgmt(d.database, '.nosuchverb x'), 'BadRequest'));
+
+const ingest = new IngestClient(connect(), undefined, false);
+const told = new IngestStatusQueues(ingest);
+const columns = [JsonColumnMapping.withPath('N', '$.n'), JsonColumnMapping.withPath('By', '$.by')];
+
+// send queues a text and returns the id that its blob's name holds: the SDK reports a
+// stream under another one.
+async function send(table, format, mapping, text) {
+  const source = crypto.randomUUID();
   const properties = new IngestionProperties({
-    database: d.database, table: 'Witness', format: DataFormat.JSON,
-    ingestionMappingColumns: [JsonColumnMapping.withPath('N', '$.n'), JsonColumnMapping.withPath('By', '$.by')],
+    database: d.database, table, format, reportLevel: ReportLevel.FailuresAndSuccesses, reportMethod: ReportMethod.Queue, ...mapping,
   });
-  const lines = Readable.from(['{"n":1,"by":"javascript"}\n{"n":2,"by":"javascript"}\n']);
-  await client.ingestFromStream(new StreamDescriptor(lines, undefined, CompressionType.None), properties);
-  await until('two rows', async () => rows(await kusto.execute(d.database, "Witness | where By == 'javascript' | count"))[0].Count === 2);
-  client.close();
-});
+  await ingest.ingestFromStream(new StreamDescriptor(Readable.from([text]), source, CompressionType.None), properties);
+  return source;
+}
+const reported = (queue, source) => async () => (await queue.pop(10)).some((m) => m.IngestionSourcePath.includes(source));
+
+for (const [by, format, mapping, text] of [
+  ['javascript json', DataFormat.JSON, { ingestionMappingColumns: columns }, '{"n":1,"by":"?"}\n{"n":2,"by":"?"}\n'],
+  ['javascript multijson', DataFormat.MULTIJSON, { ingestionMappingReference: 'Named' }, '[{"n":1,\n"by":"?"},{"n":2,"by":"?"}]'],
+]) {
+  await check(`javascript ingest: ${format} with a mapping, told as a success`, async () => {
+    const source = await send('Witness', format, mapping, text.replaceAll('?', by));
+    await until('two rows', async () => rows(await kusto.execute(d.database, `Witness | where By == '${by}' | count`))[0].Count === 2);
+    await until('a message of success', reported(told.success, source));
+  });
+}
+for (const [why, table, mapping] of [
+  ['an unknown table', 'Nowhere', { ingestionMappingColumns: columns }],
+  ['an unknown mapping', 'Witness', { ingestionMappingReference: 'Nothing' }],
+]) {
+  await check(`javascript ingest: ${why} is told as a failure`, async () => {
+    await until('a message of failure', reported(told.failure, await send(table, DataFormat.JSON, mapping, '{"n":1,"by":"nobody"}\n')));
+  });
+}
+ingest.close();
 await check('query editor: schema is normalised', async () => {
   for (const file of [
     '@kusto/language-service/bridge.min.js', '@kusto/language-service/Kusto.JavaScript.Client.min.js',
