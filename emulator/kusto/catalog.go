@@ -27,10 +27,10 @@ type catalog struct {
 	others map[string]*catalog // databases of the cluster that the caller may read, by name in lower case
 }
 
-// catalogOf takes the snapshot, as somebody sees it who belongs to nobody. The caller
+// catalogOf takes the snapshot, as somebody sees it who may read and belongs to nobody. The caller
 // holds the lock.
-func (db *database) catalogOf(mayRead bool) *catalog {
-	return db.catalogAt(mayRead, time.Time{}, nil)
+func (db *database) catalogOf() *catalog {
+	return db.catalogAt(true, time.Time{}, nil)
 }
 
 // catalogAt is catalogOf with the extents that were queryable by until, by the

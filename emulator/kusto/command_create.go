@@ -205,7 +205,7 @@ func (x *execution) checkFunction(f *function) error {
 	if !ok {
 		return nil
 	}
-	cat := x.db.catalogOf(true)
+	cat := x.db.catalogOf()
 	x.c.nameOthers(cat, x.db, x.who, time.Time{})
 	cat.functions[f.Name] = &f.Function
 	return x.compiles(call, cat)
@@ -318,7 +318,7 @@ func (x *execution) createView(verb string) (*result, error) {
 	if !endsInSummarize(v.query) {
 		return nil, badRequest("BadRequest_MaterializedViewQuery", "Materialized view '%s': the query must end with one summarize operator.", name)
 	}
-	if err := x.compiles(v.query, x.db.catalogOf(true)); err != nil {
+	if err := x.compiles(v.query, x.db.catalogOf()); err != nil {
 		return nil, err
 	}
 	x.db.views[name] = v

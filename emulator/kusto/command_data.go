@@ -272,7 +272,7 @@ func (x *execution) deleteRecords(name, query string, whatIf bool) (*result, err
 		return nil, err
 	}
 	now := snapshot{columns: t.columns, extents: t.extents}
-	cat := x.db.catalogOf(true)
+	cat := x.db.catalogOf()
 	cat.tables[name] = numbered{now}
 	out, err := engine.Run(x.ctx, engine.Query{Text: query, Catalog: cat, Now: x.c.opts.Now()})
 	if err != nil {

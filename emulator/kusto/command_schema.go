@@ -107,7 +107,7 @@ func (x *execution) schemaOf(db *database) databaseSchema {
 
 // outputColumns are the columns that a view gives; none if it cannot be evaluated.
 func (x *execution) outputColumns(db *database, name string) []orderedColumn {
-	columns, _, err := engine.Stream(x.ctx, engine.Query{Text: quoteName(name), Catalog: db.catalogOf(true), Now: x.c.opts.Now()})
+	columns, _, err := engine.Stream(x.ctx, engine.Query{Text: quoteName(name), Catalog: db.catalogOf(), Now: x.c.opts.Now()})
 	if err != nil {
 		return []orderedColumn{}
 	}

@@ -89,7 +89,7 @@ func (c *Cluster) update(db *database, t *table, e *extent) error {
 			if !p.IsEnabled || p.Source != t.name {
 				continue
 			}
-			cat := db.catalogOf(true)
+			cat := db.catalogOf()
 			cat.tables[t.name] = snapshot{columns: t.columns, extents: []*extent{e}}
 			out, err := engine.Run(context.Background(), engine.Query{Text: p.Query, Catalog: cat, Now: c.opts.Now()})
 			if err == nil {
