@@ -44,6 +44,7 @@ type Function struct {
 	Waker         pipeline.Waker
 	Auditor       Auditor
 	Ticks         plan.Ticker
+	LookBack      plan.LookBack
 	Now           func() time.Time // our clock, by which runs start
 	// Backlog returns about how many wake-ups are in the queue, sleeping ones and those
 	// in work included, and how many of them wait for a host that is free.
@@ -144,7 +145,7 @@ func (f *Function) due(ctx context.Context, table plan.Table) bool {
 	}
 	now := f.Now()
 	tick := f.Ticks.Length(now)
-	if warning := table.FrequencyWarning(tick); warning != "" {
+	if warning := table.FrequencyWarning(tick, f.LookBack.Of(table.Instance)); warning != "" {
 		if _, said := f.warned.LoadOrStore(plan.Key{Instance: table.Instance, Source: table.Source}, true); !said {
 			host.Logger(ctx).Warn("frequency", "table", table.Source, "instance", table.Instance, "warning", warning)
 		}

@@ -49,6 +49,7 @@ type Function struct {
 	States        States
 	Waker         pipeline.Waker
 	Ticks         plan.Ticker
+	LookBack      plan.LookBack
 	Now           func() time.Time
 }
 
@@ -288,7 +289,7 @@ func (f *Function) Show(ctx context.Context, row plan.Candidate, withRun bool) (
 	}
 	if now := f.Now(); table.Active {
 		out.NextDue = instant(table.NextDue(state, now, f.Ticks))
-		out.Warning = table.FrequencyWarning(f.Ticks.Length(now))
+		out.Warning = table.FrequencyWarning(f.Ticks.Length(now), f.LookBack.Of(table.Instance))
 	}
 	if state == nil {
 		return out, nil

@@ -157,11 +157,11 @@ func New(cfg config.Config, o Options) (*App, error) {
 	configuration := &configuration{stored: a.databases.control, states: a.store, instances: a.instances}
 	a.configuration = configuration
 	a.schedule = &schedule.Function{Configuration: configuration, States: a.store, Waker: ports.Waker, Auditor: audit, Backlog: a.queues[0].Backlog, Sweep: a.sweep,
-		Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
+		Ticks: cfg.Migration.NextTick, LookBack: a.instances.lookBack, Now: o.Clock.Now}
 	a.migrate = &migrate.Function{Pipeline: router{a.instances, audit, configuration.Check}, Parse: queue.ParseWakeUp, Auditor: audit}
 	a.deadletter = &deadletter.Function{Parse: queue.ParseWakeUp, Auditor: audit}
 	a.tables = &tables.Function{Configuration: configuration, Instances: a.instances, States: a.store, Waker: ports.Waker,
-		Ticks: cfg.Migration.NextTick, Now: o.Clock.Now}
+		Ticks: cfg.Migration.NextTick, LookBack: a.instances.lookBack, Now: o.Clock.Now}
 	a.setup = &setup.Function{Database: reporter{configuration, a.databases}}
 	return a, nil
 }

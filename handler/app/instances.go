@@ -240,3 +240,12 @@ func (p prefixed) Deliver(ctx context.Context, out plan.Outgoing) error {
 	}
 	return p.ControlTables.Deliver(ctx, out)
 }
+
+// lookBack returns for how long Defender holds an instance's rows by its settings; 0
+// of one that there is not.
+func (all *instances) lookBack(name string) time.Duration {
+	if i := all.wired[strings.ToLower(name)]; i != nil {
+		return i.Defender.LookBack
+	}
+	return 0
+}

@@ -214,7 +214,11 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 	}
 	r.m.outbox.addAudit(ofRun(r.m.audit(audit), l))
 	if err := r.m.lease.SaveState(ctx, r.m.state); err != nil {
-		return err
+		// What is stored tells how the run stands: what could not be said there must
+		// not be said beside the failure.
+		if r.m.hold(r.m.lease.State()); r.m.state.OpenRun == l.RunID {
+			return err
+		}
 	}
 	r.log.Info("run ended", "status", string(audit.Status), "rows", l.Rows(), "slices", l.Count(plan.Verified), "calls", l.Calls,
 		"bytes", l.Bytes, "dur_ms", r.ports.Clock.Now().Sub(l.Started).Milliseconds(), "watermark", plan.Stamp(mark), "more", l.More)
@@ -225,7 +229,7 @@ func (r *run) checkpoint(ctx context.Context, audit plan.Audit) error {
 	// tells that the window is done.
 	l.Status, l.Ended = string(audit.Status), r.ports.Clock.Now()
 	if err := r.m.lease.SaveLedger(ctx, l); err != nil {
-		return err
+		return &undelivered{err} // the run has ended all the same
 	}
 	r.m.req.show(l)
 	if l.Known != "" && l.Known != l.Shown {

@@ -102,7 +102,8 @@ func (o *outbox) add(row plan.Outgoing) {
 }
 
 // undelivered is the error of a row that ADX did not take and that stands in the
-// outbox.
+// outbox, or of what was to be written down after one was taken: no attempt has failed
+// by it that an audit row would tell of, since how the run ended is said.
 type undelivered struct{ error }
 
 func (u *undelivered) Unwrap() error { return u.error }
@@ -129,7 +130,7 @@ func (o *outbox) flush(ctx context.Context) error {
 	if sent > 0 {
 		o.state.Outbox = slices.Clone(o.state.Outbox[sent:])
 		if err := o.lease.SaveState(ctx, o.state); err != nil {
-			return errors.Join(errs, err)
+			return errors.Join(errs, &undelivered{err})
 		}
 	}
 	return errs

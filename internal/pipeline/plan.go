@@ -68,7 +68,7 @@ func (m *migration) open(ctx context.Context) (l *plan.Ledger, cells []plan.Slic
 	if err := m.lease.SaveLedger(ctx, l); err != nil {
 		return nil, nil, err
 	}
-	m.state.OpenRun = l.RunID
+	m.state.OpenRun, m.state.OpenInto = l.RunID, l.Table.Destination
 	if m.cfg.Tenant != "" {
 		m.state.Tenant = m.cfg.Tenant
 	}

@@ -72,6 +72,9 @@ func (m *migration) auditFailure(ctx context.Context, cause error) error {
 	if errors.As(cause, &undelivered) {
 		return nil // what could not be said is all that failed, and it waits in the outbox
 	}
+	if m.state != nil && m.alreadyServed() {
+		return nil // the run has ended, and nothing else was to be done
+	}
 	row := m.audit(plan.Audit{Status: plan.Failed, FailureReason: cause.Error()})
 	once := time.Hour
 	if errors.Is(cause, errOtherTenant) {

@@ -111,7 +111,7 @@ func (m *migration) ranBy(ctx context.Context, t plan.Table) (plan.Table, error)
 // on its way, is hidden as a whole before the same window is copied again.
 func (m *migration) hideLostRun(ctx context.Context) error {
 	m.log.Error("ledger is gone: the run is hidden and its window copied again", "run_id", m.state.OpenRun)
-	if err := m.ports.Ingester.Void(ctx, m.state.Table.Destination, m.state.OpenRun, -1); err != nil {
+	if err := m.ports.Ingester.Void(ctx, m.state.WritesTo(), m.state.OpenRun, -1); err != nil {
 		return err
 	}
 	m.state.OpenRun = ""

@@ -39,7 +39,7 @@ func (m *migration) checkTenant() error {
 // sent is hidden as a whole, since nobody can finish it.
 func (m *migration) changeTenant(ctx context.Context) error {
 	if m.state.OpenRun != "" {
-		if err := m.ports.Ingester.Void(ctx, m.state.Table.Destination, m.state.OpenRun, -1); err != nil {
+		if err := m.ports.Ingester.Void(ctx, m.state.WritesTo(), m.state.OpenRun, -1); err != nil {
 			return err
 		}
 		m.log.Warn("an open run is hidden: it is of another tenant", "run_id", m.state.OpenRun)

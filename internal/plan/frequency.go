@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -66,8 +67,12 @@ func (f Frequency) next(started time.Time, tick, offset time.Duration) time.Time
 	return after.Add(f.every - passed - tick/2)
 }
 
-// held is for how long Defender holds rows. Source: advanced hunting, data freshness.
+// held is for how long Defender holds rows, where the settings say nothing else. Source:
+// advanced hunting, data freshness.
 const held = 30 * 24 * time.Hour
+
+// heldMargin is the share of that time which a run may be late: a day of thirty.
+const heldMargin = 30
 
 // longest returns the longest time between two runs; 0 for every tick. Of a cron it is
 // that of its first 62 times: those of one month twice, or one a month for five years.
@@ -95,16 +100,40 @@ func (f Frequency) offset(table Key) time.Duration {
 }
 
 // FrequencyWarning tells what is odd about the table's Frequency under a timer that
-// ticks so often; "" when nothing is.
-func (t Table) FrequencyWarning(tick time.Duration) string {
+// ticks so often, where rows are held for lookBack, 0: as long as Defender does; ""
+// when nothing is.
+func (t Table) FrequencyWarning(tick, lookBack time.Duration) string {
 	f, err := ParseFrequency(t.Frequency)
+	lookBack = cmp.Or(lookBack, held)
+	most := lookBack - lookBack/heldMargin
 	switch {
-	case err == nil && t.Load != Snapshot && f.longest() > held-24*time.Hour:
-		return fmt.Sprintf("Frequency %s lets up to %d days pass between two runs, and Defender holds rows for 30: what a late run finds gone is lost; choose at most 29 days", clip(t.Frequency, 80), f.longest()/(24*time.Hour))
+	case err == nil && t.Load != Snapshot && f.longest() > most:
+		return fmt.Sprintf("Frequency %s lets up to %s pass between two runs, and Defender holds rows for %s (DEFENDER_LOOKBACK): what a late run finds gone is lost; choose at most %s",
+			clip(t.Frequency, 80), inWords(f.longest()), inWords(lookBack), inWords(most))
 	case err != nil || f.every == 0 || f.every >= tick:
 		return ""
 	}
 	return fmt.Sprintf("Frequency %s is shorter than the time between two ticks (%v): the table is copied at every tick; see MIGRATION_SCHEDULE", clip(t.Frequency, 80), tick)
+}
+
+// LookBack returns for how long an instance's source holds rows; 0 where that is not
+// known. Nil knows of none.
+type LookBack func(instance string) time.Duration
+
+// Of is the function, or 0 of none.
+func (l LookBack) Of(instance string) time.Duration {
+	if l == nil {
+		return 0
+	}
+	return l(instance)
+}
+
+// inWords writes a time as whole days where it has two or more, else as Go does.
+func inWords(d time.Duration) string {
+	if days := d / (24 * time.Hour); days > 1 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.String()
 }
 
 // DueFrom returns the instant from which on a scheduled run of the table is due; zero:

@@ -91,20 +91,28 @@ func TestTable_DueFrom_SpreadsTablesOverThePeriod(t *testing.T) {
 
 func TestTable_FrequencyWarning(t *testing.T) {
 	for frequency, warned := range map[string]bool{"": false, "5m": true, "59m": true, "1h": false, "1d": false, "29d": false, "0 * * * * *": false, "0 0 2 * * 0": false, "nonsense": false} {
-		got := plan.Table{Frequency: frequency}.FrequencyWarning(time.Hour)
+		got := plan.Table{Frequency: frequency}.FrequencyWarning(time.Hour, 0)
 		if (got != "") != warned || warned && !strings.Contains(got, frequency+" is shorter than the time between two ticks (1h0m0s)") {
 			t.Errorf("%q: %q", frequency, got)
 		}
 	}
 	for _, frequency := range []string{"30d", "0 0 2 1 * *", "0 0 2 * 1 *"} {
-		if got := (plan.Table{Load: plan.Incr, Frequency: frequency}).FrequencyWarning(time.Hour); !strings.Contains(got, "days pass between two runs, and Defender holds rows for 30") {
+		if got := (plan.Table{Load: plan.Incr, Frequency: frequency}).FrequencyWarning(time.Hour, 0); !strings.Contains(got, "days pass between two runs, and Defender holds rows for 30 days") {
 			t.Errorf("%s: %q", frequency, got)
 		}
-		if got := (plan.Table{Load: plan.Snapshot, Frequency: frequency}).FrequencyWarning(time.Hour); got != "" {
+		if got := (plan.Table{Load: plan.Snapshot, Frequency: frequency}).FrequencyWarning(time.Hour, 0); got != "" {
 			t.Errorf("%s of a snapshot: %q", frequency, got)
 		}
 	}
-	if got := (plan.Table{Frequency: "5m"}).FrequencyWarning(0); got != "" {
+	for lookBack, most := range map[time.Duration]string{7 * 24 * time.Hour: "6 days", 24 * time.Hour: "23h12m0s", 90 * 24 * time.Hour: "87 days"} {
+		for frequency, warned := range map[time.Duration]bool{lookBack: true, lookBack - lookBack/31: true, lookBack - lookBack/29: false} {
+			got := plan.Table{Load: plan.Incr, Frequency: frequency.String()}.FrequencyWarning(time.Minute, lookBack)
+			if (got != "") != warned || warned && !strings.HasSuffix(got, "choose at most "+most) {
+				t.Errorf("%v, rows held for %v: %q", frequency, lookBack, got)
+			}
+		}
+	}
+	if got := (plan.Table{Frequency: "5m"}).FrequencyWarning(0, 0); got != "" {
 		t.Errorf("a timer of which nothing is known: %q", got)
 	}
 }

@@ -121,6 +121,7 @@ func (s *TableState) Republish(row, ran Table, commanded bool, settle time.Durat
 func (s *TableState) Adopt(l *Ledger, settle time.Duration) {
 	s.Turn(l.Table, l.Rewind != nil, settle)
 	s.OpenRun, s.Table, s.Rebuilt, s.Turned = l.RunID, l.Table, false, ""
+	s.OpenInto = l.Table.Destination
 	s.Table.Filters, s.Table.RowLimit = nil, 0
 	s.Shown, s.Floor = l.Known, l.Floor
 	if l.Table.Load != Snapshot {

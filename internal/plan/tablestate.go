@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -113,6 +114,9 @@ type TableState struct {
 	// Schema is the KQL type of each column of the last answer that named them; empty:
 	// none has, and the catalogue is what is known.
 	Schema map[string]string `json:"Schema,omitempty"`
+	// OpenInto is the raw table that the open run writes to, whatever is configured by
+	// now; "": Table's.
+	OpenInto string `json:"OpenInto,omitzero"`
 	// Last is how the last attempt ended, for whoever looks; zero: not known.
 	Last Ending `json:"Last,omitzero"`
 }
@@ -190,6 +194,9 @@ func (s *TableState) NullsEnded(counted int64) {
 		s.Nulls = counted
 	}
 }
+
+// WritesTo returns the raw table of the open run.
+func (s *TableState) WritesTo() string { return cmp.Or(s.OpenInto, s.Table.Destination) }
 
 // Publish remembers a configuration row of ours.
 func (s *TableState) Publish(t Table) {
