@@ -61,6 +61,8 @@ func instanceMutants() []mutant {
 			"internal/credential/validate.go", "got %s\", secret.Quoted(cfg.AuthorityHost))", "got %.80q\", cfg.AuthorityHost)", suite{"internal/credential", "^TestNew_QuotesNothing"}),
 		one("any-text-is-a-scope", "what was pasted for a scope is asked for, and named by errors",
 			"internal/config/value.go", "		if !scopeForm.MatchString(v) {", "		if false {", suite{"internal/config", "^TestSettings_QuoteNothing"}),
+		one("faulty-instance-limits-all", "the API of an instance that copies nothing keeps the handler from starting",
+			"internal/config/config.go", "		return i.Fault == nil && (", "		return (", suite{"internal/config", "^TestRead_AFaultyInstance"}),
 		one("identity-for-an-application", "ADX is signed in to as the application that a managed identity is none of",
 			"internal/config/credential.go", "		case i.Defender.Credential.Kind == kindManagedIdentity:\n", "		case false:\n", suite{"internal/config", "^TestRead_EachPair"}),
 		one("authority-of-all-wins", "the secret of an instance goes to the authority of the settings without a name",

@@ -224,7 +224,9 @@ func read(getenv func(string) string, attended bool) (Config, error) {
 		}
 		c.Migration.AppID = deriveAppID(siteName(getenv), tenant)
 	}
-	graph := slices.ContainsFunc(c.Instances, func(i Instance) bool { return i.Defender.API == "graph" || i.Defender.API == "auto" })
+	graph := slices.ContainsFunc(c.Instances, func(i Instance) bool {
+		return i.Fault == nil && (i.Defender.API == "graph" || i.Defender.API == "auto")
+	})
 	if graph && c.Migration.ByteTarget > 50_000_000 {
 		errs = append(errs, fmt.Errorf("MIGRATION_BYTE_TARGET: want at most 50000000 with graph, which refuses larger answers, got %d", c.Migration.ByteTarget))
 	}

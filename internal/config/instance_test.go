@@ -147,6 +147,18 @@ func TestReadADX_KnowsWhereTheTablesAre(t *testing.T) {
 	}
 }
 
+// An instance that copies nothing sets no limit to the answers of the others.
+func TestRead_AFaultyInstanceLimitsNobody(t *testing.T) {
+	env := map[string]string{"DEFENDER_API": "mde", "MIGRATION_BYTE_TARGET": "60000000", "DEFENDER_INSTANCES": "West", "DEFENDER_WEST_API": "graph", "DEFENDER_WEST_TENANT_ID": "none"}
+	if _, err := config.Read(getenv(env)); err != nil {
+		t.Errorf("a faulty instance: %v", err)
+	}
+	env["DEFENDER_WEST_TENANT_ID"] = "21111111-2222-3333-4444-555555555555"
+	if _, err := config.Read(getenv(env)); err == nil || !strings.HasPrefix(err.Error(), "MIGRATION_BYTE_TARGET: ") {
+		t.Errorf("one that works: %v", err)
+	}
+}
+
 // A pasted token URL holds the tenant and who issues its tokens.
 func TestRead_TokenURL(t *testing.T) {
 	const id = "11111111-2222-3333-4444-666666666666"
