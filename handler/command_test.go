@@ -165,6 +165,19 @@ func TestExitCode_TellsWhoHasToAct(t *testing.T) {
 	}
 }
 
+// The service may have the calls of the next minute: a command says when one is free.
+func TestTold_SaysWhenToTryAgain(t *testing.T) {
+	at := time.Date(2026, 3, 8, 13, 4, 5, 6, time.FixedZone("", 3600))
+	for want, err := range map[string]error{
+		"ask: no call is free; try again at 12:04:05 UTC": fmt.Errorf("ask: %w", fault.WaitUntil(at, errors.New("no call is free"))),
+		"refused": fault.As(fault.Permanent, errors.New("refused")),
+	} {
+		if got := told(err); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestRun_FaultsHaveTheirExitCode(t *testing.T) {
 	for _, tt := range []struct {
 		args []string

@@ -20,6 +20,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/handler/app"
 	"github.com/defender2adx/defender2adx/internal/config"
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/host"
 )
 
@@ -83,9 +84,18 @@ func main() {
 	})
 	stop()
 	if err != nil && !errors.Is(err, errSaid) {
-		fmt.Fprintln(os.Stderr, "handler:", err)
+		fmt.Fprintln(os.Stderr, "handler:", told(err))
 	}
 	os.Exit(exitCode(err))
+}
+
+// told is an error as a person reads it: with the hour, in UTC, from which on what it
+// waits for is there, such as a call of a quota that the service uses.
+func told(err error) string {
+	if until, waits := fault.Until(err); waits {
+		return err.Error() + "; try again at " + until.UTC().Format("15:04:05") + " UTC"
+	}
+	return err.Error()
 }
 
 func run(args []string, p *process) error {

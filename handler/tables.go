@@ -103,7 +103,7 @@ func (c tablesCommand) withOffered(p *process, g *program, all []listed) ([]list
 	}
 	offers, err := g.Offered(p.ctx, c.Instance, names)
 	if err != nil {
-		return nil, fmt.Errorf("ask what the tenant offers: %w", err)
+		return nil, fmt.Errorf("ask what the tenant offers, which --configured does not: %w", err)
 	}
 	for i := range all {
 		if all[i].Instance == key && all[i].Kind == schema.Hunting {

@@ -36,6 +36,8 @@ func commandMutants() []mutant {
 			"handler/open.go", "		if _, err := cfg.Instance(instance); err != nil {", "		if _, err := cfg.Instance(instance); err != nil && cfg.Instances == nil {", suite{"handler", "^TestRun_Faults"}),
 		one("export-cannot-be-rewound", "an export that was copied cannot be had again",
 			"handler/rewind.go", " && !table.IsExport():", ":", suite{"handler", "^TestRewindable_"}),
+		one("no-call-and-no-hour", "a command that finds no call free does not say when one is",
+			"handler/main.go", "until, waits := fault.Until(err); waits {", "until, waits := fault.Until(err); waits && until.IsZero() {", suite{"handler", "^TestTold_"}),
 		one("late-settings-fault-is-a-failure", "a wrong app id ends like work that failed",
 			"handler/exit.go", ", errors.As(err, &late):", ", errors.As(err, &late) && false:", suite{"handler", "^TestExitCode_"}),
 		one("on-sends-back-to-on", "on, asked for a table that no instance copies yet, names itself as the remedy",

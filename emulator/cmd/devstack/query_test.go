@@ -47,6 +47,10 @@ func TestPrintRecords_GivesEachValueALine(t *testing.T) {
 	if want := "Name  one\nB     a lon…\n\nName  two\nB\n\n(2 rows)\n"; err != nil || out.String() != want {
 		t.Errorf("printed %q, %v; want %q", out.String(), err, want)
 	}
+	out.Reset() // an answer without rows whose columns are too many for a line
+	if err := printRecords(&out, [][]string{{"Name", "B"}}, 12); err != nil || out.String() != "(0 rows)\n" {
+		t.Errorf("printed %q, %v for no rows", out.String(), err)
+	}
 }
 
 func TestReadable_IsALogLineForATerminal(t *testing.T) {

@@ -45,7 +45,7 @@ func printTable(out io.Writer, table query.Table, most, total int) error {
 			}
 		}
 	}
-	if total > 0 && !fit(widths, total) && len(lines) > 1 {
+	if total > 0 && !fit(widths, total) {
 		return printRecords(out, lines, total)
 	}
 	w := tabwriter.NewWriter(out, 0, 1, gap, ' ', 0)
