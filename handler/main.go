@@ -184,7 +184,7 @@ func (serveCommand) Run(p *process) error {
 			log.Error("settings of an instance, whose tables are not copied", "instance", i.Shown(), "error", i.Fault.Error())
 		}
 	}
-	program, err := app.New(cfg, app.Options{Version: version, Log: log})
+	program, err := app.New(cfg, app.Options{Version: version, Log: log, Warnings: warnings})
 	if err != nil {
 		return settingsError{fmt.Errorf("settings:\n%w", err)}
 	}

@@ -67,8 +67,12 @@ func (c setupCommand) Run(p *process) error {
 		return usageError{err}
 	}
 	cfg, err := config.ReadADX(p.getenv)
+	warnings := config.SetupWarnings(p.getenv, p.environ)
 	if err != nil {
-		return faultySettings(err, config.Unknown(p.environ))
+		return faultySettings(err, warnings)
+	}
+	for _, warning := range warnings {
+		p.say("handler: settings: " + warning)
 	}
 	if c.Instance != "" {
 		i, err := cfg.Instance(c.Instance)

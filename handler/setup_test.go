@@ -27,3 +27,12 @@ func TestSetup_RefusesPrincipalsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// The host runs on without a timer that it refuses: whoever prepares the database hears
+// of it.
+func TestSetup_SaysThatAScheduleNeverTicks(t *testing.T) {
+	_, err := runWith(t, map[string]string{"MIGRATION_SCHEDULE": "0 0 * * * 7"}, "setup")
+	if want := "MIGRATION_SCHEDULE: the Functions host refuses this schedule"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}

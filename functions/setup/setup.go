@@ -25,6 +25,8 @@ type Database interface {
 // Function serves GET /api/setup.
 type Function struct {
 	Database Database
+	// Warnings of the app's settings: a timer that the host could not make shows nowhere else.
+	Warnings []string
 }
 
 // ServeHTTP reports; ready speaks of the database alone, and the answer says so. Callers: people and scripts with a function key. It only
@@ -56,7 +58,11 @@ func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, s := range missing {
 		out = append(out, step{s.Name, string(s.Outcome), s.Detail, s.Remedy})
 	}
-	reply(w, map[string]any{"ready": len(out) == 0, "missing": out, "lookedAt": adx.LookedAt, "notLookedAt": adx.NotLookedAt})
+	answer := map[string]any{"ready": len(out) == 0, "missing": out, "lookedAt": adx.LookedAt, "notLookedAt": adx.NotLookedAt}
+	if len(f.Warnings) > 0 {
+		answer["warnings"] = f.Warnings
+	}
+	reply(w, answer)
 }
 
 func reply(w http.ResponseWriter, body any) {

@@ -44,6 +44,11 @@ func TestFunction_Reports(t *testing.T) {
 		{"ADX is stopped", database{err: errors.New("unreachable")}, 503, "unreachable"},
 		{"no role", database{err: fault.As(fault.Permanent, errors.New("add viewers"))}, 500, "add viewers"},
 	}
+	odd := httptest.NewRecorder()
+	(&setup.Function{Database: &database{}, Warnings: []string{"MIGRATION_SCHEDULE: is not set"}}).ServeHTTP(odd, httptest.NewRequest("GET", "/api/setup", nil))
+	if !strings.Contains(odd.Body.String(), `"warnings":["MIGRATION_SCHEDULE: is not set"]`) {
+		t.Errorf("without a schedule: %s", odd.Body)
+	}
 	for _, tt := range tests {
 		w := httptest.NewRecorder()
 		(&setup.Function{Database: &tt.db}).ServeHTTP(w, httptest.NewRequest("GET", "/api/setup", nil))

@@ -37,6 +37,8 @@ type Options struct {
 	Version string       // of this program; default "dev"
 	Log     *slog.Logger // default discards
 
+	// Warnings of the settings, for whoever asks whether all is set up.
+	Warnings []string
 	// Say tells a person who runs a command what to do to sign in; nil: nobody is there.
 	Say func(string)
 	// Transport carries every request of every adapter; nil leaves each its own.
@@ -162,7 +164,7 @@ func New(cfg config.Config, o Options) (*App, error) {
 	a.deadletter = &deadletter.Function{Parse: queue.ParseWakeUp, Auditor: audit}
 	a.tables = &tables.Function{Configuration: configuration, Instances: a.instances, States: a.store, Waker: ports.Waker,
 		Ticks: cfg.Migration.NextTick, LookBack: a.instances.lookBack, Now: o.Clock.Now}
-	a.setup = &setup.Function{Database: reporter{configuration, a.databases}}
+	a.setup = &setup.Function{Database: reporter{configuration, a.databases}, Warnings: o.Warnings}
 	return a, nil
 }
 

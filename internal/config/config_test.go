@@ -80,6 +80,14 @@ func TestWarnings_NameAScheduleThatTicksOddly(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", schedule, got, want)
 		}
 	}
+	for schedule, want := range map[string]string{
+		"": "", "0 0 * * * *": "", "0 0 0 31 2 *": "MIGRATION_SCHEDULE: never fires", "0 0 * * * 7": "MIGRATION_SCHEDULE: the Functions host refuses this schedule",
+	} {
+		got := strings.Join(config.SetupWarnings(getenv(map[string]string{"MIGRATION_SCHEDULE": schedule}), nil), "\n")
+		if (got == "") != (want == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("setup, %q: got %q, want %q", schedule, got, want)
+		}
+	}
 	for _, schedule := range []string{"0 0 * * * 7", "0 0 0 L * *", "0 0 0 ? * *", "0\t0 * * * *"} {
 		if _, err := config.Read(getenv(map[string]string{"MIGRATION_SCHEDULE": schedule})); err == nil || !strings.Contains(err.Error(), "MIGRATION_SCHEDULE: the Functions host refuses this schedule") {
 			t.Errorf("%q: got %v, want a refusal", schedule, err)

@@ -36,10 +36,9 @@ func Warnings(getenv func(string) string, environ []string) []string {
 			out = append(out, warning)
 		}
 	}
-	switch schedule, err := ncrontab.Parse(getenv("MIGRATION_SCHEDULE")); {
-	case getenv("MIGRATION_SCHEDULE") == "":
+	if getenv("MIGRATION_SCHEDULE") == "" {
 		out = append(out, "MIGRATION_SCHEDULE: is not set; the Functions host runs without its timer and nothing ever ticks")
-	case err == nil && schedule.Warning() != "":
+	} else if schedule, err := ncrontab.Parse(getenv("MIGRATION_SCHEDULE")); err == nil && schedule.Warning() != "" {
 		out = append(out, "MIGRATION_SCHEDULE: "+schedule.Warning())
 	}
 	if strings.EqualFold(getenv("WEBSITE_SKU"), "Dynamic") {
@@ -52,6 +51,21 @@ func Warnings(getenv func(string) string, environ []string) []string {
 		out = append(out, "ADX_INGEST_URL: ingestion addresses begin with "+ingestPrefix+", this one does not; leave it out to have it derived")
 	}
 	return append(out, Unknown(environ)...)
+}
+
+// SetupWarnings is Warnings for whoever prepares a database, for which most settings need
+// not be there: names that are none, and a schedule that would not tick as it is meant.
+func SetupWarnings(getenv func(string) string, environ []string) []string {
+	out := Unknown(environ)
+	if text := getenv("MIGRATION_SCHEDULE"); text != "" {
+		var read string
+		if err := schedule(&read)(text); err != nil {
+			out = append(out, "MIGRATION_SCHEDULE: "+err.Error())
+		} else if s, err := ncrontab.Parse(text); err == nil && s.Warning() != "" {
+			out = append(out, "MIGRATION_SCHEDULE: "+s.Warning())
+		}
+	}
+	return out
 }
 
 const ingestPrefix = "ingest-"
