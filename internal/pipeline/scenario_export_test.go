@@ -103,7 +103,7 @@ func TestScenario_X3_FileTakenInInPart(t *testing.T) {
 // more there are.
 func TestExport_LedgerIsWrittenSeldomForManyFiles(t *testing.T) {
 	w := newExportWorld(17, 600)
-	w.cfg.Budget, w.cfg.CallsInFlight = time.Hour, 50
+	w.cfg.Budget, w.cfg.CallsInFlight = time.Hour, 4
 	for i, name := range w.exports.names {
 		w.exports.files[name] = w.exports.files[name][:1+i%2]
 	}
