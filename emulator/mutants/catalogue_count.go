@@ -22,7 +22,7 @@ func countMutants() []mutant {
 		one("received-not-compared", "rows received are not compared with rows counted",
 			"internal/plan/account.go", "	case received == s.Rows:\n		return Accept", "	case received >= 0:\n		return Accept", pipelineTests("^TestMigrate_SilentCutIsFound$")),
 		one("empty-window-believed", "an empty count of a table that had rows is believed at once",
-			planFile, "	if p.state.LastRows > 0 || p.state.LastEnded.IsZero() {", "	if false {", pipelineTests("^TestScenario_R1_")),
+			planFile, "	if s.LastRows > 0 || s.LastEnded.IsZero()", "	if s.LastRows < 0", pipelineTests("^TestScenario_R1_")),
 		one("less-than-the-parent-believed", "bucket counts that hold less than the part did are believed at once",
 			"internal/pipeline/counter.go", "	if len(less) == 0 {\n		return counted, refused, nil", "	if true {\n		return counted, refused, nil", pipelineTests("^TestScenario_R1_")),
 		one("slice-without-a-line-is-empty", "a slice that a count does not speak of counts as empty",

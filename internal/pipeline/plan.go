@@ -239,11 +239,12 @@ func (p *planner) count(ctx context.Context, from, now time.Time) (plan.Counts, 
 	return p.countWindow(ctx)
 }
 
-// expected returns what a count of the whole must reach to be believed at once: one
-// row where the last run had some, or where none has ended yet; nothing of a quiet
-// table, which costs one call.
+// expected returns what a count of the whole must reach to be believed at once: nothing
+// of a quiet table, which costs one call, and one row of every other. A table is known
+// for quiet where the last run had no rows and this one goes on from it.
 func (p *planner) expected() int64 {
-	if p.state.LastRows > 0 || p.state.LastEnded.IsZero() {
+	s := p.state
+	if s.LastRows > 0 || s.LastEnded.IsZero() || s.Rebuilt || s.Rewind != nil || s.Turned != "" {
 		return 1
 	}
 	return 0

@@ -172,6 +172,42 @@ func TestScenario_R1_AnEmptyCountAfterRowsIsTakenAgain(t *testing.T) {
 	}
 }
 
+// The last run had no rows, but the next one does not go on from it: the state was lost
+// and nobody knows what the last run had, or the user has set the watermark back or named
+// another column. An empty count is taken again.
+func TestScenario_R1_AnEmptyCountOfAnotherWindow(t *testing.T) {
+	for name, change := range map[string]func(w *world){
+		"the state was lost": func(w *world) { clear(w.states); w.fill(20, 0.5) },
+		"the watermark was set back": func(w *world) {
+			w.configure(func(r *plan.Row) {
+				r.LastRefreshedTime = w.now.Add(-12 * time.Hour)
+				r.LastRefreshedTimeInString = ""
+			})
+		},
+		"another column": func(w *world) {
+			w.late(20, 20)
+			w.configure(func(r *plan.Row) { r.WatermarkColumn = "Timestamp" })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(46)
+			w.fill(50, 10)
+			w.run(3 * time.Hour)
+			if w.state(t, key).LastRows != 0 {
+				t.Fatalf("the table is not quiet: %s", w.story())
+			}
+			before := w.copied(key.Source)
+			change(w)
+			w.now = w.now.Add(2 * time.Hour)
+			l := &liar{count: nth(1, func(c *plan.Counts) { c.Bins, c.Buckets, c.Nulls, c.Later = nil, nil, 0, 0 })}
+			w.lie(t, time.Minute, l)
+			if got := w.copied(key.Source) - before; got < 20 {
+				t.Errorf("%d rows were copied after the empty count: %s", got, w.story())
+			}
+		})
+	}
+}
+
 // The buckets of a bin cannot be counted, and the even parts it is divided into are
 // twice counted as if one of them were empty. At the end the rows are missed: the
 // window is counted once more by slice, and what is missing is read again. Where it
