@@ -113,7 +113,7 @@ func (r *run) hide(ctx context.Context, no int, rows int64) error {
 // show. A process that lost its lease must not hide what another has verified.
 func (r *run) void(ctx context.Context, no int) error {
 	s := r.ledger.Slice(no)
-	readAgain := s.Whole != 0
+	readAgain := s.ReadAgain()
 	var err error
 	if !readAgain {
 		var blob plan.BlobState

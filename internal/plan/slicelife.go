@@ -330,6 +330,11 @@ func (l *Ledger) Reread(d Division, rows int64) error {
 	return nil
 }
 
+// ReadAgain reports whether a slice that is to be hidden is read at the source again,
+// with its Division; or alone, where a program that knew none of those has condemned it:
+// then the source holds more rows than the blob.
+func (s *LedgerSlice) ReadAgain() bool { return s.Whole != 0 || s.Rows > s.Blob.Rows }
+
 // Replace records that the slice is hidden and returns the number under which its
 // rows come in: voiding -> void, and committing with the same blob, sent now by our
 // clock, or, where the rows are to be read at the source again since the blob is
@@ -343,7 +348,7 @@ func (l *Ledger) Replace(no int, now time.Time, readAgain bool) (successor int, 
 	s.State = Void
 	again := LedgerSlice{Slice: s.Slice, State: Planned, Parent: cmp.Or(s.Whole, no)}
 	again.No = l.Next
-	if readAgain || s.Whole != 0 || s.Blob.Path == "" {
+	if readAgain || s.ReadAgain() || s.Blob.Path == "" {
 		again.Rows = -1
 	} else {
 		again.State, again.Parent = Committing, 0

@@ -375,3 +375,16 @@ func covers(t *rapid.T, l *plan.Ledger, w plan.Window) {
 		}
 	}
 }
+
+// A program of before condemned a slice of which the source held more by its rows alone.
+func TestReplace_ReadsAgainWhatAnOlderProgramCondemned(t *testing.T) {
+	l := inEachState()
+	l.Slice(5).Rows = 120
+	if !l.Slice(5).ReadAgain() {
+		t.Error("the blob of 100 rows would be sent again for 120 at the source")
+	}
+	no, err := l.Replace(5, day, false)
+	if s := l.Slice(no); err != nil || s.State != plan.Planned || s.Rows != -1 || s.Parent != 5 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
