@@ -128,8 +128,9 @@ func (r *run) sendFiles(ctx context.Context) error {
 		}
 		err := r.step(ctx, func(l *plan.Ledger) error {
 			servedBy(l, r.m.attempt.api())
+			now := r.ports.Clock.Now() // of all: in what order they are sent nobody knows
 			for _, s := range batch {
-				if err := l.Freeze(s.No, l.Slice(s.No).Blob, 0, r.ports.Clock.Now()); err != nil {
+				if err := l.Freeze(s.No, l.Slice(s.No).Blob, 0, now); err != nil {
 					return err
 				}
 			}

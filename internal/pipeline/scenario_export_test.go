@@ -115,6 +115,29 @@ func TestExport_LedgerIsWrittenSeldomForManyFiles(t *testing.T) {
 	}
 }
 
+// The files of one write are sent side by side, in any order: that one of them is in ADX
+// says nothing of another, which is sent again only after something that surely was later.
+func TestExport_FilesOfOneWriteDoNotOvertakeEachOther(t *testing.T) {
+	w := newExportWorld(18, 3)
+	w.tick = time.Microsecond
+	w.fate = func(plan.Ingestion) fate {
+		if len(w.sent) == 1 {
+			return lost
+		}
+		return well
+	}
+	for range 60 {
+		if w.run(time.Minute); len(w.sent) > 3 {
+			break
+		}
+	}
+	if len(w.sent) != 4 || w.tried["probe"] == 0 {
+		t.Errorf("%d files sent, %d probes:%s", len(w.sent), w.tried["probe"], w.story())
+	}
+	w.run(time.Hour)
+	w.current(t)
+}
+
 // The id by which ADX is asked is chosen before a file is sent: whoever comes after a kill
 // asks for what the dead process has sent.
 func TestScenario_X3_FileTakenInInPartAfterAKill(t *testing.T) {

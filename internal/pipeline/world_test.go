@@ -29,6 +29,7 @@ type world struct {
 	mu    sync.Mutex
 	now   time.Time
 	skew  time.Duration // of the processes' clock; storage, source and ADX go by now
+	tick  time.Duration // that passes at each look at a clock
 	rng   *rand.Rand
 	chaos float64 // probability of a fault at each call
 	kills float64 // probability that a call kills its process
@@ -252,6 +253,7 @@ func (p *process) chance(name string, f func() error) error {
 func (p *process) Now() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.now = p.now.Add(p.tick)
 	return p.now.Add(p.skew)
 }
 
