@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
@@ -37,6 +38,16 @@ func (r *run) nextOfList() []int {
 		}
 	}
 	return []int{next.No}
+}
+
+// outrun reports whether a part of a list's snapshot cannot be read again by itself: a
+// younger one was read, and what has moved to it since would be in neither. The snapshot
+// is begun anew, as often as one may be; the next window of changes shows it all the same.
+func (r *run) outrun(s *plan.LedgerSlice) bool {
+	return r.m.list != nil && r.table.Load == plan.Snapshot && r.m.state.Restarts < maxRestarts &&
+		slices.ContainsFunc(r.ledger.Slices, func(o plan.LedgerSlice) bool {
+			return o.Window.From.After(s.Window.From) && o.State != plan.Planned && o.State != plan.Retired && o.State != plan.Void
+		})
 }
 
 // unread deals with a reading that did not end: since began it had shown answer. Where

@@ -120,6 +120,9 @@ func (r *run) void(ctx context.Context, no int) error {
 		blob, err = r.blobState(ctx, s.Blob)
 		readAgain = blob == plan.BlobGone && s.Recut == nil
 	}
+	if err == nil && readAgain && r.outrun(s) {
+		return fmt.Errorf("read %s of a list again, whose younger parts were read: %w", s.Slice, errTorn)
+	}
 	if err == nil {
 		err = r.stillOurs()
 	}

@@ -185,6 +185,42 @@ func TestList_PartReadAgainForgetsWhatItHasShown(t *testing.T) {
 	}
 }
 
+// A part of a snapshot whose blob is gone is not read again alone: what has moved to a
+// younger part since that was read would be in neither.
+func TestList_PartReadAgainMissesNothingThatHasMoved(t *testing.T) {
+	w := longList(1, 2000, "Snapshot", "newest first")
+	w.cfg.Budget, w.list.each = 30*time.Second, time.Minute/50
+	oldest := -1
+	w.fate = func(in plan.Ingestion) fate {
+		if oldest < 0 {
+			oldest = in.Slice
+		}
+		if in.Slice == oldest {
+			return lost
+		}
+		return well
+	}
+	for range 100 {
+		if w.run(time.Minute); len(w.sent) > 0 && w.countIn(t, plan.Planned) == 0 {
+			break
+		}
+	}
+	delete(w.staged, w.sent[0].Blob.Path)
+	last := len(w.list.things) - 1
+	before := w.list.things[last]
+	w.list.things[last] = w.list.version(w.now)
+	w.fate = nil
+	for range 60 {
+		if w.run(time.Minute); w.last().Status != "" {
+			break
+		}
+	}
+	rows := w.rowsOfRun(w.last().RunID)
+	if got := w.last(); got.Status != plan.Success || !slices.Contains(rows, before.no) && !slices.Contains(rows, w.list.things[last].no) {
+		t.Errorf("a thing that was there all the time is not among the %d of the snapshot, audit: %s", len(rows), w.story())
+	}
+}
+
 // countIn counts the slices of all ledgers that are in a state.
 func (w *world) countIn(t *testing.T, state plan.SliceState) (n int) {
 	t.Helper()
