@@ -30,7 +30,8 @@ const roundCap = 100
 // wholeSeconds is how an instant stands in a request.
 const wholeSeconds = "2006-01-02T15:04:05Z"
 
-// maxPages bounds one read of a list, against a service whose links lead in a circle.
+// maxPages bounds one read of a list, against a service whose links lead in a circle:
+// twenty million rows in pages of a thousand.
 const maxPages = 20_000
 
 // Lists reads the lists of one API that share a quota. It is safe for concurrent use.

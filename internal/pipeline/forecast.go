@@ -158,6 +158,44 @@ func (m *migration) forecastExport(ctx context.Context, f Forecast, open *plan.L
 	return f, nil
 }
 
+// forecastList fills in what a run of a list takes. It was read once, and may have
+// grown by a page until then.
+func (r *run) forecastList(ctx context.Context, f Forecast) (Forecast, error) {
+	answer, err := r.rehearseList(ctx)
+	f.Asked = answer.Pages
+	if err != nil {
+		return f, err
+	}
+	f.Rows, f.Slices, f.Runs, f.Calls = answer.Rows, 1, 1, r.table.ListReads()*(answer.Pages+1)
+	f.Target = max(1, answer.Rows)
+	if answer.Rows > 0 {
+		f.Width = float64(answer.Bytes) / float64(answer.Rows)
+	}
+	f.PerDay = answer.Rows
+	if r.table.Load != plan.Snapshot {
+		f.PerDay = int64(answer.Shown.Since(r.ports.Clock.Now().Add(-24*time.Hour), nil).Len())
+	}
+	if r.table.ListReads() > 1 {
+		f.Notes = append(f.Notes, "calls of a list are at most so many: it is read page by page, twice")
+	}
+	return f, nil
+}
+
+// rehearseList reads a list once, as a forecast may, and drops what it shows.
+func (r *run) rehearseList(ctx context.Context) (plan.ListAnswer, error) {
+	for _, s := range r.planned() {
+		q, err := r.listQuery(ctx, s)
+		if err != nil {
+			return plan.ListAnswer{}, err
+		}
+		q.Reads = 1
+		return r.m.list.Read(ctx, r.calls, q, discard)
+	}
+	return plan.ListAnswer{}, nil
+}
+
+func discard(_ context.Context, produce func(io.Writer) error) error { return produce(io.Discard) }
+
 // rehearse takes the first steps of a run, to the point where it knows the width of
 // the rows and has packed its slices by it; a sample stands for the slice that the
 // run fetches alone. sampled are the calls for that, fetched is 1 where the slice is

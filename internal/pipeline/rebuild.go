@@ -52,6 +52,23 @@ func (m *migration) rebuild(ctx context.Context) (*plan.Ledger, error) {
 	return ledger, m.fence(ctx, ledger)
 }
 
+// shownBefore finds, for a state that is made again, the record that the last published
+// run left. A run that is not published has shown nothing that was not in it.
+func (m *migration) shownBefore(ctx context.Context, state *plan.TableState) error {
+	n := len(state.Published)
+	if m.list == nil || n == 0 {
+		return nil
+	}
+	l, err := m.lease.Ledger(ctx, state.Published[n-1].RunID)
+	if err != nil && fault.KindOf(err) != fault.Permanent {
+		return err
+	}
+	if err == nil && l != nil {
+		state.Shown, state.Floor = l.Shown, l.Floor
+	}
+	return nil
+}
+
 // published fills the state from the rows that we published: the first of each
 // run and generation, since a later one is a user's copy. What users wrote last is
 // left to be judged as always; what they wrote before tells which run began with a
