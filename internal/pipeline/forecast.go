@@ -183,15 +183,16 @@ func (r *run) forecastList(ctx context.Context, f Forecast) (Forecast, error) {
 
 // rehearseList reads a list once, as a forecast may, and drops what it shows.
 func (r *run) rehearseList(ctx context.Context) (plan.ListAnswer, error) {
-	for _, s := range r.planned() {
-		q, err := r.listQuery(ctx, s)
-		if err != nil {
-			return plan.ListAnswer{}, err
-		}
-		q.Reads = 1
-		return r.m.list.Read(ctx, r.calls, q, discard)
+	planned := r.planned()
+	if len(planned) == 0 {
+		return plan.ListAnswer{}, nil
 	}
-	return plan.ListAnswer{}, nil
+	q, err := r.listQuery(ctx, planned[0])
+	if err != nil {
+		return plan.ListAnswer{}, err
+	}
+	q.Reads = 1
+	return r.m.list.Read(ctx, r.calls, q, discard)
 }
 
 func discard(_ context.Context, produce func(io.Writer) error) error { return produce(io.Discard) }

@@ -47,11 +47,11 @@ func Quota(t *testing.T, open func(t *testing.T) QuotaWorld) {
 	}
 }
 
-// spend takes calls of one table until it must wait.
-func spend(t *testing.T, w QuotaWorld, table string, from ...pipeline.Quota) (at time.Time) {
+// spend takes calls of DeviceInfo until it must wait.
+func spend(t *testing.T, w QuotaWorld, from ...pipeline.Quota) (at time.Time) {
 	t.Helper()
 	for begin, calls := w.Now(), 0; ; calls++ {
-		err := from[calls%len(from)].Take(t.Context(), table, false)
+		err := from[calls%len(from)].Take(t.Context(), "DeviceInfo", false)
 		at, wait := fault.Until(err)
 		if wait {
 			return at
@@ -68,7 +68,7 @@ func spend(t *testing.T, w QuotaWorld, table string, from ...pipeline.Quota) (at
 
 func quotaSpent(t *testing.T, w QuotaWorld) {
 	q := w.Open()
-	at := spend(t, w, "DeviceInfo", q)
+	at := spend(t, w, q)
 	now := w.Now()
 	if !at.After(now) || at.After(now.Add(2*time.Minute)) {
 		t.Errorf("wait until %v at %v; want an instant of the next minutes", at, now)
@@ -79,7 +79,7 @@ func quotaSpent(t *testing.T, w QuotaWorld) {
 
 func quotaShared(t *testing.T, w QuotaWorld) {
 	a, b := w.Open(), w.Open()
-	spend(t, w, "DeviceInfo", a)
+	spend(t, w, a)
 	if _, wait := fault.Until(b.Take(t.Context(), "DeviceEvents", false)); !wait {
 		t.Error("another process has a call although all are spent")
 	}
@@ -97,7 +97,7 @@ func told(t *testing.T, q pipeline.Quota, table string, urgent bool) time.Time {
 
 func quotaUrgent(t *testing.T, w QuotaWorld) {
 	a, b := w.Open(), w.Open()
-	spend(t, w, "DeviceInfo", a)
+	spend(t, w, a)
 	var last time.Time
 	for _, table := range []string{"DeviceEvents", "DeviceLogonEvents", "DeviceFileEvents"} {
 		last = told(t, a, table, false)
@@ -112,7 +112,7 @@ func quotaUrgent(t *testing.T, w QuotaWorld) {
 
 func quotaTurns(t *testing.T, w QuotaWorld) {
 	a, b := w.Open(), w.Open()
-	spend(t, w, "DeviceInfo", a)
+	spend(t, w, a)
 	first := told(t, a, "DeviceEvents", false)
 	second := told(t, b, "DeviceLogonEvents", false)
 	if !second.After(first) {
