@@ -121,7 +121,7 @@ func (c upCommand) explain(e *stack.Emulators, api string) error {
 		"  tables     curl %[1]s/api/tables\n  setup      curl %[1]s/api/setup\n"+
 		"  tick       curl -X POST -H 'Content-Type: application/json' -d '{\"input\":\"\"}' %[1]s/admin/functions/schedule\n"+
 		"  one table  curl -X POST %[1]s/api/tables/%[2]s/migrate\n  rows       %[3]s query '%[4]sVisible() | take 5'\n"+
-		"  runs       %[3]s query 'MigrationAuditLog | project TableName, Status, RecordCount'\n  handler    %[6]s --env-file %[7]s tables\n  Kusto      %[5]s\n\n",
+		"  runs       %[3]s query 'MigrationAuditLog | project TableName, Status, RecordCount'\n  handler    %[6]s --env-file %[7]s tables --configured\n  Kusto      %[5]s\n\n",
 		api, first.Source, self(), first.Destination, curlLine(e.Describe()), c.App+"/handler", stack.EnvPath)
 	return nil
 }
