@@ -30,6 +30,10 @@ const roundCap = 100
 // wholeSeconds is how an instant stands in a request.
 const wholeSeconds = "2006-01-02T15:04:05Z"
 
+// endSlack is how much later than the end that was asked for an instant may be as a row
+// shows it: what the service compares may be rounded otherwise. A guess.
+const endSlack = time.Minute
+
 // maxPages bounds one read of a list, against a service whose links lead in a circle:
 // twenty million rows in pages of a thousand.
 const maxPages = 20_000
@@ -281,10 +285,21 @@ func (r *listRead) nothingThere(said refusal) bool {
 // keep remembers the version of a row and tells whether it is new.
 func (r *listRead) keep(row []byte) bool {
 	version, at := r.version(row)
+	if r.younger(at) {
+		return false
+	}
 	if at.IsZero() {
 		at = cmp.Or(r.out.Now, r.client.cfg.Now()) // remembered as long as the youngest
 	}
 	return r.out.Shown.Add(version, at) && !r.query.Known.Has(version)
+}
+
+// younger reports whether a row with an instant belongs to a part that is read later: it
+// has changed since the service chose what to show. A snapshot keeps it all the same,
+// which may hold a thing twice and must not miss one.
+func (r *listRead) younger(at time.Time) bool {
+	to := r.query.To
+	return !to.IsZero() && r.query.Table.Load != plan.Snapshot && at.After(to.Add(endSlack))
 }
 
 // version tells a row's version, and the instant that it bears; zero where it has none.
