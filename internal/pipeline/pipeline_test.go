@@ -36,7 +36,9 @@ func (w *world) deliver(m message) (*process, error) {
 		out = os.Stderr
 	}
 	p := &process{world: w}
+	w.mu.Lock()
 	w.delivered = w.now
+	w.mu.Unlock()
 	pipe := pipeline.New(w.cfg, p.ports(), slog.New(slog.NewTextHandler(out, nil)))
 	err := pipe.Migrate(context.Background(), m.req)
 	if p.dead {
