@@ -89,7 +89,7 @@ func listMutants() []mutant {
 		one("list-record-of-one-part", "what one part of a list has shown is forgotten with the next",
 			listFile, "shown.Outside(q.From, q.To).Since(begin, known)", "known", pipelineTests("^TestScenario_Y9_")),
 		one("part-read-again-alone", "a thing that has moved from a part that is read again to one that was read is in no snapshot",
-			"internal/pipeline/mend.go", "readAgain && r.outrun(s)", "readAgain && false", pipelineTests("^TestList_PartReadAgainMisses")),
+			"internal/pipeline/mend.go", "readAgain && r.outrun(s)", "readAgain && false", pipelineTests("^TestScenario_Y9_PartReadAgainMisses")),
 		one("list-void-part-remembered", "what a part has shown whose blob is gone counts as copied",
 			listFile, "shown.Outside(q.From, q.To).Since(begin, known)", "shown.Since(begin, known)", pipelineTests("^TestList_PartReadAgain")),
 		one("list-of-one-row-twice", "a list that is one row with the time of the call is read twice, into two rows",

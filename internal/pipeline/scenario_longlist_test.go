@@ -187,8 +187,8 @@ func TestList_PartReadAgainForgetsWhatItHasShown(t *testing.T) {
 
 // A part of a snapshot whose blob is gone is not read again alone: what has moved to a
 // younger part since that was read would be in neither.
-func TestList_PartReadAgainMissesNothingThatHasMoved(t *testing.T) {
-	w := longList(1, 2000, "Snapshot", "newest first")
+func TestScenario_Y9_PartReadAgainMissesNothingThatHasMoved(t *testing.T) {
+	w := longList(1, 240, "Snapshot", "newest first")
 	w.cfg.Budget, w.list.each = 30*time.Second, time.Minute/50
 	oldest := -1
 	w.fate = func(in plan.Ingestion) fate {
