@@ -9,6 +9,8 @@ func exportMutants() []mutant {
 	return []mutant{
 		one("ledger-for-each-fifty-files", "the ledger of a large export is written so often that its bytes grow with the square of the files",
 			"internal/pipeline/export.go", "max(fileBatch, len(r.ledger.Slices)/fileBatches)", "fileBatch", pipelineTests("^TestExport_LedgerIsWrittenSeldom")),
+		one("refused-files-one-by-one", "a service that refuses all files of an export has the ledger written for each",
+			"internal/pipeline/export.go", "return r.enqueue(ctx, s.No) })", "return r.send(ctx, s.No) })", pipelineTests("^TestExport_RefusedFiles")),
 		one("files-of-one-write-in-order", "a file counts as overtaken by one that was sent beside it",
 			"internal/pipeline/export.go", "Blob, 0, now)", "Blob, 0, now.Add(time.Duration(s.No)))", pipelineTests("^TestExport_FilesOfOneWrite")),
 		one("file-id-after-the-send", "a kill between the send of a file and its record leaves a part of it, of which nobody can ask",

@@ -193,6 +193,27 @@ func (r *run) stillOurs() error {
 // send hands a slice's frozen blob to ingestion. What surely was not queued is
 // written down, so that it is sent again at once and not after the grace time.
 func (r *run) send(ctx context.Context, no int) error {
+	err := r.enqueue(ctx, no)
+	if errors.Is(err, fault.ErrNotQueued) {
+		err = errors.Join(err, r.unsent(ctx, no))
+	}
+	return err
+}
+
+// unsent writes down slices of which the last send was surely not queued.
+func (r *run) unsent(ctx context.Context, numbers ...int) error {
+	return r.step(ctx, func(l *plan.Ledger) error {
+		for _, no := range numbers {
+			if err := l.Unsent(no); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// enqueue is send without a word in the ledger of what was not queued.
+func (r *run) enqueue(ctx context.Context, no int) error {
 	r.mu.Lock()
 	s := *r.ledger.Slice(no)
 	r.mu.Unlock()
@@ -212,9 +233,6 @@ func (r *run) send(ctx context.Context, no int) error {
 	var id string
 	if err == nil {
 		id, err = r.ports.Ingester.Enqueue(ctx, in)
-	}
-	if errors.Is(err, fault.ErrNotQueued) {
-		err = errors.Join(err, r.step(ctx, func(l *plan.Ledger) error { return l.Unsent(no) }))
 	}
 	if err != nil {
 		return fmt.Errorf("send %s: %w", s.Slice, err)

@@ -141,10 +141,23 @@ func (r *run) sendFiles(ctx context.Context) error {
 		}
 		var g errgroup.Group
 		g.SetLimit(max(1, r.m.cfg.CallsInFlight))
+		var refused []int // written down together: all may be
 		for _, s := range batch {
-			g.Go(func() error { return guarded(func() error { return r.send(ctx, s.No) }) })
+			g.Go(func() error {
+				err := guarded(func() error { return r.enqueue(ctx, s.No) })
+				if errors.Is(err, fault.ErrNotQueued) {
+					r.mu.Lock()
+					refused = append(refused, s.No)
+					r.mu.Unlock()
+				}
+				return err
+			})
 		}
-		if err := g.Wait(); err != nil {
+		err = g.Wait()
+		if len(refused) > 0 {
+			err = errors.Join(err, r.unsent(ctx, refused...))
+		}
+		if err != nil {
 			return err
 		}
 		if err := r.checkDestination(ctx); err != nil {

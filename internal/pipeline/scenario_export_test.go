@@ -115,6 +115,27 @@ func TestExport_LedgerIsWrittenSeldomForManyFiles(t *testing.T) {
 	}
 }
 
+// Where all are refused, too: each write would be as large as the export.
+func TestExport_RefusedFilesAreWrittenDownTogether(t *testing.T) {
+	w := newExportWorld(17, 600)
+	for i, name := range w.exports.names {
+		w.exports.files[name] = w.exports.files[name][:1+i%2]
+	}
+	w.cfg.Budget, w.cfg.CallsInFlight = time.Hour, 14
+	w.ill = []*mishap{{call: "enqueue", last: 75, do: func(*process) error {
+		return fault.Mark(fault.As(fault.Retry, errors.New("503")), fault.ErrNotQueued)
+	}}}
+	if err := w.wakeExport(plan.Scheduled); err == nil || w.tried["enqueue"] != 75 {
+		t.Fatalf("%d files were sent, %v", w.tried["enqueue"], err)
+	}
+	if n := w.tried["save ledger"]; n > 4 {
+		t.Errorf("the ledger was written %d times", n)
+	}
+	if w.run(3 * time.Hour); w.last().Status != plan.Success || w.last().RecordCount != 900 || len(w.sent) != 600 {
+		t.Errorf("%d files sent, audit:%s", len(w.sent), w.story())
+	}
+}
+
 // The files of one write are sent side by side, in any order: that one of them is in ADX
 // says nothing of another, which is sent again only after something that surely was later.
 func TestExport_FilesOfOneWriteDoNotOvertakeEachOther(t *testing.T) {
