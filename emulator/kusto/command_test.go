@@ -188,6 +188,26 @@ func TestRights_AreThoseOfTheService(t *testing.T) {
 	}
 }
 
+// Every SDK looks for the queues of statuses beside the one that it sends to.
+func TestIngestionResources_NameEveryQueue(t *testing.T) {
+	c := start(t, kusto.Options{Storage: kusto.Storage{
+		Containers: []string{"https://s/c1?sig=1", "https://s/c2?sig=2"}, Queue: "https://s/ready?sig=3",
+		Succeeded: "https://s/well?sig=4", Failed: "https://s/failed?sig=5",
+	}})
+	got, err := c.mgmt(t, "ingestor", ".get ingestion resources")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"TempStorage|https://s/c1?sig=1", "TempStorage|https://s/c2?sig=2", "SecuredReadyForAggregationQueue|https://s/ready?sig=3",
+		"SuccessfulIngestionsQueue|https://s/well?sig=4", "FailedIngestionsQueue|https://s/failed?sig=5",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in:\n%s", want, got)
+		}
+	}
+}
+
 func TestRoles_AreAddedAndDropped(t *testing.T) {
 	c := start(t, kusto.Options{})
 	c.manage(t, ".create table T (A:string)")
