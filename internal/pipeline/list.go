@@ -170,7 +170,7 @@ func (r *run) remember(ctx context.Context, q plan.ListQuery, answer plan.ListAn
 	}
 	// After a snapshot the window begins a settle time before it.
 	begin := r.table.ListMemory(mark.Add(-2 * r.m.cfg.Settle))
-	held := 0
+	var held *plan.Versions
 	if l.Shown != "" {
 		shown, err := r.m.lease.Versions(ctx, l.Shown)
 		if err == nil && shown == nil {
@@ -180,10 +180,10 @@ func (r *run) remember(ctx context.Context, q plan.ListQuery, answer plan.ListAn
 			return "", err
 		}
 		// A part that is read again is copied as it shows itself now.
-		held, known = shown.Len(), shown.Outside(q.From, q.To).Since(begin, known)
+		held, known = shown, shown.Outside(q.From, q.To).Since(begin, known)
 	}
 	all := answer.Shown.Since(begin, known)
-	if l.Shown != "" && answer.Rows == 0 && all.Len() == held {
+	if held != nil && answer.Rows == 0 && all.Same(held) {
 		return l.Shown, nil
 	}
 	name := fmt.Sprintf("%s-%d-%s", l.RunID, r.m.state.Generation, randomID(8))

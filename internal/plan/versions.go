@@ -40,6 +40,9 @@ func (v *Versions) Has(version Version) bool {
 	return ok
 }
 
+// Same reports whether both hold the same versions.
+func (v *Versions) Same(o *Versions) bool { return maps.Equal(v.shown, o.shown) }
+
 // Len returns how many there are.
 func (v *Versions) Len() int {
 	if v == nil {
