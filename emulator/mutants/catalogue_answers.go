@@ -34,6 +34,8 @@ func answerTableMutants() []mutant {
 			client("^TestScenario_R1_")),
 		one("checksum-of-counts", "a snapshot's checksum leaves the keys out",
 			"internal/defender/count.go", `"%d:%s;", b.Lo, sums[b.Lo]`, `"%d:%d;", b.Lo, b.Rows`, client("^TestScenario_R4_Checksum")),
+		one("parts-without-checksums", "a snapshot's parts are counted without the checksum of their keys",
+			"internal/defender/query.go", "		if t.Load == plan.Snapshot {", "		if false {", client("^TestScenario_R4_ChecksumOfParts$")),
 		one("count-never-divided", "a count of many parts that is too long fails the table",
 			"internal/defender/failure.go", "row.Meaning == answer.QueryTooLong && q.parts > 1", "row.Meaning == answer.QueryTooLong && q.parts < 0", client("^TestScenario_L10_")),
 		one("entras-trouble-is-final", "trouble of Entra's own ends the run",

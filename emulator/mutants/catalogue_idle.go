@@ -56,6 +56,6 @@ func idleMutants() []mutant {
 		one("cap-not-remembered", "each run finds out anew where answers are cut",
 			repackFile, "cmp.Or(r.width.RowCap(), r.m.state.RowCap)", "cmp.Or(r.m.state.RowCap)", pipelineTests("^TestScenario_L15_")),
 		one("parts-not-closed", "a snapshot counted by parts is never found torn",
-			tornFile, "	if r.ledger.SameParts(parts, r.ledger.PartsNow) {", "	if true {", pipelineTests("^TestScenario_L3_SnapshotInPartsIsTorn$")),
+			tornFile, "	case !r.ledger.SameParts(parts, r.ledger.PartsNow):", "	case false:", pipelineTests("^TestScenario_L3_SnapshotInPartsIsTorn$")),
 	}
 }

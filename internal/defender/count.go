@@ -228,7 +228,7 @@ func bucketCount(r record, part plan.Slice, width int) (plan.BucketCount, error)
 	if lo >= hi {
 		return plan.BucketCount{}, fmt.Errorf("Bucket: %d lies outside of the part [%d, %d)", at, part.Lo, part.Hi)
 	}
-	return plan.BucketCount{Lo: lo, Hi: hi, Rows: n}, nil
+	return plan.BucketCount{Lo: lo, Hi: hi, Rows: n, Checksum: r.text("Checksum")}, nil
 }
 
 func byRange(a, b plan.BucketCount) int { return cmp.Compare(a.Lo, b.Lo) }

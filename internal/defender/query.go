@@ -53,15 +53,6 @@ func prologue(t plan.Table) string {
 	return t.Query.Lets + "let " + savedRows + " = (" + t.Query.Result + ");\n"
 }
 
-// key lists the columns that identify a row; empty: only the whole row does.
-func key(t plan.Table) []string {
-	if t.Query.Result != "" {
-		return t.Query.Key
-	}
-	known, _ := schema.Lookup(t.Source)
-	return known.Key
-}
-
 // source is the table without the rows that a run leaves out.
 func source(t plan.Table) string {
 	var b strings.Builder
@@ -93,7 +84,7 @@ func bucket(t plan.Table) string { return hashed(t, plan.Buckets) }
 func hashed(t plan.Table, modulus int) string {
 	var b strings.Builder
 	b.WriteString(hashFunction + "(")
-	if columns := key(t); len(columns) > 0 {
+	if columns := t.Key(); len(columns) > 0 {
 		b.WriteString("strcat(")
 		for i, column := range columns {
 			if i > 0 {
@@ -140,11 +131,17 @@ func countSnapshotQuery(t plan.Table, arrival bool) string {
 	if arrival {
 		text += "Newest = max(ingestion_time()), "
 	}
-	return text + "Checksum = tostring(sum(" + hashed(t, checksumModulus) + ")) by Bucket = " + bucket(t) + " / " + strconv.Itoa(snapshotRange) + ")"
+	return text + keySum(t) + " by Bucket = " + bucket(t) + " / " + strconv.Itoa(snapshotRange) + ")"
 }
 
-// bucketsQuery counts each part by ranges of width buckets. A branch of the union
-// reads only its own part's time range.
+// keySum is the column in which a snapshot's counts carry the checksum of the keys of
+// what they count. It is a sum: those of parts add up to that of the whole.
+func keySum(t plan.Table) string {
+	return "Checksum = tostring(sum(" + hashed(t, checksumModulus) + "))"
+}
+
+// bucketsQuery counts each part by ranges of width buckets, a snapshot's with the
+// checksum of their keys. A branch of the union reads only its own part's time range.
 func bucketsQuery(t plan.Table, parts []plan.Slice, width int) string {
 	var b strings.Builder
 	b.WriteString(prologue(t))
@@ -159,6 +156,9 @@ func bucketsQuery(t plan.Table, parts []plan.Slice, width int) string {
 			b.WriteString("(")
 		}
 		b.WriteString(selection(t, s) + " | summarize Rows = count()")
+		if t.Load == plan.Snapshot {
+			b.WriteString(", " + keySum(t))
+		}
 		if width < plan.Buckets {
 			b.WriteString(" by Bucket = " + bucket(t) + " / " + strconv.Itoa(width))
 		} else {

@@ -36,6 +36,7 @@ func TestQueries_AreWhatTheServiceIsAsked(t *testing.T) {
 	const lateBucket = `hash(strcat(tostring(column_ifexists("DeviceId", ''))), 65536)`
 	const deviceBucket = `hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("Timestamp", '')), '|', tostring(column_ifexists("ReportId", ''))), 65536)`
 	const tvmBucket = `hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("SoftwareVendor", '')), '|', tostring(column_ifexists("SoftwareName", '')), '|', tostring(column_ifexists("SoftwareVersion", '')), '|', tostring(column_ifexists("CveId", ''))), 65536)`
+	tvmSum := strings.Replace(tvmBucket, "65536", "2147483647", 1)
 	tests := []struct{ name, got, want string }{
 		{
 			"window by arrival",
@@ -56,7 +57,7 @@ print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2
 			"snapshot by a key",
 			countSnapshotQuery(tvm, true),
 			`print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''
-| union (['DeviceTvmSoftwareVulnerabilities'] | summarize Rows = count(), Newest = max(ingestion_time()), Checksum = tostring(sum(` + strings.Replace(tvmBucket, "65536", "2147483647", 1) + `)) by Bucket = hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("SoftwareVendor", '')), '|', tostring(column_ifexists("SoftwareName", '')), '|', tostring(column_ifexists("SoftwareVersion", '')), '|', tostring(column_ifexists("CveId", ''))), 65536) / 256)`,
+| union (['DeviceTvmSoftwareVulnerabilities'] | summarize Rows = count(), Newest = max(ingestion_time()), Checksum = tostring(sum(` + tvmSum + `)) by Bucket = hash(strcat(tostring(column_ifexists("DeviceId", '')), '|', tostring(column_ifexists("SoftwareVendor", '')), '|', tostring(column_ifexists("SoftwareName", '')), '|', tostring(column_ifexists("SoftwareVersion", '')), '|', tostring(column_ifexists("CveId", ''))), 65536) / 256)`,
 		},
 		{
 			"snapshot without a key",
@@ -107,6 +108,17 @@ print Kind = 'clock', Bin = datetime(null), Rows = long(0), Now = now(), To = d2
 			`let d2a_query = (DeviceInfo);
 print Kind = 'clock', Bucket = long(null), Rows = long(0), Now = now(), Newest = datetime(null), Checksum = ''
 | union (d2a_query | summarize Rows = count(), Checksum = tostring(sum(hash(tostring(pack_all()), 2147483647))) by Bucket = hash(tostring(pack_all()), 65536) / 256)`,
+		},
+		{
+			"a part of a snapshot counted by ranges",
+			bucketsQuery(tvm, []plan.Slice{{Part: plan.PartAll, Hi: 4096}}, 16),
+			`['DeviceTvmSoftwareVulnerabilities'] | where ` + tvmBucket + ` between (0 .. 4095) | summarize Rows = count(), Checksum = tostring(sum(` + tvmSum + `)) by Bucket = ` + tvmBucket + ` / 16 | extend Part = long(0)`,
+		},
+		{
+			"parts of a snapshot counted whole",
+			bucketsQuery(alerts, []plan.Slice{{Part: plan.PartAll, Hi: 4096}, {Part: plan.PartAll, Lo: 4096, Hi: 8192}}, plan.Buckets),
+			`['AlertEvidence'] | where hash(tostring(pack_all()), 65536) between (0 .. 4095) | summarize Rows = count(), Checksum = tostring(sum(hash(tostring(pack_all()), 2147483647))) | extend Bucket = long(0) | extend Part = long(0)
+| union (['AlertEvidence'] | where hash(tostring(pack_all()), 65536) between (4096 .. 8191) | summarize Rows = count(), Checksum = tostring(sum(hash(tostring(pack_all()), 2147483647))) | extend Bucket = long(0) | extend Part = long(1))`,
 		},
 		{
 			"parts of a saved query",

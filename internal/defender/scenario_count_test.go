@@ -84,6 +84,35 @@ func TestScenario_R4_ChecksumOfKeys(t *testing.T) {
 	}
 }
 
+// The counts of a snapshot's part carry the checksum, too. It is the same in ranges of
+// any width; a window's counts go without.
+func TestScenario_R4_ChecksumOfParts(t *testing.T) {
+	tally := func(load plan.LoadType, width int, names ...string) string {
+		t.Helper()
+		data := tenant.New(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+		for _, name := range names {
+			if err := data.Append("DeviceTvmSoftwareInventory", time.Time{}, `{"DeviceId":"d","SoftwareName":"`+name+`"}`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		part := plan.Slice{Part: plan.PartAll, Hi: plan.Buckets}
+		counted, err := emulated(t, data).CountBuckets(t.Context(), once{}, plan.Table{Source: "DeviceTvmSoftwareInventory", Load: load}, []plan.Slice{part}, width)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, checksum := plan.Tally(counted[0])
+		if int(rows) != len(names) {
+			t.Errorf("counted %d of %d rows", rows, len(names))
+		}
+		return checksum
+	}
+	whole, ranges := tally(plan.Snapshot, plan.Buckets, "a", "b", "c"), tally(plan.Snapshot, 16, "c", "a", "b")
+	replaced, none, window := tally(plan.Snapshot, 16, "a", "b", "d"), tally(plan.Snapshot, plan.Buckets), tally(plan.Full, 16, "a")
+	if whole == "" || whole != ranges || replaced == "" || replaced == whole || none != "0" || window != "" {
+		t.Errorf("checksums %q, in ranges %q, with a row replaced %q, of nothing %q, of a window %q", whole, ranges, replaced, none, window)
+	}
+}
+
 // A snapshot that cannot be counted because of max(ingestion_time()) is counted
 // once more without; another table's count is not touched.
 func TestScenario_R4_ArrivalCannotBeAskedFor(t *testing.T) {

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -111,5 +113,54 @@ func TestScenario_R4_ReplacedWhileCopied(t *testing.T) {
 		if diff := cmp.Diff(w.present(), w.of(got.RunID)); diff != "" {
 			t.Errorf("a row was replaced after a %s; rows of the snapshot (-source +copied):\n%s", call, diff)
 		}
+		if want := "rows have no time of arrival: a change while it was copied shows in the number of rows and in their keys (DeviceId, Timestamp, ReportId)"; !strings.Contains(got.Note, want) {
+			t.Errorf("the note %q does not say which changes the snapshot shows", got.Note)
+		}
+	}
+}
+
+// As before, in a snapshot that is too heavy to be counted in one piece: the row stays
+// within its part. Where the source gives no checksums the number of rows in each part
+// is all that is seen, and the note says so.
+func TestScenario_R4_ReplacedWhileCopiedInParts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		arrived int // rows in ADX when one of them is replaced
+		sumless bool
+		want    []string // in the note
+	}{
+		"while copied":      {arrived: 1, want: []string{"begun again 1 times", "counted in parts: a change while it was copied shows in the number of rows and in their keys (Dev"}},
+		"when all is there": {arrived: 3_000, want: []string{"begun again 1 times", "and in their keys"}},
+		"without checksums": {arrived: 3_000, sumless: true, want: []string{"counted in parts: a change while it was copied shows only in the number of rows"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := heavySnapshot(74, fault.As(fault.Split, errors.New("too heavy")))
+			w.sumless = tt.sumless
+			replaced := false
+			w.ill = append(w.ill, &mishap{call: "landed", after: true, do: func(p *process) error {
+				w.mu.Lock()
+				copied := w.arrived("")
+				at := slices.IndexFunc(w.rows, func(r record) bool { return copied[r.id] > 0 })
+				due := !replaced && len(copied) >= tt.arrived
+				if due {
+					w.rows[0], w.rows[at] = w.rows[at], w.rows[0]
+				}
+				w.mu.Unlock()
+				if !due {
+					return nil
+				}
+				replaced = true
+				return w.replace(p)
+			}})
+			w.run(59 * time.Minute)
+			got := w.last()
+			for _, want := range tt.want {
+				if !replaced || w.count(key.Source, plan.Success) != 1 || !strings.Contains(got.Note, want) {
+					t.Fatalf("replaced %t; want one Success that says %q:%s", replaced, want, w.story())
+				}
+			}
+			if diff := cmp.Diff(w.present(), w.of(got.RunID)); (diff == "") == tt.sumless {
+				t.Errorf("rows of the snapshot (-source +copied):\n%s", diff)
+			}
+		})
 	}
 }

@@ -62,22 +62,29 @@ func (c *counter) all(ctx context.Context, parent int64) (plan.Counts, error) {
 	return counts, err
 }
 
-// piecewise counts a part, in halves where the source refuses it whole.
-func (c *counter) piecewise(ctx context.Context, part plan.Slice) (rows int64, err error) {
-	counts, refused, err := c.parts(ctx, []plan.Slice{part})
-	if err != nil || refused[0] == nil {
-		return max(0, append(counts, 0)[0]), err
+// piecewise counts a part, in halves where the source refuses it whole; together the
+// ranges of the answer are the part.
+func (c *counter) piecewise(ctx context.Context, part plan.Slice) ([]plan.BucketCount, error) {
+	counted, refused, err := c.buckets(ctx, []plan.Slice{part}, plan.Buckets)
+	if fault.KindOf(err) == fault.Unavailable {
+		err = fault.As(fault.Retry, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if refused[0] == nil {
+		return counted[0], nil
 	}
 	a, b, ok := part.Split(0)
 	if !ok || c.budget.outOfTime() {
-		return 0, fault.As(fault.Retry, refused[0])
+		return nil, fault.As(fault.Retry, refused[0])
 	}
-	rows, err = c.piecewise(ctx, a)
+	ranges, err := c.piecewise(ctx, a)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	more, err := c.piecewise(ctx, b)
-	return rows + more, err
+	return append(ranges, more...), err
 }
 
 // parts counts whole parts, in one call where they are few. A part that the answer

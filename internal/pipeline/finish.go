@@ -259,6 +259,9 @@ func (r *run) notes() {
 	if r.table.Load != plan.Snapshot && r.table.WatermarkColumn != "" && r.m.list == nil {
 		l.Note(fmt.Sprintf("%s is no arrival time: rows that appear later with an older value are not copied; set WatermarkColumn to None for events, LoadType to Snapshot for what changes", r.table.WatermarkColumn))
 	}
+	if sight := r.sight(); sight != "" {
+		l.Note(sight)
+	}
 	if l.Restarts > 0 {
 		l.Note(fmt.Sprintf("begun again %d times because the table changed while it was copied", l.Restarts))
 	}

@@ -40,6 +40,8 @@ func (r *run) countParts(ctx context.Context) error {
 		if err := r.ledger.DivideCounted(part.No, cells); err != nil {
 			return err
 		}
+		_, checksum := plan.Tally(counted[0])
+		r.ledger.TakePartSum(part, checksum)
 		if err := r.save(ctx); err != nil {
 			return err
 		}

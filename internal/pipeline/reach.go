@@ -76,7 +76,7 @@ func (p *planner) snapshotInParts(ctx context.Context, cause error) error {
 		return err
 	}
 	p.log.Warn("the snapshot was not counted in one piece, divided evenly", "parts", len(parts), "error", cause.Error())
-	l.SnapshotTime, l.Parts, l.CountBatch = began, len(parts), 1
-	l.Add(parts...)
+	l.SnapshotTime, l.CountBatch = began, 1
+	l.DivideParts()
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -43,28 +44,56 @@ func (r *run) torn(ctx context.Context) (change string, err error) {
 }
 
 // tornInParts is torn for a snapshot that could not be counted in one piece: its parts
-// are counted again and compared with what was copied of each.
+// are counted again and compared with what was copied of each, and the checksums of
+// their keys with those of the plan.
 func (r *run) tornInParts(ctx context.Context) (change string, err error) {
 	parts := plan.EvenParts(1)
 	for len(r.ledger.PartsNow) < len(parts) {
 		if r.m.budget.outOfTime() {
 			return "", &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent on the closing count"}
 		}
-		rows, err := r.counter.piecewise(ctx, parts[len(r.ledger.PartsNow)])
+		ranges, err := r.counter.piecewise(ctx, parts[len(r.ledger.PartsNow)])
 		if err != nil {
 			return "", fmt.Errorf("close the snapshot: %w", err)
 		}
-		r.ledger.PartsNow = append(r.ledger.PartsNow, rows)
+		rows, checksum := plan.Tally(ranges)
+		r.ledger.PartsNow, r.ledger.PartSumsNow = append(r.ledger.PartsNow, rows), append(r.ledger.PartSumsNow, checksum)
 		if err := r.save(ctx); err != nil {
 			return "", err
 		}
 	}
-	if r.ledger.SameParts(parts, r.ledger.PartsNow) {
+	replaced, _ := r.ledger.Replaced()
+	switch {
+	case !r.ledger.SameParts(parts, r.ledger.PartsNow):
+		change = "a part holds another number of rows than was copied of it"
+	case replaced:
+		change = "a row of a part was replaced by another"
+	default:
 		return "", nil
 	}
-	change = "a part holds another number of rows than was copied of it"
 	r.log.Warn("snapshot changed while it was copied", "change", change)
 	return change, nil
+}
+
+// sight says, of a snapshot that was judged without times of arrival, which changes
+// its closing count sees; "" of others.
+func (r *run) sight() string {
+	l := r.ledger
+	judged, keys := "rows have no time of arrival", l.Checksum != ""
+	if l.Parts > 0 {
+		judged = "the snapshot was counted in parts"
+		_, keys = l.Replaced()
+	}
+	switch key := r.table.Key(); {
+	case r.table.Load != plan.Snapshot || r.table.Kind().RowsUnknown() || l.Rows() == 0 || !l.Newest.IsZero():
+		return ""
+	case !keys:
+		return judged + ": a change while it was copied shows only in the number of rows"
+	case len(key) == 0:
+		return judged + ": any change of a row while it was copied shows"
+	default:
+		return judged + ": a change while it was copied shows in the number of rows and in their keys (" + strings.Join(key, ", ") + "), not in other columns"
+	}
 }
 
 // abandon ends a snapshot's run without a Success: its rows show in no latest

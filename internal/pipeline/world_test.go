@@ -50,6 +50,7 @@ type world struct {
 	paused    time.Time               // nobody calls before
 	heavy     func(plan.CountQuery) error
 	timeless  bool // ingestion_time() is null for all rows
+	sumless   bool // counts of parts come without checksums
 	ids       int  // of rows used so far
 	calls     int
 
@@ -369,17 +370,22 @@ func (p *process) CountBuckets(ctx context.Context, call plan.Caller, t plan.Tab
 		}
 		out = make([][]plan.BucketCount, len(parts))
 		for i, part := range parts {
-			counts := map[int]int64{}
+			counts, keys := map[int]int64{}, map[int]uint64{}
 			for _, r := range p.rows {
 				if p.match(t, part, r) {
 					counts[r.bucket/width]++
+					keys[r.bucket/width] += r.hash()
 				}
 			}
 			if width == plan.Buckets {
 				out[i] = []plan.BucketCount{} // counted whole, every part has a line
 			}
 			for b, n := range counts {
-				out[i] = append(out[i], plan.BucketCount{Lo: b * width, Hi: (b + 1) * width, Rows: n})
+				c := plan.BucketCount{Lo: b * width, Hi: (b + 1) * width, Rows: n}
+				if t.Load == plan.Snapshot && !p.sumless {
+					c.Checksum = fmt.Sprint(int64(keys[b]))
+				}
+				out[i] = append(out[i], c)
 			}
 			slices.SortFunc(out[i], func(a, b plan.BucketCount) int { return a.Lo - b.Lo })
 		}

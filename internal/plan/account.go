@@ -64,7 +64,12 @@ func BelieveBins(first, second []Bin) []Bin {
 // range the larger count.
 func BelieveBuckets(first, second []BucketCount) []BucketCount {
 	return believe(first, second, func(b BucketCount) int { return b.Lo }, func(a, b BucketCount) int { return a.Lo - b.Lo },
-		func(a, b BucketCount) BucketCount { a.Rows = Believe(a.Rows, b.Rows); return a })
+		func(a, b BucketCount) BucketCount {
+			if Believe(a.Rows, b.Rows) != a.Rows {
+				return b
+			}
+			return a
+		})
 }
 
 func believe[T any, K comparable](first, second []T, key func(T) K, order func(a, b T) int, larger func(a, b T) T) []T {

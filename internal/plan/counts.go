@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // CountQuery asks how many rows a run would copy.
 type CountQuery struct {
@@ -40,6 +43,32 @@ type Bin struct {
 type BucketCount struct {
 	Lo, Hi int
 	Rows   int64
+	// Checksum is the sum of the hashes of the rows' keys, a whole number; "" where the
+	// source gave none.
+	Checksum string
+}
+
+// Tally returns the rows of the ranges and the checksum of their keys; "" where that of
+// a range with rows is not known.
+func Tally(ranges []BucketCount) (rows int64, checksum string) {
+	checksum = "0"
+	for _, b := range ranges {
+		if b.Rows > 0 {
+			rows, checksum = rows+b.Rows, addChecksums(checksum, b.Checksum)
+		}
+	}
+	return rows, checksum
+}
+
+// addChecksums adds the checksums of disjoint rows; "" where one is not known. A sum
+// beyond an int64 begins anew, as the source's does.
+func addChecksums(a, b string) string {
+	x, errX := strconv.ParseInt(a, 10, 64)
+	y, errY := strconv.ParseInt(b, 10, 64)
+	if errX != nil || errY != nil {
+		return ""
+	}
+	return strconv.FormatInt(x+y, 10)
 }
 
 // Rows returns all rows of the window, or of the snapshot.

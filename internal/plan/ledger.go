@@ -120,6 +120,11 @@ type Ledger struct {
 	Parts int `json:"Parts,omitzero"`
 	// PartsNow are the parts' rows as the closing calls have counted them so far.
 	PartsNow []int64 `json:"PartsNow,omitempty"`
+	// PartSums are the checksums of the parts' keys as the plan has counted them so far, and
+	// PartSumsNow as the closing calls have; "" where the source gave none. Absent in runs
+	// that an older program planned.
+	PartSums    []string `json:"PartSums,omitempty"`
+	PartSumsNow []string `json:"PartSumsNow,omitempty"`
 
 	// Known names the record of what a list had shown before the run, whose versions are
 	// left out, and Shown that of what it has shown by now, from the moment its slice is

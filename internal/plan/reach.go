@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// ShortestReach is the shortest window that a count is made for: what cannot be
@@ -78,6 +81,39 @@ func (l *Ledger) NextPart() (Slice, bool) {
 		}
 	}
 	return Slice{}, false
+}
+
+// DivideParts plans a snapshot in even parts, none of which is counted yet.
+func (l *Ledger) DivideParts() {
+	parts := EvenParts(l.Next)
+	l.Parts, l.PartSums = len(parts), slices.Repeat([]string{"0"}, len(parts))
+	l.Add(parts...)
+}
+
+// TakePartSum adds the checksum of rows that were counted, of a part or of a piece of
+// one, to that of their part.
+func (l *Ledger) TakePartSum(counted Slice, checksum string) {
+	if i := counted.Lo * evenParts / Buckets; i < len(l.PartSums) {
+		l.PartSums[i] = addChecksums(l.PartSums[i], checksum)
+	}
+}
+
+// Replaced compares the checksums of the parts' keys at the closing calls with those at
+// the plan. told is false where one of them is not known, and none of the others differs.
+func (l *Ledger) Replaced() (replaced, told bool) {
+	if len(l.PartSums) == 0 || len(l.PartSums) != len(l.PartSumsNow) {
+		return false, false
+	}
+	told = true
+	for i, before := range l.PartSums {
+		switch now := l.PartSumsNow[i]; {
+		case before == "" || now == "":
+			told = false
+		case before != now:
+			return true, true
+		}
+	}
+	return false, told
 }
 
 // SameParts reports whether the verified slices of a snapshot hold as many rows as

@@ -23,6 +23,15 @@ const (
 // Kind tells how the table is read.
 func (t Table) Kind() schema.Kind { return schema.KindOf(t.Source) }
 
+// Key lists the columns that identify a row; empty: only the whole row does.
+func (t Table) Key() []string {
+	if t.Query.Result != "" {
+		return t.Query.Key
+	}
+	known, _ := schema.Lookup(t.Source)
+	return known.Key
+}
+
 // Short is the key with the source's short name, for where no slash may stand.
 func (k Key) Short() Key { return Key{Instance: k.Instance, Source: schema.ShortName(k.Source)} }
 
