@@ -26,7 +26,7 @@ func savedMutants() []mutant {
 		one("saved-full", "a saved query is copied whole and then by increments of nothing",
 			"internal/plan/savedquery.go", "	if load == Full {\n", "	if false {\n", suite{"internal/plan", "^TestRow_ChecksSourcesBesideHuntingTables$"}),
 		one("saved-key-ignored", "a snapshot of a saved query is torn by every change of a value",
-			queryFile, "		return t.Query.Key\n", "		return nil\n", asked),
+			"internal/plan/source.go", "		return t.Query.Key\n", "		return nil\n", asked),
 		one("saved-lets-left-out", "the counts of a saved query lack its let statements",
 			queryFile, "	b.WriteString(prologue(q.Table))\n", "", asked),
 	}

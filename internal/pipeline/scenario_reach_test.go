@@ -100,9 +100,11 @@ func TestScenario_L3_SnapshotInParts(t *testing.T) {
 	}
 }
 
-// A row that leaves one part while another comes in elsewhere makes it torn.
+// A row that leaves one part while another comes in elsewhere makes it torn, also where
+// the source gives no checksums.
 func TestScenario_L3_SnapshotInPartsIsTorn(t *testing.T) {
 	w := heavySnapshot(5, fault.As(fault.Split, errors.New("too heavy")))
+	w.sumless = true
 	moved := false
 	w.ill = append(w.ill, &mishap{call: "landed", after: true, do: func(*process) error {
 		w.mu.Lock()
