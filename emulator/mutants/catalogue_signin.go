@@ -2,7 +2,7 @@ package mutants
 
 // signInMutants sign in to the wrong place, with the wrong thing, or hide why not.
 func signInMutants() []mutant {
-	const clouds, certificate, federated, settings = "internal/cloud/cloud.go", "internal/credential/certificate.go", "internal/credential/federated.go", "internal/config/credential.go"
+	const clouds, certificate, federated, settings, adxApplication = "internal/cloud/cloud.go", "internal/credential/certificate.go", "internal/credential/federated.go", "internal/config/credential.go", "internal/config/application.go"
 	matrix := suite{"internal/cloud", "^TestCloud_Matrix"}
 	emulated := func(run string) suite { return suite{"internal/credential", run} }
 	return []mutant{
@@ -30,6 +30,16 @@ func signInMutants() []mutant {
 			federated, "	if err := e.show(ctx); err != nil {\n", "	if err := e.show(ctx); err != nil && ctx.Err() != nil {\n", emulated("^TestEmulated_Refusals")),
 		one("password-of-another", "an instance's own certificate is opened with the password of another",
 			settings, `if !s.own("DEFENDER_CLIENT_CERTIFICATE_PASSWORD")`, `if s.instance == ""`, suite{"internal/config", "^TestRead_WhereSecretsLie"}),
+		one("adx-as-defender", "ADX is signed in to as the Defender application although it has one of its own",
+			adxApplication, "	if ownApplication(getenv) {\n		c.ADX.Application,", "	if ownApplication(getenv) && kind == \"\" {\n		c.ADX.Application,", suite{"handler/app", "^TestCredentials_ADXAndDefender"}),
+		one("adx-falls-back-past-its-own", "the application of ADX shows the secret of Defender in place of its own",
+			"internal/config/instance.go", "return setting == clientSetting || adxReads[setting] != nil", "return setting == clientSetting || adxReads[setting] != nil && len(adxReads[setting]) > 1", suite{"internal/config", "^TestRead_TheApplicationOfADX$"}),
+		one("application-as-identity", "vault and storage are opened with the id of the application that signs in to ADX",
+			adxApplication, "		c.ADX.ClientID = given.Credential.Identity\n", "", suite{"internal/config", "^TestRead_TheApplicationOfADX$"}),
+		one("unread-makes-an-application", "a setting that is not read makes the app's identity an application",
+			adxApplication, "	kind, _, read := adxGiven(getenv)\n", "	kind, read, _ := adxGiven(getenv)\n", suite{"internal/config", "^TestRead_TheApplicationOfADX$"}),
+		one("adx-where-defender-is", "the application of ADX signs in to the cloud of Defender, whatever the cluster's",
+			adxApplication, "		d.Authority = \"\"\n", "", suite{"internal/config", "^TestRead_TheApplicationOfADXIsNear"}),
 		one("reference-is-the-secret", "a reference that the platform did not resolve is shown as the secret",
 			"internal/secret/ref.go", "case strings.HasPrefix(low, unresolved):", "case low == unresolved:", suite{"internal/config", "^TestRead_SaysWhatACredentialLacks"}),
 		one("refusal-read-up", "why a person could not sign in by a code is lost",

@@ -38,24 +38,28 @@ func newCredentials(cfg config.Config, o Options) (credentials, error) {
 		}
 	}
 	if kind := credential.Kind(cfg.ADX.Credential); kind != own.Kind {
-		i, err := cfg.Instance("")
-		if err == nil {
-			i.Defender.Credential.Kind = cfg.ADX.Credential
-			out.adx, err = sourceCredential(i, out.own, o)
-		}
-		if err != nil {
+		if out.adx, err = applicationCredential(cfg.ADX.Application, out.own, o); err != nil {
 			return out, fmt.Errorf("ADX_CREDENTIAL: %w", err)
 		}
 	}
 	return out, nil
 }
 
-// sourceCredential is what signs in to Defender for the instance; its vault is
-// opened with own.
+// sourceCredential is what signs in to Defender for the instance.
 func sourceCredential(i config.Instance, own azcore.TokenCredential, o Options) (azcore.TokenCredential, error) {
+	cred, err := applicationCredential(i, own, o)
+	if err != nil {
+		return nil, fmt.Errorf("DEFENDER_CREDENTIAL: %w", err)
+	}
+	return cred, nil
+}
+
+// applicationCredential signs in as the settings of i say, to Defender or to ADX; its
+// vault is opened with own.
+func applicationCredential(i config.Instance, own azcore.TokenCredential, o Options) (azcore.TokenCredential, error) {
 	d, c := i.Defender, i.Defender.Credential
 	authority := cmp.Or(d.Authority, place(d).Authority())
-	cred, err := credential.New(credential.Config{
+	return credential.New(credential.Config{
 		Kind: credential.Kind(c.Kind), TenantID: d.TenantID, ClientID: d.ClientID, AuthorityHost: authority,
 		Secret: c.Secret, Certificate: c.Certificate, CertificateKey: c.Key, CertificatePassword: c.Password,
 		Username: c.Username, TokenCache: c.TokenCache, Say: o.Say,
@@ -63,10 +67,6 @@ func sourceCredential(i config.Instance, own azcore.TokenCredential, o Options) 
 		VaultURL: i.KeyVault, VaultCredential: own,
 		Loopback: address.IsLoopbackURL(authority) || address.IsLoopbackURL(i.KeyVault), Transport: o.transporter(),
 	})
-	if err != nil {
-		return nil, fmt.Errorf("DEFENDER_CREDENTIAL: %w", err)
-	}
-	return cred, nil
 }
 
 // OwnIdentity is the app's identity, or the person's who runs a command.

@@ -21,7 +21,7 @@ type witness struct {
 // witnesses are the settings that do. A scope of Defender for Endpoint is none: what it
 // has to be in the government clouds is not documented, and must be free.
 func (s source) witnesses(d *Defender) (out []witness) {
-	authority := "DEFENDER_AUTHORITY"
+	authority := authoritySetting
 	if s.value(authority) == "" || strings.Contains(s.value(tenantSetting), "://") && s.own(tenantSetting) && !s.own(authority) {
 		authority = tenantSetting
 	}

@@ -70,11 +70,14 @@ type ADX struct {
 	ClusterURL string
 	IngestURL  string // "": derived from ClusterURL
 	Database   string
-	Credential string // managed-identity, workload-identity or azure-cli; or the Defender application's secret, certificate or federated
+	Credential string // managed-identity, workload-identity or azure-cli; or an application's secret, certificate or federated
 	ClientID   string // of a user-assigned identity, "": system-assigned; of the application with workload-identity
 	TenantID   string // with workload-identity, device-code and browser
 	TokenFile  string // with workload-identity
 	Authority  string // of the cluster's Azure cloud, for the same three; "": as AZURE_AUTHORITY_HOST says
+	// Application is what signs in with secret, certificate or federated: ADX's own, or
+	// that of the default instance. It is no instance: nothing is copied through it.
+	Application Instance
 }
 
 // Migration is how tables are copied.
@@ -129,6 +132,7 @@ type Setting struct {
 // settings write into c when Read uses them.
 func Settings(c *Config) []Setting {
 	d, a, m, s := &c.Defender, &c.ADX, &c.Migration, &c.Storage
+	own := &a.Application.Defender
 	return []Setting{
 		{instancesSetting, "", "", "Names of further instances, with commas between them: letters and digits, at most 24. Each has the settings `DEFENDER_<NAME>_...`; see [Several tenants](#several-tenants).", "", func(v string) error { _, err := instanceNames(v); return err }},
 		{"DEFENDER_API", "graph", "", "Hunting interface: `graph` (Microsoft Graph), `mde` (Defender for Endpoint, ends 2027-02-01), or `auto` (Graph as soon as the token has its role, `mde` until then). Aliases of the original script: `M365DGraph`, `MDATP`, `M365D`.", "", api(&d.API)},
@@ -167,8 +171,16 @@ func Settings(c *Config) []Setting {
 		{"ADX_CLUSTER_URL", "", "https://mycluster.westeurope.kusto.windows.net", "Query address of the ADX cluster or Fabric Eventhouse.", "always", httpsURL(&a.ClusterURL)},
 		{"ADX_INGEST_URL", "", "", "Ingestion address; default: `https://ingest-` before the cluster's host.", "", httpsURL(&a.IngestURL)},
 		{"ADX_DATABASE", "", "defender", "Database that receives the tables.", "always", database(&a.Database)},
-		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as the Defender application of the instance without a name with its `secret`, `certificate` or `federated`. Key Vault and storage are reached with the first three, else with the managed identity. A person's commands also take `device-code` and `browser`.", "", oneOf(&a.Credential, slices.Concat([]string{kindManagedIdentity, kindWorkloadIdentity, kindAzureCLI}, shared, delegated)...)},
-		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage; with `workload-identity` of the application (default: `AZURE_CLIENT_ID`).", "", application(&a.ClientID)},
+		{"ADX_CREDENTIAL", "managed-identity", "azure-cli", "How to sign in to ADX: `managed-identity`, `workload-identity`, `azure-cli` (local use); or as an application by `secret`, `certificate` or `federated`: that of Defender of the instance without a name, or [its own](#how-to-sign-in). Key Vault and storage are reached with the first three, else with the managed identity. A person's commands also take `device-code` and `browser`.", "", oneOf(&a.Credential, adxKinds...)},
+		{"ADX_TENANT_ID", "", "", "Tenant of the application, or of the person, that signs in to ADX; or a token URL. Default: `DEFENDER_TENANT_ID`; of a person and with `workload-identity`: `AZURE_TENANT_ID`.", "", tenant(own)},
+		{"ADX_CLIENT_ID", "", "", "Client id of a user-assigned identity for ADX, Key Vault and storage; with `workload-identity` of the application (default: `AZURE_CLIENT_ID`). Where ADX has [an application of its own](#how-to-sign-in), that application's id. Default there: `DEFENDER_CLIENT_ID`.", "", application(&a.ClientID)},
+		{"ADX_SECRET_NAME", "", "", "Like `DEFENDER_SECRET_NAME`, for ADX's own application. Default: that.", "", vaultName(&own.Credential.secretName)},
+		{"ADX_CLIENT_SECRET", "", "", "Like `DEFENDER_CLIENT_SECRET`, for ADX's own application, in place of `ADX_SECRET_NAME`. Default: that.", "", secretRef(&own.Credential.Secret)},
+		{"ADX_CLIENT_CERTIFICATE", "", "", "Like `DEFENDER_CLIENT_CERTIFICATE`, for ADX's own application. Default: that, with its key and password.", "", fileRef(&own.Credential.Certificate)},
+		{"ADX_CLIENT_CERTIFICATE_KEY", "", "", "Like `DEFENDER_CLIENT_CERTIFICATE_KEY`, beside `ADX_CLIENT_CERTIFICATE`.", "", fileRef(&own.Credential.Key)},
+		{"ADX_CLIENT_CERTIFICATE_PASSWORD", "", "", "Like `DEFENDER_CLIENT_CERTIFICATE_PASSWORD`, beside `ADX_CLIENT_CERTIFICATE`.", "", secretRef(&own.Credential.Password)},
+		{"ADX_CREDENTIAL_IDENTITY", "", "", "Where ADX has an application of its own: client id of the app's user-assigned identity, for Key Vault, storage and `federated`; without it the system-assigned one, and with `federated` that of `DEFENDER_CREDENTIAL_IDENTITY`.", "", application(&own.Credential.Identity)},
+		{"ADX_AUTHORITY", "", "", "Overrides the Entra ID authority for ADX. Default: that of the cluster's Azure cloud.", "", httpsURL(&own.Authority)},
 		{"MIGRATION_SCHEDULE", "", "0 0 * * * *", "When tables are due: six-field cron in UTC (seconds first), as the Functions host reads it: names by their beginning, no `7`, `L`, `W`, `#` or `?`. A schedule that it refuses never ticks.", "by the host", schedule(&m.Schedule)},
 		{"MIGRATION_QUEUE", "", "migrations", "Storage queue of the wake-ups; `-poison` is appended for the ones that failed too often. The Functions host reads it.", "always", queueName(&m.Queue)},
 		{"MIGRATION_APP_ID", "", "", "Begins every RunId: 6 lower-case letters or digits. Default: derived from the site's name. Two apps on one database need two ids.", "", appID(&m.AppID)},
@@ -205,15 +217,16 @@ func ReadAttended(getenv func(string) string) (Config, error) { return read(gete
 func read(getenv func(string) string, attended bool) (Config, error) {
 	instances, errs := readInstances(getenv, attended)
 	// A bad name in the list is a fault of that instance: readInstances and Warnings tell it.
-	c, more := source{getenv, ""}.read(func(s Setting) bool { return !ofInstance(s.Name) && s.Name != instancesSetting })
-	unnamed, _ := source{getenv, ""}.read(func(s Setting) bool { return ofInstance(s.Name) })
+	c, more := source{getenv: getenv}.read(func(s Setting) bool { return !ofInstance(s.Name) && s.Name != instancesSetting })
+	unnamed, _ := source{getenv: getenv}.read(func(s Setting) bool { return ofInstance(s.Name) })
 	errs = append(errs, more...)
 	c.Instances, c.Defender, c.KeyVault = instances, unnamed.Defender, unnamed.KeyVault
 	if i, err := c.Instance(""); err == nil {
 		c.Defender = i.Defender
 	}
 	given := func(name string) bool { return strings.TrimSpace(getenv(name)) != "" }
-	errs = append(errs, c.adxFaults(getenv)...)
+	errs = append(errs, c.adxIdentity(getenv)...)
+	errs = append(errs, c.adxApplication(getenv)...)
 	if !attended && slices.Contains(delegated, c.ADX.Credential) {
 		errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s is for a person who runs a command; choose managed-identity", c.ADX.Credential))
 	}
@@ -281,11 +294,11 @@ func readInstances(getenv func(string) string, attended bool) (out []Instance, e
 // another group must be there. An instance that cannot say where its tables go has a
 // Fault; where all have one, it is the error.
 func ReadADX(getenv func(string) string) (Config, error) {
-	c, errs := source{getenv, ""}.read(func(s Setting) bool {
+	c, errs := source{getenv: getenv}.read(func(s Setting) bool {
 		return strings.HasPrefix(s.Name, "ADX_") || s.Name == instancesSetting || s.Need != "always" && s.Default != ""
 	})
 	for _, name := range instanceList(getenv) {
-		target, faults := source{getenv, name}.read(func(s Setting) bool { return s.Name == "DEFENDER_DATABASE" || s.Name == "DEFENDER_TABLE_PREFIX" })
+		target, faults := source{getenv: getenv, instance: name}.read(func(s Setting) bool { return s.Name == "DEFENDER_DATABASE" || s.Name == "DEFENDER_TABLE_PREFIX" })
 		target.Defender.Database = cmp.Or(target.Defender.Database, c.ADX.Database)
 		c.Instances = append(c.Instances, Instance{Name: name, Defender: target.Defender, Fault: errors.Join(faults...)})
 	}
@@ -297,7 +310,7 @@ func ReadADX(getenv func(string) string) (Config, error) {
 	if slices.Contains(shared, c.ADX.Credential) {
 		errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s works for the app only; sign in with azure-cli or managed-identity here", c.ADX.Credential))
 	} else {
-		errs = append(errs, c.adxFaults(getenv)...)
+		errs = append(errs, c.adxIdentity(getenv)...)
 	}
 	c.Migration.AppID = deriveAppID("", "")
 	return c, joined(errs)
@@ -306,15 +319,16 @@ func ReadADX(getenv func(string) string) (Config, error) {
 // ReadInstance reads what a command needs that a person runs on one instance of
 // Defender alone; name is as Config.Instance takes it.
 func ReadInstance(getenv func(string) string, name string) (Config, Instance, error) {
-	c, errs := source{getenv, ""}.read(func(s Setting) bool { return strings.HasPrefix(s.Name, "ADX_CREDENTIAL") || s.Name == "ADX_CLIENT_ID" })
+	c, errs := source{getenv: getenv}.read(func(s Setting) bool {
+		setting := defenderPrefix + strings.TrimPrefix(s.Name, adxPrefix)
+		return s.Name == "ADX_CREDENTIAL" || s.Name != setting && source{adx: true}.mayOwn(setting)
+	})
 	c.Instances, _ = readInstances(getenv, true)
 	i, err := c.Instance(name)
 	if err == nil {
 		err = i.Fault
 	}
-	if !slices.Contains(shared, c.ADX.Credential) {
-		errs = append(errs, c.adxFaults(getenv)...)
-	}
+	errs = append(errs, c.adxIdentity(getenv)...)
 	return c, i, joined(append(errs, err))
 }
 

@@ -73,8 +73,8 @@ func connected(getenv func(string) string, variable, setting string) string {
 // untold reports whether the setting may stand in a connection string that cannot be
 // read: that it is not set is then no fault of its own.
 func (s source) untold(setting string) bool {
-	if !slices.Contains(slices.Collect(maps.Values(inConnection)), setting) || s.value(connectionSetting) == "" {
-		return false
+	if s.adx || !slices.Contains(slices.Collect(maps.Values(inConnection)), setting) || s.value(connectionSetting) == "" {
+		return false // to ADX nobody tells why the string cannot be read
 	}
 	return connection(s.value(connectionSetting)) != nil && (setting != tenantSetting || s.own(connectionSetting))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/defender2adx/defender2adx/internal/secret"
 )
 
-// Credential is how an instance signs in to Defender. Which fields count depends on
+// Credential is how an instance signs in to Defender, or an application to ADX. Which fields count depends on
 // Kind; internal/credential says what each kind is.
 type Credential struct {
 	Kind        string
@@ -45,7 +45,8 @@ var delegated = []string{kindDeviceCode, kindBrowser}
 // applicationKinds sign in as an app registration, which needs a client id.
 var applicationKinds = []string{kindSecret, kindCertificate, kindFederated, kindWorkloadIdentity, kindDeviceCode, kindBrowser}
 
-// shared are the kinds by which ADX may be signed in to as the Defender application.
+// shared are the kinds by which ADX may be signed in to as an application: its own, or the
+// one that is shared with Defender.
 var shared = []string{kindSecret, kindCertificate, kindFederated}
 
 // secretRef reads a secret value, or where it lies.
@@ -86,11 +87,11 @@ func cloudName(d *Defender) func(string) error {
 	}
 }
 
-// own reports whether the setting stands under the instance's own name; of the default
-// instance every one does.
+// own reports whether the setting stands under the own name of the instance, or of ADX; of
+// the default instance every one does.
 func (s source) own(setting string) bool {
 	name, value := s.find(setting)
-	return value != "" && (s.instance == "" || strings.HasPrefix(strings.ToUpper(name), defenderPrefix+strings.ToUpper(s.instance)+"_"))
+	return value != "" && strings.HasPrefix(strings.ToUpper(name), s.prefix())
 }
 
 // credential settles which of several settings counts and returns what the kind needs
@@ -102,7 +103,8 @@ func (s source) credential(i *Instance) (errs []error) {
 	switch given, named := s.value("DEFENDER_CLIENT_SECRET") != "", s.value("DEFENDER_SECRET_NAME") != ""; {
 	case given && named && s.own("DEFENDER_CLIENT_SECRET") == s.own("DEFENDER_SECRET_NAME"):
 		if c.Kind == kindSecret {
-			errs = append(errs, s.fault("DEFENDER_SECRET_NAME", "names another client secret than DEFENDER_CLIENT_SECRET gives: leave one of them out"))
+			value, _ := s.find("DEFENDER_CLIENT_SECRET")
+			errs = append(errs, s.fault("DEFENDER_SECRET_NAME", "names another client secret than %s gives: leave one of them out", value))
 		}
 	case !given, named && s.own("DEFENDER_SECRET_NAME"):
 		c.Secret = secret.Ref{Name: c.secretName}
@@ -115,7 +117,8 @@ func (s source) credential(i *Instance) (errs []error) {
 			c.Password = secret.Ref{}
 		}
 	}
-	c.Identity = cmp.Or(c.Identity, strings.TrimSpace(s.getenv("ADX_CLIENT_ID")))
+	_, identity := ownIdentity(s.getenv)
+	c.Identity = cmp.Or(c.Identity, identity)
 	c.TokenFile = cmp.Or(c.TokenFile, strings.TrimSpace(s.getenv("AZURE_FEDERATED_TOKEN_FILE")))
 	return append(errs, s.credentialFaults(*i, c.Kind)...)
 }
@@ -181,7 +184,11 @@ func (s source) credentialFaults(i Instance, kind string) (errs []error) {
 		refs = []secret.Ref{c.Certificate, c.Key, c.Password}
 	case kindFederated:
 		if c.Identity == "" {
-			errs = append(errs, s.fault("DEFENDER_CREDENTIAL_IDENTITY", "is not set, nor ADX_CLIENT_ID; federated needs the client id of a user-assigned managed identity"))
+			name, _ := ownIdentity(s.getenv)
+			if s.adx {
+				name = "DEFENDER_CREDENTIAL_IDENTITY"
+			}
+			errs = append(errs, s.fault("DEFENDER_CREDENTIAL_IDENTITY", "is not set, nor %s; federated needs the client id of a user-assigned managed identity", name))
 		}
 	case kindWorkloadIdentity:
 		if c.TokenFile == "" {
@@ -190,42 +197,6 @@ func (s source) credentialFaults(i Instance, kind string) (errs []error) {
 	}
 	if s.value(vaultSetting) == "" && slices.ContainsFunc(refs, func(r secret.Ref) bool { return r.Name != "" }) {
 		errs = append(errs, s.fault(vaultSetting, "is not set; what %s needs is read from a Key Vault", kind))
-	}
-	return errs
-}
-
-// adxFaults fills in what ADX_CREDENTIAL takes from elsewhere and returns what it needs
-// and does not find there.
-func (c *Config) adxFaults(getenv func(string) string) (errs []error) {
-	kind := c.ADX.Credential
-	c.ADX.Authority = clusterAuthority(getenv, strings.TrimSpace(getenv("ADX_CLUSTER_URL")))
-	switch {
-	case slices.Contains(delegated, kind):
-		c.ADX.TenantID = cmp.Or(c.ADX.TenantID, strings.TrimSpace(getenv("AZURE_TENANT_ID")), strings.TrimSpace(getenv("DEFENDER_TENANT_ID")))
-		if c.ADX.TenantID == "" {
-			errs = append(errs, fmt.Errorf("AZURE_TENANT_ID: is not set; ADX_CREDENTIAL %s needs the tenant that you sign in to", kind))
-		}
-	case kind == kindWorkloadIdentity:
-		for _, from := range []struct {
-			to   *string
-			name string
-		}{{&c.ADX.ClientID, "AZURE_CLIENT_ID"}, {&c.ADX.TenantID, "AZURE_TENANT_ID"}, {&c.ADX.TokenFile, "AZURE_FEDERATED_TOKEN_FILE"}} {
-			if *from.to = cmp.Or(*from.to, strings.TrimSpace(getenv(from.name))); *from.to == "" {
-				errs = append(errs, fmt.Errorf("%s: is not set; Kubernetes sets it where workload identity, which ADX_CREDENTIAL asks for, is switched on for the pod", from.name))
-			}
-		}
-	case slices.Contains(shared, kind):
-		i, err := c.Instance("")
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s is that of the instance without a name: set DEFENDER_TENANT_ID and what it needs, or choose managed-identity", kind))
-		case i.Fault != nil:
-			errs = append(errs, i.Fault)
-		case i.Defender.Credential.Kind == kindManagedIdentity:
-			errs = append(errs, fmt.Errorf("ADX_CREDENTIAL: %s signs in as the application of DEFENDER_CLIENT_ID, and with DEFENDER_CREDENTIAL=%s there is none: choose managed-identity for both", kind, kindManagedIdentity))
-		default:
-			errs = append(errs, source{getenv, ""}.credentialFaults(i, kind)...)
-		}
 	}
 	return errs
 }

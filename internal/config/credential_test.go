@@ -114,6 +114,7 @@ func TestRead_EachPairOfCredentialsWorksOrSaysWhy(t *testing.T) {
 			if _, err := config.Read(getenv(env)); (err != nil) != (none || person) || err != nil && strings.Contains(err.Error(), "\n") && !person {
 				t.Errorf("the app, Defender by %s, ADX by %s: %v", source, adx, err)
 			}
+			withOwnApplication(t, env)
 			// Without what the kind needs each line names a setting.
 			bare := map[string]string{"DEFENDER_CREDENTIAL": source, "ADX_CREDENTIAL": adx, "KEY_VAULT_URL": "", "DEFENDER_CLIENT_ID": ""}
 			if _, err := config.Read(getenv(bare)); err != nil {
@@ -124,6 +125,33 @@ func TestRead_EachPairOfCredentialsWorksOrSaysWhy(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// withOwnApplication reads a pair with an application of ADX's own: each works, and
+// Defender is signed in to as before.
+func withOwnApplication(t *testing.T, pair map[string]string) {
+	t.Helper()
+	env := maps.Clone(pair)
+	maps.Copy(env, map[string]string{"ADX_TENANT_ID": adxTenant, "ADX_CLIENT_ID": adxClient, "ADX_CLIENT_SECRET": "hunter3", "ADX_CLIENT_CERTIFICATE": "/a.pem", "ADX_CREDENTIAL_IDENTITY": appIdentity})
+	c, err := config.ReadAttended(getenv(env))
+	if err != nil {
+		t.Errorf("Defender by %s, ADX by %s of its own: %v", env["DEFENDER_CREDENTIAL"], env["ADX_CREDENTIAL"], err)
+		return
+	}
+	source, adx := c.Instances[0].Defender, c.ADX.Application.Defender
+	if source.TenantID != complete["DEFENDER_TENANT_ID"] || source.ClientID != complete["DEFENDER_CLIENT_ID"] || source.Credential.Kind != env["DEFENDER_CREDENTIAL"] {
+		t.Errorf("Defender by %s, ADX by %s of its own: Defender is signed in to as %s in %s", env["DEFENDER_CREDENTIAL"], c.ADX.Credential, source.ClientID, source.TenantID)
+	}
+	whole := true
+	switch c.ADX.Credential {
+	case "secret", "certificate", "federated":
+		whole = adx.TenantID == adxTenant && adx.ClientID == adxClient && c.ADX.ClientID == appIdentity
+	case "workload-identity", "device-code", "browser":
+		whole = c.ADX.TenantID == adxTenant && c.ADX.ClientID == adxClient
+	}
+	if !whole {
+		t.Errorf("Defender by %s, ADX by %s of its own: read as %+v", source.Credential.Kind, c.ADX.Credential, c.ADX)
 	}
 }
 

@@ -2,5 +2,5 @@ package config
 
 // Lookup returns getenv as one instance sees it.
 func Lookup(getenv func(string) string, instance string) func(string) string {
-	return source{getenv, instance}.value
+	return source{getenv: getenv, instance: instance}.value
 }

@@ -41,7 +41,10 @@ func InstanceKey(name string) string { return strings.ToLower(strings.TrimSpace(
 const (
 	instancesSetting = "DEFENDER_INSTANCES"
 	tenantSetting    = "DEFENDER_TENANT_ID"
+	clientSetting    = "DEFENDER_CLIENT_ID"
+	authoritySetting = "DEFENDER_AUTHORITY"
 	defenderPrefix   = "DEFENDER_"
+	adxPrefix        = "ADX_"
 	vaultSetting     = "KEY_VAULT_URL"
 )
 
@@ -54,25 +57,52 @@ func ofInstance(setting string) bool {
 // asked for, and DEFENDER_<NAME>_KEY_VAULT_URL for KEY_VAULT_URL. What is not set under
 // the instance's name falls back to the setting without one, but for the tenant: a name
 // that is misspelled must not copy another tenant's rows under its own. Every other
-// setting is getenv's own.
+// setting is getenv's own. The application of ADX is read in the same way, with ADX_X for
+// those of adxReads, and its tenant falls back, too: no row goes by it.
 type source struct {
 	getenv   func(string) string
 	instance string // as spelled in DEFENDER_INSTANCES; "" is the default instance
+	adx      bool   // ADX's own application, which is no instance
 }
 
-// names are the setting's names for a named instance: in capital letters and, since
+// prefix begins the source's own names, in capital letters; "" is the default instance.
+func (s source) prefix() string {
+	switch {
+	case s.adx:
+		return adxPrefix
+	case s.instance != "":
+		return defenderPrefix + strings.ToUpper(s.instance) + "_"
+	}
+	return ""
+}
+
+// mayOwn reports whether the setting may stand under an own name of the source.
+func (s source) mayOwn(setting string) bool {
+	if s.adx {
+		return setting == clientSetting || adxReads[setting] != nil
+	}
+	return s.instance != "" && ofInstance(setting)
+}
+
+// names are the setting's own names: of ADX one, of a named instance in capital letters and, since
 // on Linux the names of variables have a case of their own, as the list spells it.
 func (s source) names(setting string) []string {
-	rest := "_" + strings.TrimPrefix(setting, defenderPrefix)
-	return []string{defenderPrefix + strings.ToUpper(s.instance) + rest, defenderPrefix + s.instance + rest}
+	rest := strings.TrimPrefix(setting, defenderPrefix)
+	if s.adx {
+		return []string{adxPrefix + rest}
+	}
+	return []string{s.prefix() + rest, defenderPrefix + s.instance + "_" + rest}
 }
 
 // find returns the variable that gives the setting, and its value; the variable to
 // be set where there is none.
 func (s source) find(setting string) (name, value string) {
 	var variables, connections []string
-	if s.instance != "" && ofInstance(setting) {
-		variables, connections = s.names(setting), s.names(connectionSetting)
+	if s.mayOwn(setting) {
+		variables = s.names(setting)
+	}
+	if s.mayOwn(connectionSetting) {
+		connections = s.names(connectionSetting)
 	}
 	levels := [][2][]string{{variables, connections}, {{setting}, {connectionSetting}}}
 	if s.instance != "" && setting == tenantSetting {
@@ -170,7 +200,7 @@ func firstWords() []string {
 // instanceList is DEFENDER_INSTANCES as far as it can be read, for what only warns.
 func instanceList(getenv func(string) string) []string {
 	names, _ := instanceNames(getenv(instancesSetting))
-	unnamed := source{getenv, ""}
+	unnamed := source{getenv: getenv}
 	if len(names) == 0 || unnamed.value(tenantSetting) != "" || unnamed.untold(tenantSetting) {
 		names = append([]string{""}, names...)
 	}
@@ -179,7 +209,7 @@ func instanceList(getenv func(string) string) []string {
 
 // readInstance reads and checks one instance.
 func readInstance(getenv func(string) string, name string, attended bool) Instance {
-	s := source{getenv, name}
+	s := source{getenv: getenv, instance: name}
 	c, errs := s.read(func(s Setting) bool { return ofInstance(s.Name) })
 	i := Instance{Name: name, Defender: c.Defender, KeyVault: c.KeyVault}
 	d := &i.Defender
@@ -206,14 +236,14 @@ func readInstance(getenv func(string) string, name string, attended bool) Instan
 	return i
 }
 
-// ownAddresses lets what stands under a named instance's own name win over what it would
+// ownAddresses lets what stands under an own name win over what it would
 // take from the settings without one: the authority of its token URL, the address and
 // scope of its API, and an address that is that of another API there.
 func (s source) ownAddresses(d *Defender) {
-	if s.instance == "" {
+	if s.prefix() == "" {
 		return
 	}
-	if !s.own("DEFENDER_AUTHORITY") {
+	if s.own(tenantSetting) && !s.own(authoritySetting) {
 		_ = tenant(d)(s.value(tenantSetting)) // read before, and its faults were said
 	}
 	others := s.own("DEFENDER_API") && !strings.EqualFold(d.API, strings.TrimSpace(cmp.Or(s.getenv("DEFENDER_API"), "graph")))

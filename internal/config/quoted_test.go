@@ -64,7 +64,7 @@ func TestSettings_QuoteNothingThatWasPasted(t *testing.T) {
 // takesAnyText are the settings whose texts have no form that could be checked.
 var takesAnyText = map[string]bool{
 	"DEFENDER_CREDENTIAL_TOKEN_FILE": true, "DEFENDER_CLIENT_CERTIFICATE_PASSWORD": true, "DEFENDER_TOKEN_CACHE": true,
-	"DEFENDER_CLIENT_SECRET": true,
+	"DEFENDER_CLIENT_SECRET": true, "ADX_CLIENT_SECRET": true, "ADX_CLIENT_CERTIFICATE_PASSWORD": true,
 }
 
 // What a person meant and misspelled is shown.
@@ -85,7 +85,7 @@ func TestSettings_QuoteWhatIsSurelyNoSecret(t *testing.T) {
 
 // An id that can be none is told under its own setting.
 func TestRead_FaultyIDsNameTheirSetting(t *testing.T) {
-	for _, name := range []string{"DEFENDER_CLIENT_ID", "DEFENDER_CREDENTIAL_IDENTITY", "ADX_CLIENT_ID", "AzureWebJobsStorage__clientId"} {
+	for _, name := range []string{"DEFENDER_CLIENT_ID", "DEFENDER_CREDENTIAL_IDENTITY", "ADX_CLIENT_ID", "ADX_CREDENTIAL_IDENTITY", "AzureWebJobsStorage__clientId"} {
 		if _, err := config.Read(getenv(map[string]string{name: "my application"})); err == nil || !strings.HasPrefix(err.Error(), name+": want the application (client) id") {
 			t.Errorf("%s: %v, want a fault of that setting", name, err)
 		}

@@ -22,7 +22,7 @@ func Warnings(getenv func(string) string, environ []string) []string {
 		out = append(out, instancesSetting+": "+err.Error()+"; nothing is copied through it")
 	}
 	for _, instance := range instanceList(getenv) {
-		name, api := source{getenv, instance}.find("DEFENDER_API")
+		name, api := source{getenv: getenv, instance: instance}.find("DEFENDER_API")
 		warning := ""
 		switch strings.ToLower(api) {
 		case "m365d":
@@ -50,6 +50,7 @@ func Warnings(getenv func(string) string, environ []string) []string {
 	if ingest := getenv("ADX_INGEST_URL"); ingest != "" && !address.IsLoopbackURL(strings.TrimSpace(ingest)) && !strings.HasPrefix(hostOf(ingest), ingestPrefix) {
 		out = append(out, "ADX_INGEST_URL: ingestion addresses begin with "+ingestPrefix+", this one does not; leave it out to have it derived")
 	}
+	out = append(out, adxUnread(getenv)...)
 	return append(out, Unknown(environ)...)
 }
 
@@ -117,7 +118,7 @@ func Names(getenv func(string) string) []string {
 		names = append(names, s.Name)
 		for _, i := range instances {
 			if ofInstance(s.Name) {
-				names = append(names, source{getenv, i}.names(s.Name)...)
+				names = append(names, source{getenv: getenv, instance: i}.names(s.Name)...)
 			}
 		}
 	}
