@@ -152,8 +152,8 @@ func (b *bench) build(ctx context.Context, pkg, binary string, flags ...string) 
 	return nil
 }
 
-// rapidEnv makes property tests draw the same cases each time, as many as without
-// -short, and leave nothing in the tree.
+// rapidEnv makes property tests draw the same cases each time, more than by day,
+// and leave nothing in the tree.
 var rapidEnv = []string{"RAPID_SEED=1", "RAPID_CHECKS=500", "RAPID_SHRINKTIME=1s", "RAPID_NOFAILFILE=true"}
 
 // result is what a run of a test binary tells.
@@ -165,12 +165,12 @@ type result struct {
 	skipped  string // the first skipped test
 }
 
-// run runs a suite from a binary as `go test -short -failfast` would, with variables
+// run runs a suite from a binary as `go test -failfast` would, with variables
 // over the environment.
 func (b *bench) run(ctx context.Context, s suite, binary string, env ...string) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, testTimeout+overtime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.short", "-test.failfast",
+	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.failfast",
 		"-test.run", s.run, "-test.timeout", testTimeout.String())
 	cmd.Dir = filepath.Join(b.root, filepath.FromSlash(s.pkg))
 	cmd.Env = slices.Concat(os.Environ(), rapidEnv, env)
