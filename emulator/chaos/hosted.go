@@ -92,6 +92,9 @@ func (w *world) runHosted(ctx context.Context, app stack.App) (_ Verdict, err er
 	}
 	var stuck []string
 	for range healTicks {
+		if err := w.stirAll(); err != nil {
+			return Verdict{}, err
+		}
 		if err := sleep.For(ctx, time.Until(w.source.lastChange().Add(settle))); err != nil {
 			return Verdict{}, err
 		}
