@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -307,13 +308,24 @@ func (h *Host) serve() error {
 	return nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+// The ports that handlers listen on. No system hands them out by itself, as it does with
+// those above (from 32768 on Linux, from 49152 elsewhere): between the moment when a free
+// one is found and that at which a handler, or its successor, listens, nobody takes it.
+const (
+	lowestPort = 20_000
+	ports      = 10_000
+	portsToTry = 100
+)
+
+func freePort() (port int, err error) {
+	for range portsToTry {
+		port = lowestPort + rand.IntN(ports)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: %w", err)
 }
 
 // background runs a task that Stop waits for. It returns false once the host is
