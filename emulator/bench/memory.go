@@ -16,21 +16,24 @@ var eventTables = []string{
 
 // memoryFigures lets the handler meet the largest answers that its default
 // settings can lead to: slices are packed for the narrow rows that it has seen,
-// and the rows that come then are as wide as the service's cap allows.
+// and the rows that come then are as wide as the service's cap allows. What ten times
+// the rows need is compared with as many calls in flight, two; by default there are
+// fourteen, which the last two cases meet.
 func memoryFigures(ctx context.Context, b *Bench) error {
 	for _, c := range []struct {
 		name, api string
 		width     int // 95,000 rows of it are the answer
 		limit     int64
 		tables    int
-		slices    int // of each
+		slices    int    // of each
+		inFlight  string // "": by default
 	}{
-		{"graph-50mb", "graph", 522, 50_000_000, 1, 2},
-		{"graph-50mb-10x", "graph", 522, 50_000_000, 1, 20},
-		{"mde-124mb", "mde", 1302, 124_500_000, 1, 2},
-		{"mde-124mb-10x", "mde", 1302, 124_500_000, 1, 20},
-		{"mde-124mb-12-tables", "mde", 1302, 124_500_000, 12, 2},
-		{"one-table-14", "mde", 1302, 124_500_000, 1, 14}, // as many answers at a time as a process takes
+		{"graph-50mb", "graph", 522, 50_000_000, 1, 2, "2"},
+		{"graph-50mb-10x", "graph", 522, 50_000_000, 1, 20, "2"},
+		{"mde-124mb", "mde", 1302, 124_500_000, 1, 2, "2"},
+		{"mde-124mb-10x", "mde", 1302, 124_500_000, 1, 20, "2"},
+		{"mde-124mb-12-tables", "mde", 1302, 124_500_000, 12, 2, ""},
+		{"one-table-14", "mde", 1302, 124_500_000, 1, 14, ""}, // as many answers at a time as a process takes
 	} {
 		if !b.wants(c.name) {
 			continue
@@ -39,7 +42,7 @@ func memoryFigures(ctx context.Context, b *Bench) error {
 		if b.Short {
 			rows = c.slices * 400
 		}
-		w, err := b.drift(ctx, c.api, c.limit, c.tables, rows, c.width)
+		w, err := b.drift(ctx, map[string]string{"DEFENDER_API": c.api, "MIGRATION_CALLS_IN_FLIGHT": c.inFlight}, c.limit, c.tables, rows, c.width)
 		if err != nil {
 			return err
 		}
@@ -51,7 +54,7 @@ func memoryFigures(ctx context.Context, b *Bench) error {
 
 // drift teaches the handler a width by a few narrow rows, then lets a fresh
 // process copy wide ones, of so many tables at a time.
-func (b *Bench) drift(ctx context.Context, api string, limit int64, tables, rows, width int) (work, error) {
+func (b *Bench) drift(ctx context.Context, changes map[string]string, limit int64, tables, rows, width int) (work, error) {
 	names := eventTables[:tables]
 	var batches []*batch
 	for _, t := range names {
@@ -72,7 +75,8 @@ func (b *Bench) drift(ctx context.Context, api string, limit int64, tables, rows
 	if err != nil {
 		return work{}, err
 	}
-	w, err := s.copyLearned(ctx, map[string]string{"DEFENDER_API": api, "DEFENDER_CALLS_PER_HOUR": "1000000"}, 90*time.Hour)
+	changes["DEFENDER_CALLS_PER_HOUR"] = "1000000"
+	w, err := s.copyLearned(ctx, changes, 90*time.Hour)
 	if closeErr := s.Close(); err == nil {
 		err = closeErr
 	}
