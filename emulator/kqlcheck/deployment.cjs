@@ -125,6 +125,7 @@ class Deployment {
 		if (head[1] === 'create-merge' || head[1] === 'create') {
 			if (head[2] === 'table') return this.makeTable(found, fault, apply);
 		}
+		if (head[1] === 'show') return;
 		if (head[2] === 'function') return fault(0, 'function', 'want the form that the other functions have: with (folder = ..., docstring = ...), name, parameters, braces on lines of their own');
 		const mapping = /^\.create-or-alter table (?:\['(\w+)'\]|(\w+)) ingestion \w+ mapping '[^']*' '([^']*)'/.exec(text);
 		if (mapping) return this.mapping(mapping[1] ?? mapping[2], mapping[3], text.indexOf(mapping[3]), fault);
