@@ -37,7 +37,7 @@ var huntingRows = []Row{
 	{Min: 401, Max: 401, Texts: []string{"lifetime", "expired", "not yet valid"}, Meaning: TokenExpired, Kind: fault.Reauthenticate, Source: graphErrors},
 	{Min: 401, Max: 401, Meaning: TokenRefused, Kind: fault.Reauthenticate, Source: graphErrors + "; " + mdeErrors},
 
-	{Min: 400, Max: 400, Texts: []string{"failed to resolve", "could not be resolved", "could not find a property", "unknown table", "unknown column", "unknown function"},
+	{Min: 400, Max: 400, Texts: []string{"failed to resolve", "could not be resolved", "unknown table", "unknown column", "unknown function"},
 		Meaning: UnknownName, Kind: fault.Permanent, Source: errorsPage + "; " + observed},
 	{Min: 400, Max: 400, Texts: []string{"syntax error", "recognition error", "semantic error", "parse error", "could not be parsed", "sem0", "syn0"},
 		Meaning: BadQuery, Kind: fault.Permanent, Source: errorsPage + "; " + kustoErrors},
@@ -50,6 +50,9 @@ var huntingRows = []Row{
 		"exceeded the allowed limits", "preempted", "excessive resource consumption", "low memory condition", "e_low_memory",
 		"e_runaway_query", "runaway query", "complexity exceeded", "too complex", "exceeded the timeout", "timed out", "timeout", "time-out", "limit exceeded",
 	}, Meaning: TooMuch, Kind: fault.Split, Source: errorsPage + "; " + kustoErrors + "; " + observed},
+	// Below the texts about load, which come under any code.
+	{Min: 400, Max: 400, Codes: []string{"InvalidRequestBody", "MissingRequiredParameter", "InvalidInput", "ODataError"},
+		Meaning: BadQuery, Kind: fault.Permanent, Source: mdeErrors},
 	{Min: 400, Max: 400, Meaning: Undecided, Kind: fault.Unavailable, Source: errorsPage + " (unknown errors: try again in a few minutes)"},
 
 	{Min: 404, Max: 404, Meaning: WrongAddress, Kind: fault.Permanent, Source: mdeErrors},
