@@ -15,8 +15,9 @@ const (
 )
 
 // huntingRows are those of Graph and of Defender for Endpoint. A 400 is final only
-// where its text says syntax, semantics, an unknown name or a missing right:
-// everything else that a 400 says is about load, and is divided or tried again.
+// where its text says syntax, semantics, an unknown name or a missing right, or its code
+// a faulty request: everything else that a 400 says is about load, and is divided or
+// tried again.
 var huntingRows = []Row{
 	{Min: 429, Max: 429, Meaning: Throttled, Kind: fault.Wait, Source: quotaPage},
 	{Max: anyClientError, Codes: []string{"429", "TooManyRequests"}, Meaning: Throttled, Kind: fault.Wait, Source: mdeErrors + "; " + observed},
