@@ -26,6 +26,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 // orphanage makes the test binary act as a parent that starts Azurite and is
@@ -107,9 +108,7 @@ func TestAzurite_SpareAccountsHaveNothingInCommon(t *testing.T) {
 }
 
 func TestAzurite_KeepsDataInDir(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	dir := t.TempDir()
 	upload := func(a *azurite.Azurite) *azblob.Client {
 		client, err := azblob.NewClientFromConnectionString(a.ConnectionString(), nil)

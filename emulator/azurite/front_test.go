@@ -20,6 +20,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/emulator/certs"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 func newCerts(t *testing.T) *certs.Bundle {
@@ -148,9 +149,7 @@ func TestFront_SignsAndForwards(t *testing.T) {
 }
 
 func TestFront_InFrontOfAnAzuriteThatSpeaksTLS(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	bundle := newCerts(t)
 	a := azuritetest.Start(t, azurite.Options{CertFile: bundle.CertFile, KeyFile: bundle.KeyFile})
 	front := newFront(t, a, bundle, nil)
@@ -198,9 +197,7 @@ func TestFront_MiddlewareSeesEachService(t *testing.T) {
 }
 
 func TestFront_BreaksTheConnectionWhenAzuriteIsGone(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	bundle := newCerts(t)
 	a := azuritetest.Start(t, azurite.Options{})
 	front := newFront(t, a, bundle, nil)

@@ -60,9 +60,7 @@ func report(t *testing.T, r Report, err error) {
 // file export among its tables; make check plays
 // more of them in a step of its own, without the race detector.
 func TestSchedules_EndWithEveryRowOnce(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long: not with -short")
-	}
+	rounds.Long(t)
 	t.Parallel()
 	n := rounds.Of(0, 1, 6)
 	r, err := Run(t.Context(), env(t), Options{Schedules: n, Seed: 238, Parallel: n})

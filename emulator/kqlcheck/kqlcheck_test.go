@@ -7,6 +7,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/kqlcheck"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/savedquery"
 )
@@ -105,9 +106,7 @@ func TestChecker_CatchesPlantedMistakes(t *testing.T) {
 
 // The checker judges each function by what stands before it.
 func TestDeploy_FindsAViewThatReadsWhatIsNotThereYet(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	c := start(t)
 	commands := adx.Deployment(nil, adx.Options{})
 	var view, raw []adx.Command
@@ -145,9 +144,7 @@ func TestDeploy_FindsAViewThatReadsWhatIsNotThereYet(t *testing.T) {
 // A saved query that does not bind is told, and one that gives other columns than its
 // file says, or whose key is none of them.
 func TestSaved_TellsWhatDoesNotBind(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	c := start(t)
 	if err := c.Reset(kqlcheck.Table{Name: "T", Columns: "(A: string, B: long, At: datetime)"}); err != nil {
 		t.Fatal(err)

@@ -5,13 +5,12 @@ import (
 	"testing"
 
 	"github.com/defender2adx/defender2adx/emulator/kqlcheck"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 // A query of a notebook that does not bind is told with its cell.
 func TestNotebook_TellsWhatDoesNotBind(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	c := start(t)
 	if err := c.Reset(kqlcheck.Table{Name: "T", Columns: "(A: string)"}); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,14 @@ import (
 	"testing"
 )
 
+// Long marks a test that go test -short, the quick round, leaves out.
+func Long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long: not with -short")
+	}
+}
+
 // Of returns how many rounds a test plays: short with go test -short, night in the
 // nightly round (make test NIGHT=1, which sets D2A_NIGHT), usual otherwise.
 func Of(short, usual, night int) int {

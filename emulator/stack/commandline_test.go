@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
@@ -85,9 +86,7 @@ func lasting(text string) string {
 // The walk through a day in docs/cli.md is what a person sees: each block is a command
 // and its output, here run anew, one after the other.
 func TestCommandLine_IsAsItsDocumentShows(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	t.Parallel()
 	const doc = "../../docs/cli.md"
 	s := configured(t, "DeviceEvents", events(t, "DeviceEvents", 5000), stack.Options{})
@@ -318,7 +317,7 @@ var small = map[string]string{"MIGRATION_ROW_TARGET": "600", "MIGRATION_INGEST_G
 
 // A migrate that is killed in the middle is gone on with by the service.
 func TestCommandLine_KilledIsGoneOnWithByTheService(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table, rows = "DeviceNetworkEvents", 12_000
 	s := configured(t, table, events(t, table, rows), stack.Options{IngestLatency: 300 * time.Millisecond})
@@ -339,7 +338,7 @@ func TestCommandLine_KilledIsGoneOnWithByTheService(t *testing.T) {
 
 // And the other way round.
 func TestCommandLine_GoesOnWithARunOfTheService(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table, rows = "DeviceNetworkEvents", 12_000
 	s := configured(t, table, events(t, table, rows), stack.Options{IngestLatency: 300 * time.Millisecond})

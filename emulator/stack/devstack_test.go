@@ -29,13 +29,14 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
 // Any client can be pointed at what `devstack emulators --json` prints, and
 // SIGTERM ends all of it.
 func TestDevstack_EmulatorsServeOfficialClients(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	if _, err := azurite.NodeModules(); err != nil {
 		azuritetest.SkipNotInstalled(t, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
 	"github.com/defender2adx/defender2adx/emulator/hunting"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 )
@@ -61,9 +62,7 @@ func (s *site) shot(table, runID string) shot {
 // A file export arrives in ADX through its own storage: whole, once per generation, and
 // without its addresses in any log.
 func TestExport_ArrivesOncePerGeneration(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	t.Parallel()
 	const source, raw, rows = "api/machines/SoftwareVulnerabilitiesExport", "SoftwareVulnerabilitiesExportRaw", 2_000
 	rest := stack.UnhurriedREST()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
@@ -15,7 +16,7 @@ import (
 // storage bears one, and it has no key to sign with. Staging for ADX is signed by
 // ADX's own addresses.
 func TestStorage_ByIdentityNeedsNoConnectionString(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
 	var blobs, queues, keyed atomic.Int32

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
@@ -14,9 +15,7 @@ import (
 // is wrong has audit rows that say so and holds up no other; a row of an instance that
 // no setting names is rejected.
 func TestInstances_EachArrivesInItsOwnPlace(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
 	s := start(t, events(t, table, 60), stack.Options{Instances: []stack.Instance{
@@ -86,7 +85,7 @@ func TestInstances_EachArrivesInItsOwnPlace(t *testing.T) {
 // The demo of several tenants: what can arrive does, and of the broken one the audit
 // log says why.
 func TestDemo_OfSeveralTenants(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
 	s := start(t, events(t, table, 40), stack.Options{Instances: []stack.Instance{

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 )
@@ -14,7 +15,7 @@ import (
 // on Timestamp, and on the business dates LastUpdatedOn and InstallationTime,
 // rows without a date included. A date in the future waits for its day.
 func TestOriginalConfiguration_WorksAsGiven(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	data, err := tenant.Generate(tenant.Options{Seed: 5, Scale: 0.05, Now: time.Now()})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 	"github.com/defender2adx/defender2adx/internal/savedquery"
@@ -21,7 +22,7 @@ import (
 // A saved query is copied like a table, switched on with what its file recommends: one
 // as snapshots, one by a column. Rows that are equal arrive as many times as they are.
 func TestSavedQueries_ArriveLikeTables(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	data, err := tenant.Generate(tenant.Options{Seed: 1, Scale: 0.1, Now: time.Now(),
 		Only: []string{"DeviceLogonEvents", "DeviceTvmSoftwareVulnerabilities", "DeviceTvmSoftwareVulnerabilitiesKB"}})

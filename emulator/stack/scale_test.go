@@ -12,6 +12,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
 	"github.com/defender2adx/defender2adx/emulator/hunting"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
@@ -48,7 +49,7 @@ func (f *fetches) again() (n int) {
 // minute and a quota that makes them many; the default suits CI, where the source
 // answers so slowly that one invocation cannot be enough on any machine.
 func TestScale_ManyInvocationsWithKills(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceNetworkEvents"
 	rows, kills, between, delay := 48_000, 2, 6, 500*time.Millisecond
@@ -109,7 +110,7 @@ func (s *site) successesWithin(table string, n int, patience time.Duration) []st
 // Two processes on one queue, every message delivered twice, and one process
 // frozen in the middle of a commit until long after its lease: nothing repeats.
 func TestTwoProcesses_OneFrozenBeyondItsLease(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceNetworkEvents"
 	data := events(t, table, 15_000)

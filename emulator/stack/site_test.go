@@ -46,14 +46,6 @@ func TestMain(m *testing.M) {
 // something hangs.
 const patience = 2 * time.Minute
 
-// long marks a test that go test -short leaves out.
-func long(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("long: not with -short")
-	}
-}
-
 // site is a tenant, the emulators, and the app on the local host.
 type site struct {
 	*stack.Emulators

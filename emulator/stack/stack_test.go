@@ -15,6 +15,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/identity"
 	"github.com/defender2adx/defender2adx/emulator/kusto"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
@@ -22,7 +23,7 @@ import (
 )
 
 func TestDemo_SampleTenantArrivesWhole(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	data, err := tenant.Generate(tenant.Options{Seed: 3, Scale: 0.05, Now: time.Now()})
 	if err != nil {
@@ -38,7 +39,7 @@ func TestDemo_SampleTenantArrivesWhole(t *testing.T) {
 }
 
 func TestDemo_PublishedRecordsArriveAsTheyStand(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	data, err := tenant.Load(sampledata.Path(t, "defender-samples"), tenant.LoadOptions{Now: time.Now()})
 	if err != nil {
@@ -161,7 +162,7 @@ func TestBadInput_IsAnAuditRowAndStopsNothingElse(t *testing.T) {
 }
 
 func TestFailures_NameTheirRemedy(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
 	tests := []struct {
@@ -249,7 +250,7 @@ func (s *site) waitLine(text string) {
 }
 
 func TestSecret_RotatedInTheVaultIsTakenUpWithoutARestart(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
 	data := events(t, table, 50)
@@ -267,7 +268,7 @@ func TestSecret_RotatedInTheVaultIsTakenUpWithoutARestart(t *testing.T) {
 }
 
 func TestMDE_IsTheFallback(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
 	s := configured(t, table, events(t, table, 300), stack.Options{})
@@ -284,7 +285,7 @@ func TestMDE_IsTheFallback(t *testing.T) {
 }
 
 func TestKill_InTheMiddleOfATableEndsWithEveryRowOnce(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceNetworkEvents"
 	const rows = 18_000

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 )
@@ -19,9 +20,7 @@ import (
 // configuration row a page, a view that goes by the greatest watermark. What it
 // copied is not copied again, and nothing newer is missing.
 func TestScenario_R5_TakeoverOfTwelvePages(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	const table, pages = "DeviceEvents", 12
 	pageRows := 1000
 	if os.Getenv("D2A_SCALE_ROWS") != "" {
@@ -50,9 +49,7 @@ func TestScenario_R5_TakeoverOfTwelvePages(t *testing.T) {
 // what is older stays missing. Setup says so, and the audit log, and the way that they
 // name fetches it.
 func TestScenario_R5_TakeoverOfAnInterruptedCopy(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	t.Parallel()
 	const table, pageRows, pages, copied = "DeviceEvents", 20, 12, 5
 	data := events(t, table, pages*pageRows)

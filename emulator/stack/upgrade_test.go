@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
@@ -125,7 +126,7 @@ func (s *site) stored(table string) string {
 // run of the older. Taken back, the older waits, says so, and touches nothing; and the
 // newer goes on where it was.
 func TestUpgrade_AndBackLosesNoRun(t *testing.T) {
-	long(t)
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceNetworkEvents"
 	const rows = 9_000

@@ -12,6 +12,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/certs"
 	"github.com/defender2adx/defender2adx/emulator/kusto"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/pipeline"
 	"github.com/defender2adx/defender2adx/internal/pipeline/pipelinetest"
 	"github.com/defender2adx/defender2adx/internal/secret"
@@ -52,9 +53,7 @@ func filesElsewhere(t *testing.T, bundle *certs.Bundle) string {
 
 // The cases share one storage account; each has a cluster of its own.
 func TestSink_KeepsThePipelinesContract(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	const limit = 4 << 10
 	bundle, lent := lentStorage(t, false)
 	elsewhere := filesElsewhere(t, bundle)

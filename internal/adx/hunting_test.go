@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/sampledata"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 	"github.com/defender2adx/defender2adx/internal/adx"
@@ -184,9 +185,7 @@ func huntingQueries(t *testing.T) []huntingQuery {
 // Published hunting queries give on the views what they give on Defender's own tables.
 // The tenant holds some of the sample rows, and the rows that the queries look for.
 func TestViews_AnswerHuntingQueriesAsDefenderDoes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	queries := huntingQueries(t)
 	now := time.Date(2026, 3, 8, 12, 0, 0, 0, time.UTC)
 	generated, err := tenant.Generate(tenant.Options{Seed: 1, Scale: 0.001, Now: now})

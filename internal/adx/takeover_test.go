@@ -12,6 +12,7 @@ import (
 	azkql "github.com/Azure/azure-kusto-go/azkustodata/kql"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/adx"
 )
 
@@ -132,9 +133,7 @@ func TestSetup_TakesOverADatabaseOfTheFirstVersion(t *testing.T) {
 // The original scripts copied tables under their names of old, and what they copied
 // stands in the views of today's.
 func TestSetup_ADatabaseOfTheOriginalScriptsLosesNothing(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	w := newWorld(t)
 	original(t, w, 3)
 	w.run(t, ".create table DeviceInfoRaw (Records: dynamic)", ".create table MachineNetworkInfoRaw (Records: dynamic)",

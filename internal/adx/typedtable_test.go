@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -118,9 +119,7 @@ func TestTyped_RefusesWhatItMayNotTouch(t *testing.T) {
 // The Streaming API fills a table of the hunting table's name; the view has its rows and
 // ours, each event once.
 func TestStreamed_TheViewUnitesBothByEvent(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	w := newWorld(t)
 	w.run(t, ".create table DeviceEvents (Timestamp: datetime, DeviceId: string, ReportId: long, ActionType: string, InitiatingProcessId: string, TenantId: string)",
 		".create table DeviceTvmCertificateInfo (DeviceId: string)",

@@ -5,14 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
 func TestMissing_NamesWhatTheViewsOfConfiguredTablesLack(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	w := newWorld(t)
 	w.run(t, ".create table AlertEvidence (Mine: string)")
 	w.setUp(t, adx.Options{Typed: []string{"DeviceEvents"}, Tables: []string{"OtherRaw"}})

@@ -11,6 +11,7 @@ import (
 	azkql "github.com/Azure/azure-kusto-go/azkustodata/kql"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/adx"
 )
 
@@ -203,9 +204,7 @@ func TestSetup_MakesNoViewWhereTheNameIsTaken(t *testing.T) {
 }
 
 func TestViews_UniteTheTablesOfAllInstances(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	w := newWorld(t)
 	w.setUp(t, adx.Options{})
 	for _, row := range []string{"'AlertInfo', 'AlertInfoRaw', ''", "'AlertInfo', 'AlertInfoTwo', 'two'", "'DeviceTvmCertificateInfo', 'CertificatesOne', 'one'", "'DeviceTvmCertificateInfo', 'CertificatesTwo', 'two'"} {

@@ -353,9 +353,7 @@ func TestMigrate_DaysOfRuns(t *testing.T) {
 // Whatever fails, whatever is killed, whenever: once things work again, every
 // row is there once, and no Success was untrue.
 func TestMigrate_AnyFaultSchedule(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	total := map[string]int{}
 	for seed := range uint64(rounds.Of(30, 60, 300)) {
 		w := newWorld(1000 + seed)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -82,9 +83,7 @@ func TestScenario_L1_SnapshotInPartsByAClockAhead(t *testing.T) {
 
 // A chain of runs goes on although the clock is a little ahead of the storage's.
 func TestScenario_L1_ChainGoesOn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	w := large(2, 3_000, 20)
 	w.cap, w.cfg.Limits.Rows = 6, 5 // 600 slices: two runs
 	w.cfg.Budget = 20 * time.Second

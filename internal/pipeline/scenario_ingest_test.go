@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -163,9 +164,7 @@ func TestScenario_P6_OneTablesErrorIsItsOwn(t *testing.T) {
 // The commands that ADX gets do not grow with the table: rows go by queued
 // ingestion, in few large blobs.
 func TestScenario_O32_LargeTable(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	commands := map[int]int{}
 	for _, rows := range []int{10_000, 200_000} {
 		w := large(7, rows, 20)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
@@ -171,9 +172,7 @@ func TestScenario_L15_CapBelowTheServices(t *testing.T) {
 // Refusals make slices so small that a run would have thousands of them: the window
 // is cut short instead.
 func TestScenario_L12_RepackedWithinBounds(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in the quick round")
-	}
+	rounds.Long(t)
 	w := large(7, 5_000, 20)
 	w.cut, w.cap = true, 9 // 8 rows an answer
 	w.cfg.Limits, w.cfg.Budget = plan.Limits{Rows: 1_000, Bytes: 1 << 60}, time.Hour
