@@ -27,9 +27,6 @@ import (
 // cut by a limit of the service's that nobody told us, so that the next one is asked for.
 const roundCap = 100
 
-// wholeSeconds is how an instant stands in a request.
-const wholeSeconds = "2006-01-02T15:04:05Z"
-
 // endSlack is how much later than the end that was asked for an instant may be as a row
 // shows it: what the service compares may be rounded otherwise. A guess.
 const endSlack = time.Minute
@@ -152,12 +149,12 @@ func (r *listRead) first() *url.URL {
 	switch {
 	case from.IsZero():
 	case r.source.Since != "":
-		add(r.source.Since, from.UTC().Format(wholeSeconds))
+		add(r.source.Since, from.UTC().Format(time.RFC3339))
 	default:
-		wanted = append(wanted, column+" ge "+from.UTC().Format(wholeSeconds))
+		wanted = append(wanted, column+" ge "+from.UTC().Format(time.RFC3339))
 	}
 	if !to.IsZero() {
-		wanted = append(wanted, column+" lt "+to.UTC().Format(wholeSeconds))
+		wanted = append(wanted, column+" lt "+to.UTC().Format(time.RFC3339))
 	}
 	if len(wanted) > 0 {
 		add("$filter", strings.Join(wanted, " and "))

@@ -66,11 +66,8 @@ func (c *counter) all(ctx context.Context, parent int64) (plan.Counts, error) {
 // ranges of the answer are the part.
 func (c *counter) piecewise(ctx context.Context, part plan.Slice) ([]plan.BucketCount, error) {
 	counted, refused, err := c.buckets(ctx, []plan.Slice{part}, plan.Buckets)
-	if fault.KindOf(err) == fault.Unavailable {
-		err = fault.As(fault.Retry, err)
-	}
 	if err != nil {
-		return nil, err
+		return nil, unavailableNow(err)
 	}
 	if refused[0] == nil {
 		return counted[0], nil
@@ -92,11 +89,8 @@ func (c *counter) piecewise(ctx context.Context, part plan.Slice) ([]plan.Bucket
 // not count even alone.
 func (c *counter) parts(ctx context.Context, parts []plan.Slice) (counts []int64, refused map[int]error, err error) {
 	counted, refused, err := c.buckets(ctx, parts, plan.Buckets)
-	if fault.KindOf(err) == fault.Unavailable {
-		err = fault.As(fault.Retry, err)
-	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, unavailableNow(err)
 	}
 	counts = make([]int64, len(parts))
 	for i, ranges := range counted {

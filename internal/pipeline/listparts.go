@@ -70,10 +70,8 @@ func (r *run) unread(ctx context.Context, s plan.Slice, answer plan.ListAnswer, 
 			r.table.Source, r.m.cfg.Budget, answer.Pages, r.undivided()))
 	case closed:
 		return nil // the next invocation has more time
-	case fault.KindOf(cause) == fault.Unavailable:
-		return fault.As(fault.Retry, fmt.Errorf("read the list: %w", cause))
 	}
-	return fmt.Errorf("read the list: %w", cause)
+	return fmt.Errorf("read the list: %w", unavailableNow(cause))
 }
 
 // undivided says why a list cannot be read in smaller parts.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/defender2adx/defender2adx/internal/fault"
 	"github.com/defender2adx/defender2adx/internal/plan"
 )
 
@@ -23,11 +22,8 @@ func (r *run) countParts(ctx context.Context) error {
 			return &snooze{delay: r.m.cfg.PutOff, reason: "time budget spent on counting"}
 		}
 		counted, refused, err := r.counter.buckets(ctx, []plan.Slice{part}, part.PartWidth())
-		if fault.KindOf(err) == fault.Unavailable {
-			err = fault.As(fault.Retry, err)
-		}
 		if err != nil {
-			return fmt.Errorf("count %s: %w", part, err)
+			return fmt.Errorf("count %s: %w", part, unavailableNow(err))
 		}
 		if cause := refused[0]; cause != nil {
 			if err := r.split(ctx, part, cause); err != nil {
