@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/defender2adx/defender2adx/emulator/funchost"
 	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
@@ -56,7 +56,7 @@ func coldstartFigures(ctx context.Context, b *Bench) error {
 
 // coldstart returns milliseconds.
 func (s *site) coldstart(ctx context.Context, table string) (ready, row float64, err error) {
-	port, err := freePort()
+	port, err := funchost.FreePort()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -147,13 +147,4 @@ func wakeUp(ctx context.Context, base, table string) error {
 		return fmt.Errorf("wake the handler: %s", reply.Status)
 	}
 	return nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }

@@ -42,7 +42,7 @@ func memoryFigures(ctx context.Context, b *Bench) error {
 		if b.Short {
 			rows = c.slices * 400
 		}
-		w, err := b.drift(ctx, map[string]string{"DEFENDER_API": c.api, "MIGRATION_CALLS_IN_FLIGHT": c.inFlight}, c.limit, c.tables, rows, c.width)
+		w, err := b.drift(ctx, map[string]string{"DEFENDER_API": c.api, "MIGRATION_CALLS_IN_FLIGHT": c.inFlight, "DEFENDER_CALLS_PER_HOUR": "1000000"}, c.limit, c.tables, rows, c.width)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,6 @@ func (b *Bench) drift(ctx context.Context, changes map[string]string, limit int6
 	if err != nil {
 		return work{}, err
 	}
-	changes["DEFENDER_CALLS_PER_HOUR"] = "1000000"
 	w, err := s.copyLearned(ctx, changes, 90*time.Hour)
 	if closeErr := s.Close(); err == nil {
 		err = closeErr

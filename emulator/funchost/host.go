@@ -254,7 +254,7 @@ func (h *Host) serve() error {
 	port := h.config.handler.port
 	if port == 0 {
 		var err error
-		if port, err = freePort(); err != nil {
+		if port, err = FreePort(); err != nil {
 			return err
 		}
 	}
@@ -317,7 +317,8 @@ const (
 	portsToTry = 100
 )
 
-func freePort() (port int, err error) {
+// FreePort finds one that is free now.
+func FreePort() (port int, err error) {
 	for range portsToTry {
 		port = lowestPort + rand.IntN(ports)
 		var l net.Listener

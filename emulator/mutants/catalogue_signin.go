@@ -47,7 +47,7 @@ func signInMutants() []mutant {
 		one("paste-is-quoted", "a secret that was pasted into the wrong setting is shown in the fault",
 			"internal/secret/quoted.go", "if !plainWord.MatchString(text) && !plainNumber.MatchString(text) {", "if len(text) > 400 {", suite{"internal/config", "^TestSettings_QuoteNothing"}),
 		one("pasted-schedule-is-quoted", "a secret that was pasted into the schedule is shown in the fault",
-			"internal/config/quoted.go", "len(field) > 24 || !plainField.MatchString(field)", "len(field) > 400", suite{"internal/config", "^TestSettings_QuoteNothing"}),
+			"internal/config/schedule.go", "len(field) > 24 || !plainField.MatchString(field)", "len(field) > 400", suite{"internal/config", "^TestSettings_QuoteNothing"}),
 		one("id-of-the-credential", "a client id that can be none is told as a fault of another setting",
 			"internal/config/value.go", "if !applicationForm.MatchString(v) {", "if v == \"\" {", suite{"internal/config", "^TestRead_FaultyIDs"}),
 		one("person-under-the-host", "an app that nobody sits at waits for a person",

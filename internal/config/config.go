@@ -206,7 +206,7 @@ func Settings(c *Config) []Setting {
 
 // Read reads every setting through getenv. The error joins all faults found,
 // one line each, beginning with the setting's name. A value is quoted in it
-// only where it surely is no secret: see quoted. Faults of one instance among several that are
+// only where it surely is no secret: see secret.Quoted. Faults of one instance among several that are
 // whole stand in Instance.Fault and are no error: the others go on.
 func Read(getenv func(string) string) (Config, error) { return read(getenv, false) }
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/defender2adx/defender2adx/internal/address"
-	"github.com/defender2adx/defender2adx/internal/ncrontab"
 )
 
 // prefixes begin the names that are the product's own.
@@ -38,8 +37,8 @@ func Warnings(getenv func(string) string, environ []string) []string {
 	}
 	if getenv("MIGRATION_SCHEDULE") == "" {
 		out = append(out, "MIGRATION_SCHEDULE: is not set; the Functions host runs without its timer and nothing ever ticks")
-	} else if schedule, err := ncrontab.Parse(getenv("MIGRATION_SCHEDULE")); err == nil && schedule.Warning() != "" {
-		out = append(out, "MIGRATION_SCHEDULE: "+schedule.Warning())
+	} else if odd := oddSchedule(getenv("MIGRATION_SCHEDULE")); odd != "" {
+		out = append(out, "MIGRATION_SCHEDULE: "+odd)
 	}
 	if strings.EqualFold(getenv("WEBSITE_SKU"), "Dynamic") {
 		out = append(out, "WEBSITE_SKU: Dynamic is the Consumption plan, which allows no functionTimeout over 10 minutes: move the app to Flex Consumption, Premium or Dedicated, on Linux")
@@ -62,8 +61,8 @@ func SetupWarnings(getenv func(string) string, environ []string) []string {
 		var read string
 		if err := schedule(&read)(text); err != nil {
 			out = append(out, "MIGRATION_SCHEDULE: "+err.Error())
-		} else if s, err := ncrontab.Parse(text); err == nil && s.Warning() != "" {
-			out = append(out, "MIGRATION_SCHEDULE: "+s.Warning())
+		} else if odd := oddSchedule(text); odd != "" {
+			out = append(out, "MIGRATION_SCHEDULE: "+odd)
 		}
 	}
 	return out

@@ -25,3 +25,13 @@ func scheduleFault(v string) error {
 	}
 	return err
 }
+
+// oddSchedule tells what is odd about a schedule that the host reads; "" where nothing is,
+// or where it is none.
+func oddSchedule(v string) string {
+	s, err := ncrontab.Parse(v)
+	if err != nil {
+		return ""
+	}
+	return s.Warning()
+}
