@@ -36,20 +36,26 @@ func TestMigrate_ARowOnTheEdgeOfAWindowIsCopiedOnce(t *testing.T) {
 // Arrival is told by the source's clock: where that is behind, the window ends
 // earlier.
 func TestMigrate_TheSourcesClockIsBehind(t *testing.T) {
-	const behind = 2 * hour
-	w := newWorld(52)
-	w.fill(60, 30)
-	w.before(1, "count", func(*process) error { w.now = w.now.Add(-behind); return nil })
-	w.after(1, "count", func(*process) error { w.now = w.now.Add(behind); return nil })
-	if err := w.wake(plan.Scheduled); err != nil {
-		t.Fatal(err)
+	for name, behind := range map[string]time.Duration{
+		"by more than the slack":             2 * hour,
+		"by so little that one count is all": 30 * time.Second,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(52)
+			w.fill(60, 30)
+			w.before(1, "count", func(*process) error { w.now = w.now.Add(-behind); return nil })
+			w.after(1, "count", func(*process) error { w.now = w.now.Add(behind); return nil })
+			if err := w.wake(plan.Scheduled); err != nil {
+				t.Fatal(err)
+			}
+			if got, latest := w.newest(key.Source).LastRefreshedTime, w.now.Add(-behind-w.cfg.Settle); got.After(latest) {
+				t.Errorf("watermark %v, the source had settled only up to %v", got, latest)
+			}
+			w.add(w.now.Add(-behind)) // arrives now, by the source's clock
+			w.run(3 * hour)
+			w.whole(t, w.now.Add(-2*hour))
+		})
 	}
-	if got, latest := w.newest(key.Source).LastRefreshedTime, w.now.Add(-behind-w.cfg.Settle); got.After(latest) {
-		t.Errorf("watermark %v, the source had settled only up to %v", got, latest)
-	}
-	w.add(w.now.Add(-behind)) // arrives now, by the source's clock
-	w.run(3 * hour)
-	w.whole(t, w.now.Add(-2*hour))
 }
 
 // A date in the future, as a device with a wrong clock or a vendor's field
