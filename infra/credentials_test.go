@@ -5,9 +5,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 func TestPermissions_RotateAndRetire(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	w := newWorld(t, 0)
 	w.permissions("grant", "--vault", "kv")
@@ -54,6 +57,7 @@ func TestPermissions_RotateAndRetire(t *testing.T) {
 
 // Defender is in another cloud than the vault: the directory is reached by a second login.
 func TestPermissions_SecondLogin(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	for _, kind := range []string{"secret", "certificate"} {
 		here, there := newWorld(t, 0), newWorld(t, 2)
@@ -78,6 +82,7 @@ func TestPermissions_SecondLogin(t *testing.T) {
 
 // A secret that ends within a month, or is another application's, is made anew by grant.
 func TestPermissions_GrantRenews(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	for name, edit := range map[string]func(*azWorld){
 		"ends soon": func(a *azWorld) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/internal/cloud"
 	"github.com/defender2adx/defender2adx/internal/defender"
 	"github.com/defender2adx/defender2adx/internal/schema"
@@ -255,6 +256,7 @@ func TestAppRoles_FitTheHandler(t *testing.T) {
 
 // One run grants the roles of all sources, each once although several need it.
 func TestPermissions_GrantEverySource(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	w := newWorld(t, 0)
 	var sources []string
@@ -294,6 +296,7 @@ func TestPermissions_GrantEverySource(t *testing.T) {
 }
 
 func TestPermissions_ConsentInAnotherTenant(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	w := newWorld(t, 0)
 	out := w.permissions("grant", "--credential", "federated", "--principal-id", identity, "--multi-tenant", "--sources", "graph mde")
@@ -387,6 +390,7 @@ func TestPermissions_GrantBeforeTheDeployment(t *testing.T) {
 
 // Each mistake ends with what mends it, and changes nothing.
 func TestPermissions_SayWhatMends(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	for _, tt := range []struct{ refuse, args, want string }{
 		{"", "grant --cloud china", "hunting is not offered in China"},

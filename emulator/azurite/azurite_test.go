@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestAzurite_ServesTheOfficialClients(t *testing.T) {
+	rounds.Long(t)
 	for name, account := range map[string]azurite.Account{
 		"development account": {},
 		"random account":      azurite.RandomAccount(),
@@ -71,6 +72,7 @@ func (v ofVersion) Do(r *policy.Request) (*http.Response, error) {
 // The newest clients of Storage ask in a version of the API that Azurite has not heard
 // of; at Azure those are answered.
 func TestAzurite_AnswersClientsOfAVersionToCome(t *testing.T) {
+	rounds.Long(t)
 	a := azuritetest.Shared(t)
 	options := &azcore.ClientOptions{PerCallPolicies: []policy.Policy{ofVersion("2099-12-31")}}
 	blobRoundTrip(t, a.ConnectionString(), options)

@@ -135,6 +135,7 @@ func quiet(t *testing.T, latency time.Duration, tables ...table) *world {
 }
 
 func TestOracle_SeesWhatIsWrong(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	events := table{source: "DeviceEvents", kind: arrival, load: "Full", column: "None", rows: 300, largest: 10}
 	whole := table{source: "DeviceTvmSoftwareInventory", kind: snapshot, load: "Snapshot", column: "None", rows: 300, largest: 10}

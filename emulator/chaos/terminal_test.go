@@ -4,11 +4,14 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 // A command that is killed in the middle leaves its run to the service, and a command
 // goes on with a run of a handler that was killed: each is one run, every row once.
 func TestTerminal_KilledInTheMiddleEitherWay(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	events := table{source: "DeviceEvents", kind: arrival, load: "Full", column: "None", rows: 600, largest: 10}
 	for name, play := range map[string]func(t *testing.T, w *world, local *localQueue, people *terminals, halt func()) (runID string){

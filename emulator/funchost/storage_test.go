@@ -16,6 +16,7 @@ import (
 
 	"github.com/defender2adx/defender2adx/emulator/azurite"
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 // testQueue is what every messageQueue has to do. missing and present open a
@@ -100,6 +101,7 @@ func TestFakeQueue_Contract(t *testing.T) {
 }
 
 func TestAzureQueue_OnAzurite(t *testing.T) {
+	rounds.Long(t)
 	storage := azuritetest.Start(t, azurite.Options{})
 	connection := storage.ConnectionString()
 	serial := 0

@@ -28,6 +28,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/emulator/certs"
 	"github.com/defender2adx/defender2adx/emulator/identity"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 const (
@@ -407,6 +408,7 @@ func TestServer_RegistrationIsChecked(t *testing.T) {
 
 // Azurite checks audience, issuer and life of a token for storage.
 func TestStorageToken_IsAcceptedByAzurite(t *testing.T) {
+	rounds.Long(t)
 	d := newDirectory(t)
 	a := azuritetest.Start(t, azurite.Options{CertFile: d.certs.CertFile, KeyFile: d.certs.KeyFile})
 	credential := d.credential(t, tenant, secret)

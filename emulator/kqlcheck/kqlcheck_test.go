@@ -26,6 +26,7 @@ func start(t *testing.T) *kqlcheck.Checker {
 }
 
 func TestChecker_CatchesPlantedMistakes(t *testing.T) {
+	rounds.Long(t)
 	c := start(t)
 	const head = ".create-or-alter function with (folder = 'F', docstring = 'D') "
 	if err := c.Reset(kqlcheck.Table{Name: "T", Columns: "(A: string, B: long, C: dynamic)"}, kqlcheck.Table{Name: "U", Columns: "(A: long, D: string)"}); err != nil {

@@ -22,6 +22,7 @@ func (noTables) TableNames() []string                     { return nil }
 // parser. The first places are asked in every run, the others at night: the parser
 // takes milliseconds for each.
 func TestWords_AreNamesForTheEngineWhereTheyAreForTheParser(t *testing.T) {
+	rounds.Long(t)
 	c := start(t)
 	words, err := c.Words()
 	if err != nil || len(words) < 200 {

@@ -24,6 +24,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/azurite/azuritetest"
 	"github.com/defender2adx/defender2adx/emulator/certs"
 	"github.com/defender2adx/defender2adx/emulator/kusto"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 // queued is a cluster with storage and an official ingest client.
@@ -129,6 +130,7 @@ func (q *queued) rawTable(t *testing.T, name string) {
 }
 
 func TestQueuedIngestion_TakesBlobsIn(t *testing.T) {
+	rounds.Long(t)
 	q := startQueued(t)
 	json := azkustoingest.FileFormat(azkustoingest.JSON)
 	report := azkustoingest.ReportResultToTable()

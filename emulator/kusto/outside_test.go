@@ -9,11 +9,13 @@ import (
 	"github.com/Azure/azure-kusto-go/azkustoingest"
 
 	"github.com/defender2adx/defender2adx/emulator/kusto"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 )
 
 // A file that lies with somebody else, under a signature of theirs, is read by the
 // cluster itself, from the address as it was given.
 func TestQueuedIngestion_TakesFilesOfOthers(t *testing.T) {
+	rounds.Long(t)
 	q := startQueued(t)
 	q.rawTable(t, "Export")
 	var asked []string

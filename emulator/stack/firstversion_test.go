@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
 	"github.com/defender2adx/defender2adx/emulator/funchost"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/internal/adx"
 	"github.com/defender2adx/defender2adx/internal/plan"
@@ -47,6 +48,7 @@ func document(t *testing.T, file string, changes map[string]any) []byte {
 // handler ends that very run: nothing is repeated, nothing missing, and the audit row is
 // of it, with the notes that it had.
 func TestUpgrade_EndsARunOfTheFirstVersion(t *testing.T) {
+	rounds.Long(t)
 	const table, run = "DeviceEvents", "app00120261103120000cccccccc"
 	data := events(t, table, 300)
 	s := start(t, data, stack.Options{})

@@ -12,6 +12,7 @@ import (
 	"github.com/defender2adx/defender2adx/emulator/funchost"
 	"github.com/defender2adx/defender2adx/emulator/hunting"
 	"github.com/defender2adx/defender2adx/emulator/identity"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 )
@@ -82,6 +83,7 @@ func (s *site) inADX(table string) map[string]int {
 // Lists that shift while they are read arrive with every version that they have shown,
 // each once, over several runs: of either API, with and without links from page to page.
 func TestList_EveryVersionShownArrivesOnce(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	data, err := tenant.Generate(tenant.Options{Seed: 1, Now: time.Now(), Only: []string{"DeviceInfo", "AlertInfo", "AlertEvidence", "DeviceTvmSoftwareVulnerabilities"}, Scale: 0.2,
 		Lean: map[string]int{"DeviceTvmSoftwareVulnerabilities": 3_000}})
@@ -156,6 +158,7 @@ func TestList_EveryVersionShownArrivesOnce(t *testing.T) {
 
 // What keeps a list from being read is said with its remedy.
 func TestList_FailuresNameTheirRemedy(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	s := start(t, events(t, "DeviceEvents", 10), stack.Options{Hunting: hunting.Options{Limits: stack.Unhurried(), REST: stack.UnhurriedREST()}})
 	s.setup("none")

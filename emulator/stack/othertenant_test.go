@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/stack"
 )
 
@@ -13,6 +14,7 @@ import (
 // its tables stop and say so, until a person sets a watermark; then the new tenant's rows
 // come whole beside the old ones. The old id set again is another change.
 func TestOtherTenant_StopsUntilAPersonDecides(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
 	s := start(t, events(t, table, 60), stack.Options{Instances: []stack.Instance{{Name: "West", Data: events(t, table, 90), Prefix: "W_"}}})

@@ -88,6 +88,7 @@ func TestRuns_MoveOnlyWhatIsNew(t *testing.T) {
 }
 
 func TestConfiguration_IsTheUsers(t *testing.T) {
+	rounds.Long(t)
 	t.Parallel()
 	const table = "DeviceEvents"
 	data := events(t, table, 300)

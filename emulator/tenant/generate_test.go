@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/defender2adx/defender2adx/emulator/engine"
+	"github.com/defender2adx/defender2adx/emulator/rounds"
 	"github.com/defender2adx/defender2adx/emulator/tenant"
 	"github.com/defender2adx/defender2adx/internal/schema"
 )
@@ -77,6 +78,7 @@ func TestGenerate_FillsTablesAsATenantHasThem(t *testing.T) {
 }
 
 func TestGenerate_EveryValueFitsItsColumn(t *testing.T) {
+	rounds.Long(t)
 	tn := generate(t, tenant.Options{Seed: 3, Scale: 0.1, Lean: map[string]int{"DeviceEvents": 500, "AlertInfo": 500}})
 	for _, known := range schema.Catalogue() {
 		bad := 0
