@@ -69,6 +69,10 @@ func (w *world) huntingFault(c hunting.Call) hunting.Fault {
 	if !counting && f.Cut == nil && f.Refuse == hunting.Unharmed {
 		f.Cut = &w.plan.rowLimit
 	}
+	if r, ok := w.faults.inject("hash", w.plan.lies.hash); ok && strings.Contains(c.Query, "hash(") {
+		w.faults.count("hunting: another hash()")
+		f.Hash = 1 + uint64(r.IntN(3))
+	}
 	if counting && f.Results == hunting.AsTheyAre && f.DropRow == 0 && f.Refuse == hunting.Unharmed {
 		w.counted(c.Table)
 	}

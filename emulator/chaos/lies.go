@@ -31,9 +31,10 @@ type lies struct {
 	dark              place // what is out of reach for a while; "": nothing
 	darkFrom, darkFor time.Duration
 
-	// Chances of a hunting answer that lies, of a good token refused by ADX, of a
-	// sign-in refused by Entra for reasons of its own, of a clock that jumps.
-	hunting, token, signIn, jump float64
+	// Chances of a hunting answer that lies, of a query whose hash() is another one, of a
+	// good token refused by ADX, of a sign-in refused by Entra for reasons of its own, of
+	// a clock that jumps.
+	hunting, hash, token, signIn, jump float64
 }
 
 // liesOf draws a schedule's lies. They have a source of their own, so that what
@@ -71,6 +72,9 @@ func liesOf(seed uint64, hosted bool) lies {
 	if one(3) {
 		l.jump = 0.01 * (0.2 + 0.8*r.Float64())
 	}
+	if one(3) { // drawn last: what else a seed means does not depend on it
+		l.hash = 0.2 * (0.2 + 0.8*r.Float64())
+	}
 	if hosted {
 		l.dark = "" // acts on the transport of a process inside this one
 	}
@@ -94,8 +98,8 @@ func (l lies) String() string {
 	if l.dark != "" {
 		fmt.Fprintf(&b, "dark=%s/%v+%v ", l.dark, l.darkFrom, l.darkFor)
 	}
-	fmt.Fprintf(&b, "capacity=%d stale=%v branches=%d request=%d lies=%.2f token=%.3f signin=%.2f jump=%.4f",
-		l.capacity, l.stale, l.branches, l.request, l.hunting, l.token, l.signIn, l.jump)
+	fmt.Fprintf(&b, "capacity=%d stale=%v branches=%d request=%d lies=%.2f hash=%.2f token=%.3f signin=%.2f jump=%.4f",
+		l.capacity, l.stale, l.branches, l.request, l.hunting, l.hash, l.token, l.signIn, l.jump)
 	return b.String()
 }
 

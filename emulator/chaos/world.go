@@ -133,7 +133,7 @@ func (w *world) startCluster(ctx context.Context) error {
 	w.Cluster, err = kusto.New(kusto.Options{
 		Databases: []string{stack.Database}, Storage: storage, Client: w.Certs.Client(), Latency: w.plan.latency,
 		SkippedAsFailed: l.skippedAsFailed, RefuseKnownTags: l.refuseTags, IngestionCapacity: l.capacity, StaleReads: l.stale,
-		NoIndexedEncoding: l.narrow, LooseTies: l.loose,
+		NoIndexedEncoding: l.narrow, LooseTies: l.loose, LooseHash: l.hash > 0,
 		Authorize: func(bearer string) (string, error) {
 			claims, err := w.env.Identity.Verify(bearer, identity.AudienceKusto)
 			if err != nil {

@@ -69,6 +69,14 @@ func hash(s *scope, x *call) (*expr, error) {
 		}
 		mod = n
 	}
+	sum := xxhash.Sum64
+	if other := s.env.eng.query.Hash; other != 0 {
+		sum = func(b []byte) uint64 {
+			d := xxhash.NewWithSeed(other)
+			_, _ = d.Write(b) // a hash takes everything
+			return d.Sum64()
+		}
+	}
 	return fold(counting(TypeLong, func(r *Record) (int64, bool) {
 		var h int64
 		if v.typ == TypeDatetime {
@@ -78,9 +86,9 @@ func hash(s *scope, x *call) (*expr, error) {
 			}
 			var b [8]byte
 			binary.LittleEndian.PutUint64(b[:], uint64(n))
-			h = int64(xxhash.Sum64(b[:]))
+			h = int64(sum(b[:]))
 		} else {
-			h = int64(xxhash.Sum64String(text(v.eval(r))))
+			h = int64(sum([]byte(text(v.eval(r)))))
 		}
 		if mod > 0 {
 			h = modulo(h, mod)

@@ -84,6 +84,9 @@ type Query struct {
 	// Ties, unless 0, puts rows that sort and top hold for equal into an order of its
 	// own, as the service's nodes do: another number, another order.
 	Ties uint64
+	// Hash, unless 0, makes hash() another function, as the service may between two
+	// queries: it promises the same values only within one.
+	Hash uint64
 }
 
 // Result is a whole answer. Its rows may be kept.

@@ -52,6 +52,7 @@ func (c *call) serve(number int64) {
 
 	if c.decide != nil {
 		c.fault = c.decide(Call{API: c.api, Number: number, Table: c.entry.Table, Query: req.query})
+		cat.hash = c.fault.Hash
 	}
 	if !c.pass(req.query) {
 		return

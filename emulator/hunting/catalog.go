@@ -20,6 +20,7 @@ type catalog struct {
 	scans    map[string]scan
 	read     *int64 // rows read so far
 	ties     uint64 // engine.Query.Ties
+	hash     uint64 // engine.Query.Hash
 }
 
 // TableNames implements engine.Catalog.
@@ -125,7 +126,7 @@ func (m *metered) Scan() iter.Seq[engine.Record] {
 
 // run starts a query, narrowed if that is possible.
 func (c *catalog) run(ctx context.Context, text string) ([]engine.Column, iter.Seq2[engine.Record, error], error) {
-	q := engine.Query{Text: text, Catalog: c, Now: c.upTo.Time(), Ties: c.ties}
+	q := engine.Query{Text: text, Catalog: c, Now: c.upTo.Time(), Ties: c.ties, Hash: c.hash}
 	rewritten, _, scans := narrowed(text, c.columns)
 	if len(scans) > 0 {
 		c.scans = scans

@@ -59,6 +59,9 @@ type Fault struct {
 	Results       Results // with the schema as it is
 	DropRow       int     // this row of the result is left out, from 1; zero: none
 
+	// Hash, unless 0, makes hash() another function in this query.
+	Hash uint64
+
 	// Cut serves only the first rows of a result that has more, as if it were
 	// whole. Nil does not.
 	Cut *int

@@ -94,6 +94,9 @@ type Options struct {
 	// each query.
 	LooseTies bool
 
+	// LooseHash makes hash() another function at each query.
+	LooseHash bool
+
 	// Faults are consulted on every request and delivery.
 	Faults Faults
 }

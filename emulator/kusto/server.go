@@ -244,6 +244,9 @@ func (c *Cluster) query(x *exchange) (q engine.Query, late *Error, err error) {
 	if c.opts.LooseTies {
 		q.Ties = rand.Uint64() | 1
 	}
+	if c.opts.LooseHash {
+		q.Hash = rand.Uint64() | 1
+	}
 	return q, late, cat.checkRestricted(x, db, q)
 }
 
