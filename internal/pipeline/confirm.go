@@ -150,7 +150,7 @@ func (r *run) reconcile(ctx context.Context, no int, l plan.Landed) (changed boo
 		return true, r.resend(ctx, no, "it was never queued")
 	}
 	waited := r.ports.Clock.Now().Sub(s.Sent)
-	status, err := r.status(ctx, s, waited)
+	status, err := r.status(ctx, s.SourceID, no, waited)
 	if err != nil {
 		return false, err
 	}
@@ -181,14 +181,14 @@ func (r *run) reconcile(ctx context.Context, no int, l plan.Landed) (changed boo
 // reading the status of every ingestion is what Microsoft warns of.
 const statusAfter = 6
 
-// status reads what ADX has reported of a slice that is late.
-func (r *run) status(ctx context.Context, s *plan.LedgerSlice, waited time.Duration) (plan.IngestStatus, error) {
-	if s.SourceID == "" || waited < statusAfter*r.m.cfg.Poll {
+// status reads what ADX has reported of one send of a slice that is late.
+func (r *run) status(ctx context.Context, sourceID string, no int, waited time.Duration) (plan.IngestStatus, error) {
+	if sourceID == "" || waited < statusAfter*r.m.cfg.Poll {
 		return plan.IngestStatus{}, nil
 	}
-	status, err := r.ports.Verifier.IngestStatus(ctx, s.SourceID)
+	status, err := r.ports.Verifier.IngestStatus(ctx, sourceID)
 	if err != nil && fault.KindOf(err) != fault.Permanent {
-		r.log.Warn("read the status of an ingestion", "slice", s.No, "error", err.Error())
+		r.log.Warn("read the status of an ingestion", "slice", no, "error", err.Error())
 		return plan.IngestStatus{}, nil // what cannot be read has not failed
 	}
 	return status, err

@@ -44,6 +44,23 @@ func (r *run) disjoint(ctx context.Context) (bool, error) {
 	return false, r.save(ctx)
 }
 
+// straddling is disjoint for a snapshot, which is begun again: a count at the plan and
+// one at the end have the same hash() where only a part between them had another. It
+// returns what was found; "" if nothing was.
+func (r *run) straddling(ctx context.Context) (change string, err error) {
+	for _, d := range r.ledger.Divisions() {
+		overlap, err := r.overlap(ctx, d)
+		if err != nil {
+			return "", err
+		}
+		if overlap.Rows > 0 {
+			change = fmt.Sprintf("%d rows stand in two of its parts, for hash() was another one in between", overlap.Rows)
+			r.log.Warn("parts of a snapshot overlap", "slices", len(d.Parts), "rows", d.Rows, "twice", overlap.Rows)
+		}
+	}
+	return change, nil
+}
+
 // overlap asks for the rows that stand in two parts of a division; one with fewer than
 // two parts that hold any has none.
 func (r *run) overlap(ctx context.Context, d plan.Division) (plan.Overlap, error) {

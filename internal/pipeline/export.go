@@ -227,7 +227,7 @@ func (r *run) reports(ctx context.Context, landed map[int]plan.Landed) (reports 
 		if landed[s.No].Rows > 0 {
 			waited = max(waited, statusAfter*r.m.cfg.Poll) // the count is no authority here
 		}
-		status, err := r.status(ctx, s, waited)
+		status, err := r.fileStatus(ctx, s, waited)
 		if err != nil {
 			return nil, false, err
 		}
@@ -235,6 +235,29 @@ func (r *run) reports(ctx context.Context, landed map[int]plan.Landed) (reports 
 		succeeded = succeeded || status.State == plan.IngestSucceeded
 	}
 	return reports, succeeded, nil
+}
+
+// fileStatus is the status of a file that may have been sent more than once under one
+// number: whichever came first is in, the others were skipped, and a success says only
+// that nothing more comes of that one. So it is believed when no earlier one came in in
+// part, and when what became of each is known.
+func (r *run) fileStatus(ctx context.Context, s *plan.LedgerSlice, waited time.Duration) (plan.IngestStatus, error) {
+	status, err := r.status(ctx, s.SourceID, s.No, waited)
+	if err != nil {
+		return status, err
+	}
+	known := true
+	for _, id := range s.Earlier {
+		earlier, err := r.status(ctx, id, s.No, waited)
+		if err != nil || earlier.State == plan.IngestPartial {
+			return earlier, err
+		}
+		known = known && (earlier.State == plan.IngestSucceeded || earlier.State == plan.IngestFailed && earlier.Permanent)
+	}
+	if status.State == plan.IngestSucceeded && !known {
+		return plan.IngestStatus{}, nil
+	}
+	return status, nil
 }
 
 // reconcileFile is reconcile for a file, of which nobody knows how many rows it has.

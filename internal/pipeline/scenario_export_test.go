@@ -188,6 +188,32 @@ func TestScenario_X3_FileTakenInInPartAfterAKill(t *testing.T) {
 	}
 }
 
+// A file that is late is sent again. It is the first that comes in, in part; the second is
+// skipped for its tag and reported as a success, which says nothing of the first.
+func TestScenario_X3_FirstOfTwoSendsTakenInInPart(t *testing.T) {
+	w := newExportWorld(3, 6)
+	w.ill = []*mishap{{call: "enqueue", after: true, do: func(*process) error {
+		var twice []*arriving
+		for i := range w.pending {
+			if w.pending[i].in.Slice == 2 {
+				twice = append(twice, &w.pending[i])
+			}
+		}
+		switch len(twice) {
+		case 1:
+			twice[0].at, twice[0].fate = w.now.Add(24*time.Hour), partial
+		case 2:
+			twice[0].at, twice[1].at = w.now, w.now.Add(time.Second)
+		}
+		return nil
+	}}}
+	w.run(6 * time.Hour)
+	w.current(t)
+	if len(w.sent) != 6+2 || len(w.voids) != 1 {
+		t.Errorf("%d files sent, %d hidden:%s", len(w.sent), len(w.voids), w.story())
+	}
+}
+
 // One that is always taken in in part ends with the reason, and is never a Success.
 func TestScenario_X3_FileAlwaysTakenInInPart(t *testing.T) {
 	w := newExportWorld(3, 3)

@@ -36,6 +36,43 @@ func TestScenario_R8_HashChangesBetweenQueries(t *testing.T) {
 	}
 }
 
+// One part of a snapshot is fetched with another hash, under which it has as many rows:
+// the counts at the plan and at the end know nothing of it.
+func TestScenario_R8_HashChangesInOneFetchOfASnapshot(t *testing.T) {
+	for n := 1; n <= 5; n++ {
+		w := newWorld(uint64(90 + n))
+		w.config[0].LoadType = "Snapshot"
+		w.cfg.Limits.Rows, w.cap = 40, 41
+		for range 200 {
+			w.add(w.now.Add(-5 * time.Hour))
+		}
+		w.before(n, "fetch", func(*process) error { w.shift(1); return nil })
+		w.after(n, "fetch", func(*process) error { w.shift(-1); return nil })
+		w.run(30 * time.Minute)
+		got := w.last()
+		if w.count(key.Source, plan.Success) != 1 || !strings.Contains(got.Note, "begun again 1 times") {
+			t.Fatalf("another hash in fetch %d: want one Success, begun again once:%s", n, w.story())
+		}
+		if copied := w.of(got.RunID); !slices.Equal(copied, w.present()) {
+			t.Errorf("another hash in fetch %d: %d rows for %d:%s", n, len(copied), len(w.rows), w.story())
+		}
+	}
+}
+
+// shift gives each row the hash of the row so many places on: each part keeps its number
+// of rows.
+func (w *world) shift(by int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	buckets := make([]int, len(w.rows))
+	for i := range w.rows {
+		buckets[i] = w.rows[(i+by+len(w.rows))%len(w.rows)].bucket
+	}
+	for i := range w.rows {
+		w.rows[i].bucket = buckets[i]
+	}
+}
+
 // rehash gives each row another hash.
 func (w *world) rehash(*process) error {
 	w.mu.Lock()

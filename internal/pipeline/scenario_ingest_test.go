@@ -120,6 +120,23 @@ func TestScenario_O27_IngestionThatNeverWorks(t *testing.T) {
 	}
 }
 
+// ADX refuses every blob of a large run until none may be sent again. Once that is over
+// one tick tries all of them, and not one of them each.
+func TestScenario_O27_AllSlicesAreTriedOnceMoreTogether(t *testing.T) {
+	w := large(5, 240_000, 19)
+	w.fate = func(plan.Ingestion) fate { return refused }
+	w.run(6 * time.Hour)
+	if _, l := w.stored(t); len(l.Slices) < 8 || w.count(key.Source, plan.Success) > 0 {
+		t.Fatalf("%d slices:%s", len(l.Slices), w.story())
+	}
+	w.fate = nil
+	w.run(2 * time.Hour)
+	if w.count(key.Source, plan.Success) == 0 {
+		t.Errorf("not whole two ticks after ADX works again:%s", w.story())
+	}
+	w.whole(t, w.now.Add(-3*time.Hour))
+}
+
 // Two of four ingestions fail once, in one run.
 func TestScenario_P5_TwoPagesFail(t *testing.T) {
 	w := large(5, 38_000, 19)

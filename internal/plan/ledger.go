@@ -53,6 +53,9 @@ type LedgerSlice struct {
 	// ask; Unanswered says that nobody has seen yet that the ingestion was queued.
 	SourceID   string `json:"SourceID,omitzero"`
 	Unanswered bool   `json:"Unanswered,omitzero"`
+	// Earlier are the ids of sends before the last one, of a slice of unknown rows: any of
+	// them may be what has come in, and only its report says whether in part.
+	Earlier []string `json:"Earlier,omitempty"`
 	// Recut is the blob to be sent instead, in which what was too large for ADX is cut;
 	// Rewritten says that Blob is such a one.
 	Recut     *Blob `json:"Recut,omitempty"`

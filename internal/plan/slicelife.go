@@ -254,9 +254,17 @@ func (l *Ledger) Resend(no int, now time.Time) error {
 	return nil
 }
 
+// maxEarlier is how many earlier sends of a slice are asked for: each tick adds one where
+// ADX takes nothing in, and those of long ago have arrived or never will.
+const maxEarlier = 2 * MaxSends
+
 // promise records that a slice is about to be sent, now by our clock, under an id that
 // no other send has.
 func (l *Ledger) promise(s *LedgerSlice, now time.Time) {
+	if s.SourceID != "" && s.Blob.Rows == RowsUnknown {
+		s.Earlier = append(s.Earlier, s.SourceID)
+		s.Earlier = s.Earlier[max(0, len(s.Earlier)-maxEarlier):]
+	}
 	s.Sends, s.Sent, s.Unanswered = s.Sends+1, now, true
 	s.SourceID = uuid.NewSHA1(uuid.Nil, []byte(IngestTag(l.RunID, s.No)+" "+now.UTC().Format(time.RFC3339Nano))).String()
 }
@@ -286,15 +294,22 @@ func (l *Ledger) Unsent(no int) error {
 
 // MayTry reports whether the slice may be tried once more, of which tries were made
 // and limit are allowed. At the limit the answer is no once, for the caller to say
-// so, and yes the next time: each tick tries once more, since the cause may be
-// mended by then.
+// so, and yes the next time, to every slice: each tick tries all of them once more,
+// since the cause may be mended by then, and is hardly one of this slice alone.
 func (l *Ledger) MayTry(no, tries, limit int) (bool, error) {
 	s, err := l.step("try", no, Committing, Verified)
 	if err != nil {
 		return false, err
 	}
 	granted := tries < limit || s.LastTry
-	s.LastTry = !granted
+	s.LastTry = false
+	if !granted {
+		for i := range l.Slices {
+			if at := l.Slices[i].State; at == Committing || at == Verified {
+				l.Slices[i].LastTry = true
+			}
+		}
+	}
 	return granted, nil
 }
 
