@@ -137,8 +137,19 @@ func (o *oracle) row(audit bool, says map[string]string) {
 		clear(lacks) // a list that moves may hide a row from two readings
 	}
 	if len(lacks)+twice > 0 {
-		o.lieOf(says["RunId"], "%s: %s up to %s of run %s, while %d rows were not queryable and %d were shown again", t.source, what, stamp, says["RunId"], len(lacks), twice)
+		o.lieOf(says["RunId"], "%s: %s up to %s of run %s, while %d rows were not queryable%s and %d were shown again", t.source, what, stamp, says["RunId"], len(lacks), o.example(t, lacks), twice)
 	}
+}
+
+// example names one of the rows.
+func (o *oracle) example(t *truth, rows map[int64]bool) string {
+	s := o.world.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range rows {
+		return fmt.Sprintf(" (such as %d, stamped %s)", id, t.marks[id].Format(time.RFC3339Nano))
+	}
+	return ""
 }
 
 // faulty returns the rows up to a watermark that nobody could query now, but for

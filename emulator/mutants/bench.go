@@ -129,7 +129,7 @@ func (b *bench) passes(ctx context.Context, pkg string, runs []string) error {
 		case err != nil:
 			return fmt.Errorf("run tests of %s: %w", pkg, err)
 		case !res.passed:
-			return fmt.Errorf("%s: %s fails without any mutant", pkg, res.failed)
+			return fmt.Errorf("%s: %s fails without any mutant:\n%s", pkg, res.failed, res.said)
 		case res.skipped != "":
 			return fmt.Errorf("%s: %s is skipped: `make test` installs what it needs", pkg, res.skipped)
 		case !res.ran:
@@ -163,6 +163,7 @@ type result struct {
 	ran      bool   // some test ran
 	failed   string // the first failing test, or the one that ran at the end
 	skipped  string // the first skipped test
+	said     []byte // the end of what it printed
 }
 
 // run runs a suite from a binary as `go test -failfast` would, with variables
@@ -177,6 +178,7 @@ func (b *bench) run(ctx context.Context, s suite, binary string, env ...string) 
 	cmd.WaitDelay = time.Second // for what a test left behind with our pipe
 	out, err := cmd.CombinedOutput()
 	res := read(string(out))
+	res.said = tail(out)
 	var exit *exec.ExitError
 	switch {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
@@ -222,5 +224,5 @@ func read(out string) (res result) {
 // tail returns the end of an output, for an error.
 func tail(out []byte) []byte {
 	out = bytes.TrimSpace(out)
-	return out[max(0, len(out)-400):]
+	return out[max(0, len(out)-2000):]
 }
