@@ -175,14 +175,20 @@ func (c *configuration) standing(ctx context.Context, row plan.Candidate) (int, 
 }
 
 // Check returns what is wrong with the newest row of a table, switched on or not; nil
-// where it has none. Only several instances can be in one another's way.
+// where it has none. Only several instances can be in one another's way. That nothing
+// could be read, for whatever reason, is no verdict on the row: a wake-up that others
+// count on must not end by it.
 func (c *configuration) Check(ctx context.Context, key plan.Key) error {
 	if len(c.instances.order) < 2 {
 		return nil
 	}
 	rows, err := c.Latest(ctx)
 	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
+		err = fmt.Errorf("read configuration: %w", err)
+		if fault.KindOf(err) == fault.Permanent {
+			err = fault.As(fault.Retry, err)
+		}
+		return err
 	}
 	owners := c.owners(ctx, rows)
 	for _, row := range rows {

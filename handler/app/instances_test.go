@@ -44,10 +44,11 @@ func appOf(t *testing.T, settings map[string]string, o Options) *App {
 type desk struct {
 	rows    []plan.Row
 	written []plan.Outgoing
+	err     error // of a read
 }
 
 func (d *desk) Rows(context.Context, plan.Key, time.Time) ([]plan.Row, error) { return d.rows, nil }
-func (d *desk) Latest(context.Context) ([]plan.Row, error)                    { return d.rows, nil }
+func (d *desk) Latest(context.Context) ([]plan.Row, error)                    { return d.rows, d.err }
 func (d *desk) Deliver(_ context.Context, out plan.Outgoing) error {
 	d.written = append(d.written, out)
 	return nil
@@ -308,5 +309,14 @@ func TestInstances_AStateThatCannotBeReadStopsItsTableAlone(t *testing.T) {
 		if r.Instance == "" && waits && fault.KindOf(err) != fault.Retry {
 			t.Errorf("%s is refused for good: %v", r.Key(), err)
 		}
+	}
+}
+
+// A service that refuses the read of the configuration has said nothing of the row.
+func TestInstances_AnUnreadConfigurationIsNoVerdict(t *testing.T) {
+	a := appOf(t, threeInstances, Options{})
+	c := &configuration{instances: a.instances, stored: &desk{err: fault.As(fault.Permanent, errors.New("General_BadRequest"))}, states: states{}}
+	if err := c.Check(t.Context(), plan.Key{Source: "DeviceInfo"}); fault.KindOf(err) != fault.Retry {
+		t.Errorf("%v is of kind %v, want Retry", err, fault.KindOf(err))
 	}
 }
