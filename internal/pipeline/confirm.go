@@ -47,7 +47,7 @@ func (r *run) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var reports map[int]plan.IngestStatus
+	var reports map[int]fileReport
 	if r.table.IsExport() {
 		var succeeded bool
 		if reports, succeeded, err = r.reports(ctx, landed); err != nil {

@@ -215,8 +215,8 @@ func (r *run) blobState(ctx context.Context, b plan.Blob) (plan.BlobState, error
 // reports reads what ADX has reported of the files whose rows are not believed yet: of
 // those that it shows rows of, and of those that are late. succeeded says that one of
 // them is in, so that what it shows is worth another look.
-func (r *run) reports(ctx context.Context, landed map[int]plan.Landed) (reports map[int]plan.IngestStatus, succeeded bool, err error) {
-	reports = map[int]plan.IngestStatus{}
+func (r *run) reports(ctx context.Context, landed map[int]plan.Landed) (reports map[int]fileReport, succeeded bool, err error) {
+	reports = map[int]fileReport{}
 	now := r.ports.Clock.Now()
 	for i := range r.ledger.Slices {
 		s := &r.ledger.Slices[i]
@@ -227,7 +227,7 @@ func (r *run) reports(ctx context.Context, landed map[int]plan.Landed) (reports 
 		if landed[s.No].Rows > 0 {
 			waited = max(waited, statusAfter*r.m.cfg.Poll) // the count is no authority here
 		}
-		status, err := r.fileStatus(ctx, s, waited)
+		status, err := r.report(ctx, s, waited)
 		if err != nil {
 			return nil, false, err
 		}
@@ -237,32 +237,34 @@ func (r *run) reports(ctx context.Context, landed map[int]plan.Landed) (reports 
 	return reports, succeeded, nil
 }
 
-// fileStatus is the status of a file that may have been sent more than once under one
-// number: whichever came first is in, the others were skipped, and a success says only
-// that nothing more comes of that one. So it is believed when no earlier one came in in
-// part, and when what became of each is known.
-func (r *run) fileStatus(ctx context.Context, s *plan.LedgerSlice, waited time.Duration) (plan.IngestStatus, error) {
+// fileReport is what ADX has reported of a file.
+type fileReport struct {
+	plan.IngestStatus
+	settled bool // what became of every send of the file is known
+}
+
+// report reads what was reported of a file that may have been sent more than once under
+// one number: whichever came first is in, the others were skipped, and a success says
+// only that nothing more comes of that one. One that came in in part speaks for all.
+func (r *run) report(ctx context.Context, s *plan.LedgerSlice, waited time.Duration) (fileReport, error) {
 	status, err := r.status(ctx, s.SourceID, s.No, waited)
 	if err != nil {
-		return status, err
+		return fileReport{}, err
 	}
-	known := true
+	settled := true
 	for _, id := range s.Earlier {
 		earlier, err := r.status(ctx, id, s.No, waited)
 		if err != nil || earlier.State == plan.IngestPartial {
-			return earlier, err
+			return fileReport{IngestStatus: earlier}, err
 		}
-		known = known && (earlier.State == plan.IngestSucceeded || earlier.State == plan.IngestFailed && earlier.Permanent)
+		settled = settled && (earlier.State == plan.IngestSucceeded || earlier.State == plan.IngestFailed && earlier.Permanent)
 	}
-	if status.State == plan.IngestSucceeded && !known {
-		return plan.IngestStatus{}, nil
-	}
-	return status, nil
+	return fileReport{status, settled}, nil
 }
 
 // reconcileFile is reconcile for a file, of which nobody knows how many rows it has.
 // landed was looked at after report.
-func (r *run) reconcileFile(ctx context.Context, no int, landed plan.Landed, report plan.IngestStatus) (changed bool, err error) {
+func (r *run) reconcileFile(ctx context.Context, no int, landed plan.Landed, report fileReport) (changed bool, err error) {
 	s := r.ledger.Slice(no)
 	waited := r.ports.Clock.Now().Sub(s.Sent)
 	switch {
@@ -277,7 +279,7 @@ func (r *run) reconcileFile(ctx context.Context, no int, landed plan.Landed, rep
 	case report.State == plan.IngestFailed && report.Permanent:
 		r.ledger.Note("ingestion failed and was repeated: " + report.Reason)
 		return true, r.resend(ctx, no, report.Reason)
-	case report.State == plan.IngestSucceeded && landed.Rows > 0:
+	case report.State == plan.IngestSucceeded && report.settled && landed.Rows > 0:
 		return true, r.verify(s, landed)
 	case landed.Rows > 0:
 		before := s.Glimpse

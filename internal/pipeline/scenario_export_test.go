@@ -214,6 +214,26 @@ func TestScenario_X3_FirstOfTwoSendsTakenInInPart(t *testing.T) {
 	}
 }
 
+// The first send of a file was lost, and nothing shows of the second, a success: it counts
+// as empty in the end, and is not sent for ever.
+func TestExport_AFileWithoutRowsIsNotSentAgainAndAgain(t *testing.T) {
+	w := newExportWorld(3, 6)
+	sends := 0
+	w.fate = func(in plan.Ingestion) fate {
+		if in.Slice != 2 {
+			return well
+		}
+		if sends++; sends == 1 {
+			return lost
+		}
+		return unseen
+	}
+	w.run(12 * time.Hour)
+	if sends != 2 || w.count(exportKey.Source, plan.Success) == 0 {
+		t.Errorf("%d sends of the file:%s", sends, w.story())
+	}
+}
+
 // One that is always taken in in part ends with the reason, and is never a Success.
 func TestScenario_X3_FileAlwaysTakenInInPart(t *testing.T) {
 	w := newExportWorld(3, 3)
