@@ -45,7 +45,7 @@ func addHashes(m map[string]builtin) {
 	}}
 }
 
-// hash is xxHash64 with seed 0 over a string's UTF-8 bytes or a datetime's eight
+// hash is xxHash64 with the query's seed, 0 as documented, over a string's UTF-8 bytes or a datetime's eight
 // little-endian tick bytes, as a signed number; with a modulus it is 0…mod-1.
 // What the service hashes for other types is not documented: they are refused.
 // Nor is how it reduces a negative hash by a modulus that is no power of two;
@@ -69,16 +69,9 @@ func hash(s *scope, x *call) (*expr, error) {
 		}
 		mod = n
 	}
-	sum := xxhash.Sum64
-	if other := s.env.eng.query.Hash; other != 0 {
-		sum = func(b []byte) uint64 {
-			d := xxhash.NewWithSeed(other)
-			_, _ = d.Write(b) // a hash takes everything
-			return d.Sum64()
-		}
-	}
+	seed := s.env.eng.query.Hash
 	return fold(counting(TypeLong, func(r *Record) (int64, bool) {
-		var h int64
+		d := xxhash.NewWithSeed(seed)
 		if v.typ == TypeDatetime {
 			n, ok := counted(v.eval(r))
 			if !ok {
@@ -86,10 +79,11 @@ func hash(s *scope, x *call) (*expr, error) {
 			}
 			var b [8]byte
 			binary.LittleEndian.PutUint64(b[:], uint64(n))
-			h = int64(sum(b[:]))
+			_, _ = d.Write(b[:]) // a hash takes everything
 		} else {
-			h = int64(sum([]byte(text(v.eval(r)))))
+			_, _ = d.WriteString(text(v.eval(r)))
 		}
+		h := int64(d.Sum64())
 		if mod > 0 {
 			h = modulo(h, mod)
 		}

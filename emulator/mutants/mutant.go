@@ -24,7 +24,7 @@ type edit struct {
 	new  string
 }
 
-// suite is the tests of one package whose names match, run with -short.
+// suite is the tests of one package whose names match, the long ones too.
 type suite struct {
 	pkg string // from the module's root, slashes
 	run string // regular expression, as of `go test -run`

@@ -18,21 +18,10 @@ import (
 // the plan, and the snapshot is planned again.
 func TestScenario_R8_HashChangesBetweenQueries(t *testing.T) {
 	for n := 1; n <= 6; n++ {
-		w := newWorld(uint64(80 + n))
-		w.config[0].LoadType = "Snapshot"
-		w.cfg.Limits.Rows, w.cap = 40, 41
-		for range 200 {
-			w.add(w.now.Add(-5 * time.Hour))
-		}
+		w := hashedSnapshot(uint64(80 + n))
 		w.before(n, "fetch", w.rehash)
 		w.run(10 * time.Minute)
-		got := w.last()
-		if w.count(key.Source, plan.Success) != 1 || !strings.Contains(got.Note, "begun again 1 times") {
-			t.Fatalf("another hash before fetch %d: want one Success, begun again once:%s", n, w.story())
-		}
-		if copied := w.of(got.RunID); !slices.Equal(copied, w.present()) {
-			t.Errorf("another hash before fetch %d: %d rows for %d:%s", n, len(copied), len(w.rows), w.story())
-		}
+		w.begunAgainOnce(t, n)
 	}
 }
 
@@ -40,22 +29,34 @@ func TestScenario_R8_HashChangesBetweenQueries(t *testing.T) {
 // the counts at the plan and at the end know nothing of it.
 func TestScenario_R8_HashChangesInOneFetchOfASnapshot(t *testing.T) {
 	for n := 1; n <= 5; n++ {
-		w := newWorld(uint64(90 + n))
-		w.config[0].LoadType = "Snapshot"
-		w.cfg.Limits.Rows, w.cap = 40, 41
-		for range 200 {
-			w.add(w.now.Add(-5 * time.Hour))
-		}
+		w := hashedSnapshot(uint64(90 + n))
 		w.before(n, "fetch", func(*process) error { w.shift(1); return nil })
 		w.after(n, "fetch", func(*process) error { w.shift(-1); return nil })
 		w.run(30 * time.Minute)
-		got := w.last()
-		if w.count(key.Source, plan.Success) != 1 || !strings.Contains(got.Note, "begun again 1 times") {
-			t.Fatalf("another hash in fetch %d: want one Success, begun again once:%s", n, w.story())
-		}
-		if copied := w.of(got.RunID); !slices.Equal(copied, w.present()) {
-			t.Errorf("another hash in fetch %d: %d rows for %d:%s", n, len(copied), len(w.rows), w.story())
-		}
+		w.begunAgainOnce(t, n)
+	}
+}
+
+// hashedSnapshot is a world with 200 rows of a snapshot, which go into slices of 40 by hash.
+func hashedSnapshot(seed uint64) *world {
+	w := newWorld(seed)
+	w.config[0].LoadType = "Snapshot"
+	w.cfg.Limits.Rows, w.cap = 40, 41
+	for range 200 {
+		w.add(w.now.Add(-5 * time.Hour))
+	}
+	return w
+}
+
+// begunAgainOnce holds that another hash at a fetch was noticed, and the snapshot is whole.
+func (w *world) begunAgainOnce(t *testing.T, fetch int) {
+	t.Helper()
+	got := w.last()
+	if w.count(key.Source, plan.Success) != 1 || !strings.Contains(got.Note, "begun again 1 times") {
+		t.Fatalf("another hash at fetch %d: want one Success, begun again once:%s", fetch, w.story())
+	}
+	if copied := w.of(got.RunID); !slices.Equal(copied, w.present()) {
+		t.Errorf("another hash at fetch %d: %d rows for %d:%s", fetch, len(copied), len(w.rows), w.story())
 	}
 }
 
