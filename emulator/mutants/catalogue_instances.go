@@ -15,7 +15,7 @@ func instanceMutants() []mutant {
 	adx := suite{"internal/adx", "^TestInstances_"}
 	return []mutant{
 		one("unread-configuration-is-final", "a wake-up ends for good where ADX refuses the read of the configuration",
-			rows, "		if fault.KindOf(err) == fault.Permanent {\n			err = fault.As(fault.Retry, err)\n		}\n		return err\n	}\n	owners", "		return err\n	}\n	owners", app),
+			wiring, "errors.Is(err, errUnread)", "false", app),
 		one("instance-without-defaults", "what is not set under an instance's name is not taken from the settings without one",
 			settings, "{{variables, connections}, {{setting}, {connectionSetting}}}", "{{variables, connections}}", config),
 		one("instance-of-another-tenant", "an instance whose tenant's setting is misspelled copies the default tenant under its name",

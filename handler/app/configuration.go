@@ -110,6 +110,9 @@ func shared(row plan.Candidate, owners map[rawTable]owner) error {
 		row.DestinationTable, plan.ShownInstance(o.instance), strings.ToUpper(plan.ShownInstance(row.Instance)))
 }
 
+// errUnread says that nothing could be read, which is no verdict on a row.
+var errUnread = errors.New("read configuration")
+
 // owner is whose a raw table is, or why that cannot be told.
 type owner struct {
 	instance string
@@ -175,20 +178,14 @@ func (c *configuration) standing(ctx context.Context, row plan.Candidate) (int, 
 }
 
 // Check returns what is wrong with the newest row of a table, switched on or not; nil
-// where it has none. Only several instances can be in one another's way. That nothing
-// could be read, for whatever reason, is no verdict on the row: a wake-up that others
-// count on must not end by it.
+// where it has none. Only several instances can be in one another's way.
 func (c *configuration) Check(ctx context.Context, key plan.Key) error {
 	if len(c.instances.order) < 2 {
 		return nil
 	}
 	rows, err := c.Latest(ctx)
 	if err != nil {
-		err = fmt.Errorf("read configuration: %w", err)
-		if fault.KindOf(err) == fault.Permanent {
-			err = fault.As(fault.Retry, err)
-		}
-		return err
+		return fmt.Errorf("%w: %w", errUnread, err)
 	}
 	owners := c.owners(ctx, rows)
 	for _, row := range rows {

@@ -197,7 +197,8 @@ type router struct {
 // Migrate works on the table as pipeline.Migrate does. A wake-up whose instance no
 // setting names, or faulty ones, is refused for good, with an audit row: it is never
 // the default instance's. So is one, put off earlier perhaps, whose row is refused by
-// now: its run stays open.
+// now: its run stays open. Where the configuration could not be read the audit row says
+// why, and the wake-up is delivered again, since others may count on it.
 func (r router) Migrate(ctx context.Context, req pipeline.Request) error {
 	req.Key.Instance = strings.ToLower(req.Key.Instance)
 	i, err := r.find(req.Key.Instance)
@@ -208,7 +209,10 @@ func (r router) Migrate(ctx context.Context, req pipeline.Request) error {
 	}
 	if err != nil {
 		if auditErr := r.audit.Refuse(ctx, req.WakeUp, err); auditErr != nil {
-			return errors.Join(err, auditErr)
+			err = errors.Join(err, auditErr)
+		}
+		if errors.Is(err, errUnread) {
+			err = fault.As(fault.Retry, err)
 		}
 		return err
 	}

@@ -312,11 +312,18 @@ func TestInstances_AStateThatCannotBeReadStopsItsTableAlone(t *testing.T) {
 	}
 }
 
-// A service that refuses the read of the configuration has said nothing of the row.
+// A service that refuses the read of the configuration has said nothing of the row: the
+// audit row says why, and the wake-up is delivered again.
 func TestInstances_AnUnreadConfigurationIsNoVerdict(t *testing.T) {
+	paper := &desk{err: fault.As(fault.Permanent, errors.New("General_BadRequest"))}
 	a := appOf(t, threeInstances, Options{})
-	c := &configuration{instances: a.instances, stored: &desk{err: fault.As(fault.Permanent, errors.New("General_BadRequest"))}, states: states{}}
-	if err := c.Check(t.Context(), plan.Key{Source: "DeviceInfo"}); fault.KindOf(err) != fault.Retry {
+	c := &configuration{instances: a.instances, stored: paper, states: states{}}
+	route := router{a.instances, auditor{control: paper, now: time.Now, api: a.instances.api}, c.Check}
+	err := route.Migrate(t.Context(), pipeline.Request{WakeUp: plan.WakeUp{Key: plan.Key{Source: "DeviceInfo"}}})
+	if fault.KindOf(err) != fault.Retry {
 		t.Errorf("%v is of kind %v, want Retry", err, fault.KindOf(err))
+	}
+	if len(paper.written) != 1 || !strings.Contains(paper.written[0].Audit.FailureReason, "General_BadRequest") {
+		t.Errorf("wrote %+v, want one audit row with the reason", paper.written)
 	}
 }
