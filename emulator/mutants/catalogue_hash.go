@@ -10,7 +10,7 @@ func hashMutants() []mutant {
 		one("overlap-not-asked", "a run ends well with rows that stand in two of its parts",
 			finishFile, "			well, err = r.disjoint(ctx)\n", "			well = true\n", changes),
 		one("snapshot-overlap-not-asked", "a snapshot ends well with rows that stand in two of its parts",
-			finishFile, "		if err == nil && change == \"\" {", "		if change != \"\" {", pipelineTests("^TestScenario_R8_HashChangesInOneFetch")),
+			finishFile, "change, err := r.straddling(ctx)", "change, err := \"\", error(nil)", pipelineTests("^TestScenario_R8_HashChangesInOneFetch")),
 		one("vanished-rows-believed", "rows that are in no part count as gone",
 			finishFile, "r.table.Load == plan.Snapshot || !r.ledger.Vanished()", "true", pipelineTests("^TestScenario_R8_RowsInNoBucket$")),
 		one("read-again-for-ever", "a hash that never stays has its rows read again without end",

@@ -251,7 +251,7 @@ func (r *run) report(ctx context.Context, s *plan.LedgerSlice, waited time.Durat
 	if err != nil {
 		return fileReport{}, err
 	}
-	settled := true
+	settled := len(s.Earlier) >= s.Sends-1 // or the ids of some are known no more
 	for _, id := range s.Earlier {
 		earlier, err := r.status(ctx, id, s.No, waited)
 		if err != nil || earlier.State == plan.IngestPartial {

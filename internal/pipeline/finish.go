@@ -51,9 +51,9 @@ func (r *run) finish(ctx context.Context) (again bool, err error) {
 	}
 	// What cannot be counted cannot be seen to change: a list was read twice instead.
 	if r.table.Load == plan.Snapshot && !r.table.Kind().RowsUnknown() {
-		change, err := r.torn(ctx)
+		change, err := r.straddling(ctx)
 		if err == nil && change == "" {
-			change, err = r.straddling(ctx)
+			change, err = r.torn(ctx)
 		}
 		switch {
 		case err != nil:

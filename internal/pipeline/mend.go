@@ -24,7 +24,7 @@ func (r *run) resend(ctx context.Context, no int, why string) error {
 		r.ledger.Note(fmt.Sprintf("slice %d was fetched again: its staged blob was gone before ADX had taken it", no))
 		return r.hide(ctx, no, 0)
 	}
-	granted, err := r.ledger.MayTry(no, s.Sends, plan.MaxSends)
+	granted, err := r.ledger.MaySend(no)
 	if err != nil {
 		return err
 	}

@@ -294,23 +294,36 @@ func (l *Ledger) Unsent(no int) error {
 
 // MayTry reports whether the slice may be tried once more, of which tries were made
 // and limit are allowed. At the limit the answer is no once, for the caller to say
-// so, and yes the next time, to every slice: each tick tries all of them once more,
-// since the cause may be mended by then, and is hardly one of this slice alone.
+// so, and yes the next time: each tick tries once more, since the cause may be
+// mended by then.
 func (l *Ledger) MayTry(no, tries, limit int) (bool, error) {
 	s, err := l.step("try", no, Committing, Verified)
 	if err != nil {
 		return false, err
 	}
 	granted := tries < limit || s.LastTry
-	s.LastTry = false
-	if !granted {
-		for i := range l.Slices {
-			if at := l.Slices[i].State; at == Committing || at == Verified {
-				l.Slices[i].LastTry = true
-			}
+	s.LastTry = !granted
+	return granted, nil
+}
+
+// MaySend is MayTry for the slice's blob. Where the answer is no, the next tick tries
+// every slice that waits for ADX once more: the cause is hardly one of this slice alone,
+// and a blob sent twice under one tag does no harm.
+func (l *Ledger) MaySend(no int) (bool, error) {
+	s, err := l.step("send", no, Committing)
+	if err != nil {
+		return false, err
+	}
+	granted, err := l.MayTry(no, s.Sends, MaxSends)
+	if err != nil || granted {
+		return granted, err
+	}
+	for i := range l.Slices {
+		if s := &l.Slices[i]; s.State == Committing {
+			s.LastTry = true
 		}
 	}
-	return granted, nil
+	return false, nil
 }
 
 // Condemn marks a slice that is to be hidden, with the rows found in ADX:

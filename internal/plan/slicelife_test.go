@@ -57,7 +57,8 @@ var steps = map[string]func(l *plan.Ledger, no int) error{
 		}
 		return l.Reread(plan.Division{Slice: plan.Slice{No: no}, Parts: []plan.Slice{{No: no}}}, rows)
 	},
-	"may try": func(l *plan.Ledger, no int) error { _, err := l.MayTry(no, 1, 3); return err },
+	"may send": func(l *plan.Ledger, no int) error { _, err := l.MaySend(no); return err },
+	"may try":  func(l *plan.Ledger, no int) error { _, err := l.MayTry(no, 1, 3); return err },
 }
 
 // drawn is the drawing: the slices of inEachState that each step takes, and where to.
@@ -77,6 +78,7 @@ var drawn = map[string]map[int]plan.SliceState{
 	"replace":        {5: plan.Void},
 	"read again":     {5: plan.Void},
 	"reread":         {4: plan.Voiding, 9: plan.Voiding},
+	"may send":       {3: plan.Committing},
 	"may try":        {3: plan.Committing, 4: plan.Verified, 9: plan.Verified},
 }
 
@@ -165,6 +167,37 @@ func TestLedger_ATickGrantsOneTryBeyondTheLimit(t *testing.T) {
 	}
 	if ok, _ := l.MayTry(3, 6, 5); ok || !l.Slice(3).LastTry {
 		t.Error("a second try without a word")
+	}
+}
+
+// A send that is refused has all that wait for ADX tried once more; a copy that would have
+// to be hidden is made for one slice alone.
+func TestLedger_ARefusalArmsTheSendsOfAllAndTheCopiesOfOne(t *testing.T) {
+	waiting := func() *plan.Ledger {
+		l := &plan.Ledger{Next: 1}
+		for no := 1; no <= 3; no++ {
+			l.Add(plan.Slice{No: no, Part: plan.PartAll, Hi: plan.Buckets, Rows: 100})
+		}
+		for i := range l.Slices {
+			l.Slices[i].State, l.Slices[i].Sends, l.Slices[i].Voids = plan.Committing, plan.MaxSends, plan.MaxVoids
+		}
+		return l
+	}
+	armed := func(l *plan.Ledger) (n int) {
+		for _, s := range l.Slices {
+			if s.LastTry {
+				n++
+			}
+		}
+		return n
+	}
+	l := waiting()
+	if ok, err := l.MaySend(1); ok || err != nil || armed(l) != 3 {
+		t.Errorf("a refused send: %v, %v, %d slices may be sent, want 3", ok, err, armed(l))
+	}
+	l = waiting()
+	if ok, err := l.MayTry(1, l.Slices[0].Voids, plan.MaxVoids); ok || err != nil || armed(l) != 1 {
+		t.Errorf("a refused copy: %v, %v, %d slices may be copied, want 1", ok, err, armed(l))
 	}
 }
 
